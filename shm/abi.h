@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every structure that two processes share, and nothing else: the ABI.
+ *
+ * Shared memory is a file format (STYLE §5): fixed widths, offsets instead of
+ * pointers, reserved bytes zero, every offset asserted. Each field names its
+ * writer. Widths and lifetimes of all counters stand in doc/abi.md.
+ *
+ * Segments   one memfd each, sealed against shrinking and growing, all of one
+ *            fleet carrying the same fleet id:
+ *   board    supervisor writes, everybody else maps read-only
+ *   beats    one page per worker slot, written by that worker (and its lease
+ *            waiter bit by the supervisor)
+ *   calls    one page per client: its cells, written by the client; replies by
+ *            workers
+ *   queues   rings and bells, written by clients and workers
+ *   parts    commit, owner and gate words of each partition; worker, supervisor
+ *   readers  one line per reader of the board
+ *   state    the partitions' banks (undo log, dedup table, user's state), each
+ *            mapped by the partition's owner alone
+ *   journal  the supervisor's half-finished operations; nobody else maps it
+ */
+#ifndef RK_SHM_ABI_H
+#define RK_SHM_ABI_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RK_ABI_VERSION 1u
+#define RK_ABI_LINE 64u
+
+#define RK_ABI_AT(type, member, offset) \
+	static_assert(offsetof(type, member) == (offset), #type "." #member " has moved")
+#define RK_ABI_SIZE(type, size) static_assert(sizeof(type) == (size), #type " has another size")
+
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared 64-bit atomics must be lock-free");
+static_assert(ATOMIC_INT_LOCK_FREE == 2, "shared 32-bit atomics must be lock-free");
+static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "atomics have no lock beside them");
+
+/* Private bounds: whatever shared memory says, nothing is larger than this. */
+#define RK_PARTITIONS_MAX 16384u
+#define RK_WORKERS_MAX 4095u /* worker number in a cell word: 12 bits, all ones is nobody */
+#define RK_CLIENTS_MAX 65536u
+#define RK_SLOTS_MAX 1024u
+#define RK_CELLS_MAX (1u << 20) /* of all clients: the cell number of a reference has 20 bits */
+#define RK_RING_MIN 64u         /* with fewer places the 42 bits of a lap would not hold a position */
+#define RK_RING_MAX (1u << 20)
+#define RK_BODY_MAX (1u << 24)     /* bytes of one request or reply */
+#define RK_LOG_ENTRIES_MAX 65535u  /* 16 bits in the log word */
+#define RK_BANK_MAX (1ull << 32)   /* bytes of one bank: log offsets have 32 bits */
+#define RK_BANKS_MAX 8u
+#define RK_READERS_MAX 4096u
+#define RK_VIEWS 4u
+#define RK_NAME_MAX 64u /* bytes of a fleet's or client's name with its NUL */
+
+/* ---- the head of every segment ------------------------------------------- */
+
+#define RK_MAGIC 0x656c646e696b6572ull /* "rekindle", little endian */
+
+enum rk_segment_kind {
+	RK_SEGMENT_BOARD = 1,
+	RK_SEGMENT_BEATS,
+	RK_SEGMENT_CALLS,
+	RK_SEGMENT_QUEUES,
+	RK_SEGMENT_PARTS,
+	RK_SEGMENT_READERS,
+	RK_SEGMENT_STATE,
+	RK_SEGMENT_JOURNAL,
+	RK_SEGMENT_KINDS
+};
+
+struct rk_segment {
+	uint64_t magic;    /* creator, once */
+	uint32_t abi;      /* creator, once: RK_ABI_VERSION */
+	uint32_t kind;     /* creator, once: enum rk_segment_kind */
+	uint64_t size;     /* creator, once: bytes of the whole segment */
+	uint64_t fleet[2]; /* creator, once: random, the same in all segments of a fleet */
+	uint64_t reserved[3];
+};
+RK_ABI_AT(struct rk_segment, abi, 8);
+RK_ABI_AT(struct rk_segment, kind, 12);
+RK_ABI_AT(struct rk_segment, size, 16);
+RK_ABI_AT(struct rk_segment, fleet, 24);
+RK_ABI_SIZE(struct rk_segment, 64);
+
+/* ---- geometry: every size of a fleet, chosen at its creation --------------- */
+
+struct rk_geometry {
+	uint32_t n_partitions; /* power of two */
+	uint32_t n_ring;       /* places in a partition's ring, power of two */
+	uint32_t n_workers;    /* worker slots */
+	uint32_t n_clients;    /* client pages */
+	uint32_t n_slots;      /* outstanding calls per client */
+	uint32_t n_cells;      /* cells per client, more than slots */
+	uint32_t n_dedup;      /* dedup entries per partition */
+	uint32_t n_log;        /* undo entries per bank */
+	uint32_t log_data_len; /* bytes for old values longer than an entry holds inline */
+	uint32_t request_max;  /* bytes of key and body together */
+	uint32_t reply_max;    /* bytes */
+	uint32_t state_max;    /* bytes of the user's state per partition */
+	uint32_t n_banks;      /* banks per partition; more than one allows eviction by copy */
+	uint32_t n_readers;    /* reader lines */
+	uint64_t hash_seed;    /* of key -> partition */
+};
+RK_ABI_AT(struct rk_geometry, hash_seed, 56);
+RK_ABI_SIZE(struct rk_geometry, 64);
+
+/* ---- words ------------------------------------------------------------------ *
+ *
+ * reference  lap:42 | cell:20 | state:2        a place in a ring
+ * where      1:1 | partition:15 | position:48   0 = nowhere
+ * cell word  sequence:50 | worker:12 | state:2
+ * commit     incarnation:16 | cursor:48        cursor = next job not committed
+ * log word   job:48 | entries:16
+ * owner      incarnation:16 | bank:16 | worker:16 | flag:16
+ * route      incarnation:16 | zero:16 | worker:16 | flags:16
+ */
+enum rk_ref_state { RK_REF_FREE, RK_REF_READY, RK_REF_TAKEN, RK_REF_TOMB };
+enum rk_cell_state { RK_CELL_IDLE, RK_CELL_WANT, RK_CELL_WRITING, RK_CELL_DONE };
+enum rk_owner_flag { RK_OWNER_NONE, RK_OWNER_RUN, RK_OWNER_STOP, RK_OWNER_RELEASED };
+enum rk_route_flag { RK_ROUTE_UP = 1 }; /* the slot's process was alive when this was published */
+
+/* ---- queues: rings and bells ---------------------------------------------- */
+
+/*
+ * A bell is a futex word: parked:1 | rings:31. Only its consumer sets and
+ * clears `parked`; whoever rings adds 2 and wakes (shm/bell.h).
+ */
+struct rk_ring {
+	_Atomic uint64_t tail;  /* clients, worker helping: next position to publish at */
+	uint8_t reserved0[56];  /* zero */
+	_Atomic uint32_t space; /* clients, worker: bell of those who wait for room */
+	uint8_t reserved1[60];  /* zero */
+	/* followed by n_ring references, _Atomic uint64_t */
+};
+RK_ABI_AT(struct rk_ring, space, 64);
+RK_ABI_SIZE(struct rk_ring, 128);
+
+/* One per worker slot; followed by a bitmap of n_partitions bits, padded to a line. */
+struct rk_worker_bell {
+	_Atomic uint32_t bell; /* the worker parks here */
+	uint8_t reserved[60];  /* zero */
+	/* followed by _Atomic uint64_t pending[n_partitions / 64 rounded up] */
+};
+RK_ABI_SIZE(struct rk_worker_bell, 64);
+
+/* ---- parts ------------------------------------------------------------------ */
+
+struct rk_part {
+	_Atomic uint64_t commit;   /* owner: one CAS per commit; supervisor: incarnation at assignment */
+	_Atomic uint64_t freed;    /* owner: jobs below are delivered and recycled */
+	_Atomic uint64_t released; /* the gate: replies of jobs below may be delivered. Part A: owner, at commit */
+	_Atomic uint64_t owner;    /* supervisor assigns, owner releases */
+	uint64_t reserved[4];      /* zero; the host's lease and the redo cursor come here */
+};
+RK_ABI_AT(struct rk_part, freed, 8);
+RK_ABI_AT(struct rk_part, released, 16);
+RK_ABI_AT(struct rk_part, owner, 24);
+RK_ABI_SIZE(struct rk_part, 64);
+
+/* ---- calls: client pages ----------------------------------------------------- */
+
+/* One per client; followed by done[n_slots] padded to a line, then n_cells cells. */
+struct rk_page {
+	_Atomic uint64_t sequence; /* client: last sequence started; never set back, whoever holds the page */
+	_Atomic uint32_t bell;     /* client's completion thread parks here */
+	uint32_t reserved0;        /* zero */
+	uint8_t reserved1[48];     /* zero */
+	/* followed by _Atomic uint64_t done[n_slots]: sequences up to this are read (client) */
+};
+RK_ABI_AT(struct rk_page, bell, 8);
+RK_ABI_SIZE(struct rk_page, 64);
+
+/*
+ * One request and its reply. The first line is what client and worker both
+ * touch; the second belongs to the client; request bytes (key, then body) and
+ * reply bytes follow, each from a new line.
+ */
+struct rk_cell {
+	_Atomic uint64_t word;        /* cell word: client WANT/IDLE, worker WRITING/DONE, supervisor WANT at a sweep */
+	_Atomic uint64_t client_id;   /* client */
+	_Atomic uint64_t deadline_ns; /* client: CLOCK_MONOTONIC; 0 = none */
+	_Atomic uint64_t skip;        /* worker, client: this sequence was applied and could not be delivered here */
+	_Atomic uint64_t request;     /* client: slot:16 | partition:16 | key_len:32 */
+	_Atomic uint32_t body_len;    /* client: bytes of body after the key */
+	_Atomic uint32_t bell;        /* the thread that waits for this call parks here */
+	_Atomic uint32_t reply_len;   /* worker: bytes */
+	_Atomic uint32_t reply_error; /* worker: 0 or the handler's errno */
+	_Atomic uint64_t reply_job;   /* worker: job number that this reply belongs to */
+	_Atomic uint64_t ref[2];      /* client: where this cell was (or was about to be) published */
+	_Atomic uint64_t tag;         /* client: the application's own word, given back by a resume */
+	uint64_t reserved[5];         /* zero */
+};
+RK_ABI_AT(struct rk_cell, request, 32);
+RK_ABI_AT(struct rk_cell, bell, 44);
+RK_ABI_AT(struct rk_cell, reply_job, 56);
+RK_ABI_AT(struct rk_cell, ref, 64);
+RK_ABI_AT(struct rk_cell, tag, 80);
+RK_ABI_SIZE(struct rk_cell, 128);
+
+/* ---- beats: one page per worker slot ------------------------------------------ */
+
+#define RK_BEAT_SIZE 4096u
+
+enum rk_beat_state {
+	RK_BEAT_STARTING, /* exec'd, not yet attached */
+	RK_BEAT_READY,    /* scanning */
+	RK_BEAT_RUNNING,  /* inside the handler, until deadline_ns */
+	RK_BEAT_CALLING,  /* waits for somebody else, until calling_until_ns */
+	RK_BEAT_PARKED,   /* asleep on its bell */
+	RK_BEAT_STOPPING, /* asked to end */
+	RK_BEAT_STATES
+};
+
+struct rk_beat {
+	uint8_t lease[64];            /* worker: a robust process-shared pthread mutex it holds; futex word first */
+	_Atomic uint64_t cell;        /* worker: cell it may be WRITING, + 1; supervisor clears at a sweep */
+	_Atomic uint32_t state;       /* worker: enum rk_beat_state */
+	_Atomic uint32_t partition;   /* worker: of the job it runs */
+	_Atomic uint64_t job;         /* worker: number of the job it runs */
+	_Atomic uint64_t deadline_ns; /* worker: of the job it runs; 0 = none */
+	_Atomic uint64_t calling_until_ns; /* worker: rk_calling() */
+	_Atomic uint64_t beats;       /* worker: rk_beat() count */
+	uint8_t reserved0[16];
+	_Atomic uint64_t incarnation; /* worker: whose the words below are */
+	_Atomic uint64_t ready_ns;    /* worker: when it began to scan */
+	_Atomic uint64_t first_commit_ns;        /* worker: its first commit, 0 = none yet */
+	_Atomic uint64_t first_commit_job;       /* worker: cursor of that commit */
+	_Atomic uint32_t first_commit_partition; /* worker */
+	_Atomic uint32_t reserved1;
+	_Atomic uint64_t n_jobs;      /* worker: jobs committed by this incarnation */
+	_Atomic uint64_t n_errors;    /* worker: of those, answered with the handler's error */
+	_Atomic uint64_t n_without_effect; /* worker: duplicates, stale or withdrawn references */
+	_Atomic uint64_t n_rolled_back;    /* worker: unfinished jobs of a predecessor undone */
+	_Atomic uint64_t n_refused;   /* worker: dedup table full */
+	uint8_t reserved2[48];
+	char last_words[256];         /* worker: one line said before it gave up; input for readers */
+	uint8_t reserved3[RK_BEAT_SIZE - 512];
+};
+RK_ABI_AT(struct rk_beat, cell, 64);
+RK_ABI_AT(struct rk_beat, incarnation, 128);
+RK_ABI_AT(struct rk_beat, n_jobs, 168);
+RK_ABI_AT(struct rk_beat, last_words, 256);
+RK_ABI_SIZE(struct rk_beat, RK_BEAT_SIZE);
+
+/* ---- readers --------------------------------------------------------------------- */
+
+struct rk_reader {
+	_Atomic uint64_t active; /* reader: epoch | 1 inside a section, 0 outside */
+	_Atomic uint32_t pid;    /* supervisor: owner's tag, for people to read */
+	uint32_t reserved0;
+	uint8_t reserved1[48];
+};
+RK_ABI_SIZE(struct rk_reader, 64);
+
+/* ---- state: a bank ------------------------------------------------------------ *
+ *
+ * log head | n_log entries | log data | guarded area: bank head, dedup index,
+ * dedup entries, user's state. Offsets in the log count from the guarded area.
+ */
+struct rk_log {
+	_Atomic uint64_t word; /* owner: log word */
+	uint8_t reserved[56];
+};
+RK_ABI_SIZE(struct rk_log, 64);
+
+#define RK_LOG_INLINE 24u
+
+struct rk_log_entry {
+	_Atomic uint32_t offset; /* owner: of the saved bytes in the guarded area */
+	_Atomic uint32_t len;    /* owner: bytes; more than RK_LOG_INLINE lie in the log data */
+	union {
+		uint8_t bytes[RK_LOG_INLINE]; /* owner: the old bytes */
+		uint32_t data;                /* owner: where in the log data they lie */
+	} old;
+};
+RK_ABI_AT(struct rk_log_entry, old, 8);
+RK_ABI_SIZE(struct rk_log_entry, 32);
+
+struct rk_bank_head {
+	_Atomic uint64_t initialized; /* owner: 1 once init() has run to its end */
+	uint64_t state_len;           /* owner, with initialized: bytes of state the worker declared */
+	uint32_t hand;                /* owner, a hint: where the search for a dedup entry goes on */
+	uint32_t reserved0;
+	uint8_t reserved1[40];
+};
+RK_ABI_SIZE(struct rk_bank_head, 64);
+
+/* One per (client, slot) with an unread reply; followed by reply_max bytes. */
+struct rk_dedup {
+	uint64_t sequence;  /* owner, guarded by the undo log */
+	uint64_t job;       /* owner, guarded: its reply waits for this job's gate */
+	uint64_t client_id; /* owner, guarded */
+	uint32_t caller;    /* owner, guarded: page * n_slots + slot */
+	uint32_t len;       /* owner: bytes of reply */
+	int32_t error;      /* owner: 0 or the handler's errno, negative */
+	uint8_t reserved[28];
+};
+RK_ABI_AT(struct rk_dedup, client_id, 16);
+RK_ABI_AT(struct rk_dedup, error, 32);
+RK_ABI_SIZE(struct rk_dedup, 64);
+
+/* ---- board --------------------------------------------------------------------------- */
+
+enum rk_slot_state {
+	RK_SLOT_EMPTY,
+	RK_SLOT_STARTING,
+	RK_SLOT_READY,
+	RK_SLOT_STOPPING,
+	RK_SLOT_DOWN,
+	RK_SLOT_STATES
+};
+
+struct rk_view_slot {
+	uint32_t state;       /* enum rk_slot_state */
+	int32_t pid;          /* 0 = no process */
+	uint64_t incarnation; /* of the process */
+	uint64_t restarts;    /* since the fleet started */
+	uint64_t started_ns;  /* this incarnation */
+	uint64_t died_ns;     /* when the predecessor's death was noticed, 0 = never */
+	int32_t died_pid;
+	int32_t exit_code;   /* of the predecessor: CLD_EXITED, CLD_KILLED, … ; 0 = none, -1 = unknown */
+	int32_t exit_status; /* status or signal */
+	uint32_t n_partitions;
+};
+RK_ABI_SIZE(struct rk_view_slot, 56);
+
+enum rk_client_flag { RK_CLIENT_USED = 1, RK_CLIENT_NAMED = 2, RK_CLIENT_ALIVE = 4 };
+
+struct rk_view_client {
+	uint64_t id;
+	int32_t pid;
+	uint32_t flags; /* enum rk_client_flag */
+	char name[RK_NAME_MAX];
+};
+RK_ABI_SIZE(struct rk_view_client, 80);
+
+/* Followed by n_workers slots, then n_clients clients; never changes while published. */
+struct rk_view {
+	uint64_t version;
+	uint64_t published_ns;
+	int32_t keeper_pid;
+	int32_t supervisor_pid;
+	uint64_t started_ns;
+	uint64_t n_grace;     /* grace periods waited for so far */
+	uint64_t n_coalesced; /* views that were merged since no buffer was free */
+	uint32_t n_stalled;   /* readers that held up the last attempt */
+	int32_t stalled_pid[7];
+	char name[RK_NAME_MAX];
+	char command[256];
+};
+RK_ABI_AT(struct rk_view, n_stalled, 48);
+RK_ABI_AT(struct rk_view, name, 80);
+RK_ABI_SIZE(struct rk_view, 400);
+
+enum rk_epoch_mode {
+	RK_EPOCH_EXCHANGE, /* readers pay for order themselves */
+	RK_EPOCH_PLAIN     /* the writer orders them with membarrier(GLOBAL_EXPEDITED) */
+};
+
+/*
+ * Followed, each from a new line, by route[n_partitions] (_Atomic uint64_t),
+ * client_id[n_clients] (_Atomic uint64_t) and RK_VIEWS views.
+ */
+struct rk_board {
+	struct rk_segment segment;
+	struct rk_geometry geometry; /* creator, once */
+	uint8_t boot_id[16];         /* creator, once */
+	uint32_t epoch_mode;         /* creator, once: enum rk_epoch_mode */
+	uint32_t reserved0;
+	uint8_t reserved1[40];
+	_Atomic uint64_t epoch; /* supervisor: even, advanced by 2 */
+	_Atomic uint32_t view;  /* supervisor: index of the published view */
+	uint32_t reserved2;
+	_Atomic uint64_t incarnation; /* supervisor: of itself */
+	uint8_t reserved3[40];
+};
+RK_ABI_AT(struct rk_board, geometry, 64);
+RK_ABI_AT(struct rk_board, epoch_mode, 144);
+RK_ABI_AT(struct rk_board, epoch, 192);
+RK_ABI_AT(struct rk_board, view, 200);
+RK_ABI_SIZE(struct rk_board, 256);
+
+/* ---- journal ---------------------------------------------------------------------------- */
+
+enum rk_journal_state { RK_JOURNAL_DOWN, RK_JOURNAL_INTENT, RK_JOURNAL_LIVE };
+
+struct rk_journal_slot {
+	_Atomic uint32_t state; /* supervisor: enum rk_journal_state */
+	int32_t pid;
+	uint64_t incarnation;
+	uint64_t pidfd_inode;
+	int32_t exit_code;
+	int32_t exit_status;
+	uint64_t n_exits;
+	uint8_t reserved[24];
+};
+RK_ABI_SIZE(struct rk_journal_slot, 64);
+
+struct rk_journal_client {
+	uint64_t id;    /* 0 = page never used; supervisor */
+	uint32_t flags; /* enum rk_client_flag; supervisor */
+	int32_t pid;    /* supervisor */
+	char name[RK_NAME_MAX];
+	uint8_t reserved[48];
+};
+RK_ABI_SIZE(struct rk_journal_client, 128);
+
+/* Followed by n_workers slots, then n_clients clients. */
+struct rk_journal {
+	struct rk_segment segment;
+	_Atomic uint64_t last_client_id; /* supervisor: ids are never reused */
+	int32_t supervisor_pid;
+	uint32_t reserved0;
+	uint64_t supervisor_inode;
+	uint8_t reserved1[40];
+};
+RK_ABI_SIZE(struct rk_journal, 128);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shm/beat.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <string.h>
+
+/* glibc's robust mutex begins with its futex word on every machine we know. */
+static_assert(sizeof(pthread_mutex_t) <= sizeof(((struct rk_beat *)0)->lease), "the lease has no room");
+static_assert(offsetof(pthread_mutex_t, __data.__lock) == 0, "the lease's futex word is not first");
+
+static void reset_words(struct rk_beat *beat, uint64_t incarnation)
+{
+	/* Relaxed: read by people, or after READY. `cell` stays: a sweep may not have seen it. */
+	atomic_store_explicit(&beat->job, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->deadline_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->calling_until_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->beats, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->ready_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->first_commit_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->first_commit_job, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->n_jobs, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->n_errors, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->n_without_effect, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->n_rolled_back, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->n_refused, 0, memory_order_relaxed);
+	memset(beat->last_words, 0, sizeof(beat->last_words));
+	atomic_store_explicit(&beat->state, RK_BEAT_STARTING, memory_order_relaxed);
+	atomic_store_explicit(&beat->incarnation, incarnation, memory_order_release);
+}
+
+int rk_beat_take(struct rk_beat *beat, uint64_t incarnation)
+{
+	pthread_mutex_t *lease = (pthread_mutex_t *)(void *)beat->lease;
+	pthread_mutexattr_t attributes;
+	int r;
+
+	reset_words(beat, incarnation);
+	r = pthread_mutexattr_init(&attributes);
+	if (r)
+		return -r;
+	(void)pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+	(void)pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+	r = pthread_mutex_init(lease, &attributes);
+	(void)pthread_mutexattr_destroy(&attributes);
+	return r ? -r : -pthread_mutex_lock(lease);
+}
+
+enum rk_lease rk_beat_look(struct rk_beat *beat, uint32_t *ret_word)
+{
+	_Atomic uint32_t *word = rk_beat_lease_word(beat);
+	uint32_t w = atomic_load_explicit(word, memory_order_acquire);
+
+	if (w & FUTEX_OWNER_DIED)
+		return RK_LEASE_DIED;
+	if (!(w & FUTEX_TID_MASK))
+		return RK_LEASE_NOBODY;
+	/* Without the bit the kernel would mark the word and wake nobody. */
+	*ret_word = atomic_fetch_or_explicit(word, FUTEX_WAITERS, memory_order_acq_rel) | FUTEX_WAITERS;
+	if (*ret_word & FUTEX_OWNER_DIED)
+		return RK_LEASE_DIED;
+	return RK_LEASE_HELD;
+}
+
+void rk_beat_reset_lease(struct rk_beat *beat)
+{
+	/* Relaxed: its holder is dead and its successor not yet started. */
+	atomic_store_explicit(rk_beat_lease_word(beat), 0, memory_order_release);
+}
+
+const char *rk_beat_state_name(uint32_t state)
+{
+	static const char *const names[] = { "starting", "ready", "running", "calling", "parked", "stopping" };
+
+	static_assert(rk_countof(names) == RK_BEAT_STATES, "a name for every state");
+	return state < RK_BEAT_STATES ? names[state] : "?";
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Beat: a worker's lease and what it says of itself.
+ *
+ * The lease is a robust, process-shared mutex that the worker's job thread
+ * holds for life. When its holder dies the kernel marks the futex word
+ * (FUTEX_OWNER_DIED) and wakes the one who waits on it: about 0.1 ms, whatever
+ * the dead process's size. It also fires when the holder executes another
+ * program; both ways its memory is out of reach from then on, if the process
+ * had one thread. The supervisor judges that.
+ *
+ * Who       take: the worker's job thread. look, await: the watch thread.
+ * Crash     that is its purpose.
+ */
+#ifndef RK_SHM_BEAT_H
+#define RK_SHM_BEAT_H
+
+#include "shm/layout.h"
+
+/* Worker: resets its page for a new incarnation and takes the lease. 0 or -errno. */
+RK_MUST_USE int rk_beat_take(struct rk_beat *beat, uint64_t incarnation);
+
+/* The lease's futex word. */
+static inline _Atomic uint32_t *rk_beat_lease_word(struct rk_beat *beat)
+{
+	return (_Atomic uint32_t *)(void *)beat->lease;
+}
+
+enum rk_lease { RK_LEASE_NOBODY, RK_LEASE_HELD, RK_LEASE_DIED };
+
+/*
+ * Watch thread: how the lease stands; for HELD, sets the waiters bit, so that
+ * the kernel wakes whoever waits for *ret_word.
+ */
+enum rk_lease rk_beat_look(struct rk_beat *beat, uint32_t *ret_word);
+
+/* Supervisor, after a confirmed death and before the slot starts again: nobody holds it. */
+void rk_beat_reset_lease(struct rk_beat *beat);
+
+/* Name of a declared state; "?" outside (it is the worker's word). */
+const char *rk_beat_state_name(uint32_t state);
+
+#endif

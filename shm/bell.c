@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shm/bell.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shm/fault.h"
+#include "shm/queue.h"
+#include "shm/words.h"
+
+static void wake_all(_Atomic uint32_t *word)
+{
+	/* A wrong or unmapped word makes the call fail: there is nobody to wake then. */
+	(void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void rk_bell_ring(_Atomic uint32_t *bell)
+{
+	/* P2: seq_cst load after the caller's work P1; pairs with W1. */
+	if (!(atomic_load_explicit(bell, memory_order_seq_cst) & RK_BELL_PARKED))
+		return;
+	/* Adding changes the word, so a consumer between W1 and its futex call does not fall asleep. */
+	atomic_fetch_add_explicit(bell, 2, memory_order_seq_cst);
+	wake_all(bell);
+}
+
+int rk_bell_wait(_Atomic uint32_t *bell, uint32_t parked, uint64_t deadline_ns)
+{
+	struct timespec at = { (time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u) };
+	/* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time. */
+	long r = syscall(SYS_futex, bell, FUTEX_WAIT_BITSET, parked, deadline_ns ? &at : NULL, NULL,
+			 FUTEX_BITSET_MATCH_ANY);
+
+	if (r == 0 || errno == EAGAIN)
+		return 0;
+	return -errno;
+}
+
+void rk_bell_ring_partition(const struct rk_shm *m, uint32_t worker, uint32_t partition)
+{
+	struct rk_worker_bell *bell;
+	_Atomic uint64_t *word;
+	uint64_t bit = 1ull << partition % 64;
+
+	if (worker >= m->g.n_workers)
+		return;
+	bell = rk_shm_bell(m, worker);
+	word = rk_bell_pending(bell) + partition / 64;
+	/*
+	 * P1: a bit found set will be cleared before the scan that finds our
+	 * reference, since the consumer clears (O1, seq_cst) before it scans.
+	 */
+	if (!(atomic_load_explicit(word, memory_order_seq_cst) & bit))
+		atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
+	RK_KILL_POINT(BELL_PENDING);
+	rk_bell_ring(&bell->bell);
+}
+
+void rk_bell_ring_owner(const struct rk_shm *m, uint32_t partition)
+{
+	/* seq_cst: after the reference is in the ring, so that a new owner that did not scan it is seen here. */
+	uint64_t route = atomic_load_explicit(&rk_shm_routes(m)[partition], memory_order_seq_cst);
+
+	rk_bell_ring_partition(m, rk_route_worker(route), partition);
+}
+
+void rk_bell_ring_pending(const struct rk_shm *m)
+{
+	for (uint32_t p = 0; p < m->g.n_partitions; p++)
+		if (rk_queue_has_work(m, p))
+			rk_bell_ring_owner(m, p);
+}
+
+void rk_bell_ring_space(struct rk_ring *ring)
+{
+	uint32_t word = atomic_load_explicit(&ring->space, memory_order_seq_cst);
+
+	if (!(word & RK_BELL_PARKED))
+		return;
+	word = atomic_fetch_add_explicit(&ring->space, 2, memory_order_seq_cst) + 2;
+	wake_all(&ring->space);
+	/*
+	 * Everybody who waited is awake and will say `parked` again if it must;
+	 * cleared only if nobody has since. Killed before this: one needless call.
+	 */
+	atomic_compare_exchange_strong_explicit(&ring->space, &word, word & ~RK_BELL_PARKED, memory_order_relaxed,
+						memory_order_relaxed);
+}

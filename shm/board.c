@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shm/board.h"
+
+#include <string.h>
+
+#include "shm/epoch.h"
+#include "shm/fault.h"
+
+void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_board_is_dead is_dead, void *arg)
+{
+	*w = (struct rk_board_writer){ .m = m, .is_dead = is_dead, .arg = arg };
+}
+
+/* Whether a buffer replaced at `epoch` may be written again; names those who say no. */
+static bool grace_passed(struct rk_board_writer *w, uint64_t epoch)
+{
+	bool passed = true;
+
+	for (uint32_t r = 0; r < w->m->g.n_readers; r++) {
+		if (!rk_epoch_holds(rk_shm_reader(w->m, r), epoch) || w->is_dead(r, w->arg))
+			continue;
+		passed = false;
+		if (w->n_stalled < rk_countof(w->stalled))
+			w->stalled[w->n_stalled] = r;
+		w->n_stalled++;
+	}
+	return passed;
+}
+
+static int free_buffer(struct rk_board_writer *w)
+{
+	uint32_t current = atomic_load_explicit(&w->m->board->view, memory_order_relaxed); /* ours alone */
+	int found = -1;
+
+	for (uint32_t i = 0; i < RK_VIEWS; i++) {
+		if (i == current)
+			continue;
+		if (w->retired[i]) {
+			w->n_stalled = 0;
+			if (!grace_passed(w, w->retired[i]))
+				continue;
+			w->retired[i] = 0;
+			w->n_grace++;
+		}
+		if (found < 0)
+			found = (int)i;
+	}
+	return found;
+}
+
+bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view)
+{
+	uint32_t current = atomic_load_explicit(&w->m->board->view, memory_order_relaxed);
+	struct rk_view *to;
+	int i;
+
+	w->n_stalled = 0;
+	i = free_buffer(w);
+	if (i < 0) {
+		w->n_coalesced += !w->pending;
+		w->pending = true;
+		return false;
+	}
+	to = rk_shm_view(w->m, (uint32_t)i);
+	memcpy(to, view, w->m->l.view_stride);
+	to->version = ++w->version;
+	to->n_grace = w->n_grace;
+	to->n_coalesced = w->n_coalesced;
+	to->n_stalled = w->n_stalled;
+	for (uint32_t k = 0; k < rk_countof(to->stalled_pid); k++)
+		to->stalled_pid[k] =
+			k < w->n_stalled ? (int32_t)atomic_load_explicit(
+						   &rk_shm_reader(w->m, w->stalled[k])->pid, memory_order_relaxed) :
+					   0;
+	RK_KILL_POINT(BOARD_FILLED);
+	/* B1: publication; release, pairs with E3: whoever loads the index sees the view. seq_cst before E5. */
+	atomic_store_explicit(&w->m->board->view, (uint32_t)i, memory_order_seq_cst);
+	RK_KILL_POINT(BOARD_PUBLISHED);
+	w->retired[current] = rk_epoch_advance(w->m);
+	w->pending = false;
+	return true;
+}

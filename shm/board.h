@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Board: publishing views of the fleet. A view is a whole, immutable snapshot;
+ * readers find it under an epoch (epoch.h).
+ *
+ * The writer keeps RK_VIEWS buffers. It fills a free one, publishes its index
+ * and advances the epoch. With no buffer free, newer views are merged in the
+ * writer's private copy and the readers in the way are named; route words and
+ * client ids, one u64 each, go on regardless.
+ *
+ * Who       the supervisor's loop.
+ * Crash     killed anywhere: the old or the new view is published, complete.
+ * Blocking  never.
+ */
+#ifndef RK_SHM_BOARD_H
+#define RK_SHM_BOARD_H
+
+#include "shm/layout.h"
+
+/* Tells whether a reader's owner is confirmed dead. */
+typedef bool (*rk_board_is_dead)(uint32_t reader, void *arg);
+
+struct rk_board_writer {
+	const struct rk_shm *m;
+	rk_board_is_dead is_dead;
+	void *arg;
+	uint64_t retired[RK_VIEWS]; /* epoch that must have passed everywhere; 0 = free */
+	uint64_t version;
+	uint64_t n_grace, n_coalesced;
+	bool pending; /* the last publish found no buffer */
+	uint32_t n_stalled;
+	uint32_t stalled[7]; /* reader lines */
+};
+
+void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_board_is_dead is_dead, void *arg);
+
+/*
+ * Publishes a copy of `view` (view_stride bytes; version, grace and stall
+ * figures are filled in here). Returns true, or false when every buffer is
+ * still held: `pending` is set, the stalled readers are listed, and the caller
+ * publishes again later.
+ */
+bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shm/owner.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "shm/bell.h"
+#include "shm/copy.h"
+#include "shm/deliver.h"
+#include "shm/fault.h"
+#include "shm/queue.h"
+#include "shm/words.h"
+
+int rk_owner_look(const struct rk_shm *m, uint32_t partition, uint32_t worker)
+{
+	/* O2: acquire; pairs with A2. */
+	uint64_t owner = atomic_load_explicit(&rk_shm_part(m, partition)->owner, memory_order_acquire);
+
+	if (rk_owner_worker(owner) != worker || rk_owner_flag(owner) != RK_OWNER_RUN)
+		return -ESTALE;
+	if (rk_owner_bank(owner) >= m->g.n_banks)
+		return -ESTALE;
+	return (int)rk_owner_bank(owner);
+}
+
+int rk_owner_open(struct rk_owner *o, const struct rk_shm *m, uint32_t partition, uint32_t worker, uint32_t bank,
+		  void *mapped, void *room)
+{
+	struct rk_part *part = rk_shm_part(m, partition);
+	uint64_t owner = atomic_load_explicit(&part->owner, memory_order_acquire);
+
+	*o = (struct rk_owner){ .m = m, .partition = partition, .worker = worker, .batch_max = 1,
+				.singles = RK_BATCH_MAX, .request = room };
+	if (rk_owner_look(m, partition, worker) != (int)bank)
+		return -ESTALE;
+	o->incarnation = rk_owner_incarnation(owner);
+	/* Acquire; pairs with S3 and A1. */
+	o->commit = atomic_load_explicit(&part->commit, memory_order_acquire);
+	if (rk_commit_incarnation(o->commit) != o->incarnation)
+		return -ESTALE;
+	rk_bank_view(&o->bank, m, mapped);
+	o->rolled_back = rk_bank_roll_back(&o->bank, rk_commit_cursor(o->commit));
+	RK_KILL_POINT(OWNER_ROLLED);
+	o->freed = atomic_load_explicit(&part->freed, memory_order_acquire) & RK_MASK48;
+	return 0;
+}
+
+int rk_owner_touch(struct rk_owner_job *job, const void *p, size_t len)
+{
+	const struct rk_bank *b = &job->owner->bank;
+	uintptr_t at = (uintptr_t)p, state = (uintptr_t)b->state;
+	int r = -EFAULT;
+
+	if (len <= b->m->g.state_max && at >= state && at - state <= b->m->g.state_max - len)
+		r = rk_bank_save(&job->owner->bank, p, len);
+	if (rk_unlikely(r < 0) && !job->touch_error)
+		job->touch_error = r;
+	return r;
+}
+
+int rk_owner_reply(struct rk_owner_job *job, const void *bytes, size_t len)
+{
+	if (len > job->owner->m->g.reply_max)
+		return -EMSGSIZE;
+	/* Reply bytes need no undo: whoever could still ask for the entry's old reply has read it (doc/adr/0003). */
+	memcpy(job->reply + 1, bytes, len);
+	job->reply->len = (uint32_t)len;
+	return 0;
+}
+
+/* A request copied out of its cell, or nothing worth running. */
+static bool copy_request(struct rk_owner *o, uint32_t cell, struct rk_owner_job *job, uint32_t *ret_slot)
+{
+	const struct rk_shm *m = o->m;
+	struct rk_cell *c = rk_shm_cell(m, cell);
+	/* R1: acquire; pairs with the client's release C2 of WANT. */
+	uint64_t word = atomic_load_explicit(&c->word, memory_order_acquire);
+	uint64_t request, id;
+	uint32_t len;
+
+	if (rk_cellword_state(word) != RK_CELL_WANT)
+		return false; /* answered already: a second reference */
+	request = atomic_load_explicit(&c->request, memory_order_acquire);
+	id = atomic_load_explicit(&c->client_id, memory_order_acquire);
+	len = atomic_load_explicit(&c->body_len, memory_order_acquire);
+	*ret_slot = rk_request_slot(request);
+	job->key_len = rk_request_key_len(request);
+	job->len = len;
+	job->client_id = id;
+	job->sequence = rk_cellword_sequence(word);
+	job->deadline_ns = atomic_load_explicit(&c->deadline_ns, memory_order_acquire);
+	if (job->key_len > m->g.request_max || len > m->g.request_max - job->key_len)
+		return false;
+	rk_copy_out(o->request, rk_cell_request(m, c), (size_t)job->key_len + len);
+	/*
+	 * R2: the same word again, or the copy may be of two requests: acquire
+	 * loads keep this one behind them. A client that may start anew in this
+	 * cell has seen its reference recycled, so the word differs.
+	 */
+	if (atomic_load_explicit(&c->word, memory_order_acquire) != word || *ret_slot >= m->g.n_slots)
+		return false;
+	if (rk_request_partition(request) != o->partition && !rk_broken(UNCONS))
+		return false;
+	/* The board's word, not the client's own, says who holds this page. */
+	return id == atomic_load_explicit(&rk_shm_client_ids(m)[cell / m->g.n_cells], memory_order_acquire);
+}
+
+/* Key and body apart, a NUL behind each: the body moves up by one. */
+static void split_request(struct rk_owner *o, struct rk_owner_job *job)
+{
+	char *body = o->request + job->key_len + 1;
+
+	memmove(body, o->request + job->key_len, job->len);
+	o->request[job->key_len] = '\0';
+	body[job->len] = '\0';
+	job->key = o->request;
+	job->body = body;
+}
+
+/*
+ * Finds the entry for this job's reply. Returns 0; -EALREADY for a duplicate or
+ * stale sequence; -EBUSY when every entry holds an unread reply; -ENOSPC when
+ * the undo log is full.
+ */
+static int admit(struct rk_owner *o, struct rk_owner_job *job, uint32_t page, uint32_t slot)
+{
+	const struct rk_shm *m = o->m;
+	uint32_t caller = page * m->g.n_slots + slot;
+	struct rk_dedup *e = rk_bank_dedup_find(&o->bank, caller);
+	/* Acquire; pairs with C6. Stale first: a rolled-back claim leaves a read entry with foreign bytes. */
+	uint64_t done = atomic_load_explicit(&rk_page_done(rk_shm_page(m, page))[slot], memory_order_acquire);
+	int r;
+
+	if (!rk_broken(DEDUP) &&
+	    (job->sequence <= done || (e && e->client_id == job->client_id && job->sequence <= e->sequence)))
+		return -EALREADY;
+	r = e ? rk_bank_save(&o->bank, &e->sequence, 24) : rk_bank_dedup_claim(&o->bank, caller, &e);
+	if (r < 0)
+		return r;
+	e->client_id = job->client_id;
+	e->sequence = job->sequence;
+	e->job = job->number;
+	e->len = 0;
+	e->error = 0;
+	job->reply = e;
+	return 0;
+}
+
+static int call_handler(struct rk_owner *o, struct rk_owner_job *job, rk_owner_handler handler, void *arg)
+{
+	struct rk_beat *beat = rk_shm_beat(o->m, o->worker);
+	int r;
+
+	/* Relaxed: evidence for the watcher, which needs no order. */
+	atomic_store_explicit(&beat->job, job->number, memory_order_relaxed);
+	atomic_store_explicit(&beat->deadline_ns, job->deadline_ns, memory_order_relaxed);
+	atomic_store_explicit(&beat->partition, o->partition, memory_order_relaxed);
+	atomic_store_explicit(&beat->state, RK_BEAT_RUNNING, memory_order_release);
+	r = handler(job, arg);
+	atomic_store_explicit(&beat->state, RK_BEAT_READY, memory_order_release);
+	return r < 0 ? r : job->touch_error;
+}
+
+enum run_result { RUN_DONE, RUN_NO_ROOM };
+
+/*
+ * One TAKEN reference: check, dedup, handler. Whatever it turns out to be, it
+ * counts in the cursor; but when the log is full and others of its batch fill
+ * it too (not alone), nothing of it happened and it wants a commit of its own.
+ */
+static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, bool alone, rk_owner_handler handler,
+			   void *arg)
+{
+	struct rk_owner_job job = { .owner = o, .partition = o->partition, .number = number };
+	struct rk_savepoint before = rk_bank_savepoint(&o->bank), start;
+	uint32_t slot;
+	int r;
+
+	if (cell >= rk_shm_n_cells(o->m) || !copy_request(o, cell, &job, &slot)) {
+		o->n_without_effect++;
+		return RUN_DONE;
+	}
+	r = admit(o, &job, cell / o->m->g.n_cells, slot);
+	if (r < 0) {
+		rk_bank_roll_back_to(&o->bank, before);
+		if (r == -ENOSPC && !alone)
+			return RUN_NO_ROOM;
+		/* Not applied; its client finds that out for itself once no ring names the cell. */
+		o->n_refused += r != -EALREADY;
+		o->n_without_effect++;
+		return RUN_DONE;
+	}
+	split_request(o, &job);
+	start = rk_bank_savepoint(&o->bank);
+	r = call_handler(o, &job, handler, arg);
+	if (r >= 0)
+		return RUN_DONE;
+	if (job.touch_error == -ENOSPC && !alone) {
+		rk_bank_roll_back_to(&o->bank, before);
+		return RUN_NO_ROOM;
+	}
+	/* Aborted: its changes are undone, its error is the reply. */
+	rk_bank_roll_back_to(&o->bank, start);
+	job.reply->len = 0;
+	job.reply->error = r;
+	o->n_errors++;
+	return RUN_DONE;
+}
+
+/* Everything committed below the gate and not freed yet. */
+static bool deliver_pending(struct rk_owner *o)
+{
+	struct rk_part *part = rk_shm_part(o->m, o->partition);
+	/* G2: acquire; pairs with G1. */
+	uint64_t released = atomic_load_explicit(&part->released, memory_order_acquire) & RK_MASK48;
+	uint64_t cursor = rk_commit_cursor(o->commit);
+	bool any = false;
+
+	/* Bounded: never past the ring, whatever shared memory says. */
+	for (uint32_t n = 0; n < o->m->g.n_ring && rk_pos_before(o->freed, cursor); n++) {
+		if (!rk_pos_before(o->freed, released) && !rk_broken(GATE))
+			break;
+		rk_deliver(&o->bank, o->partition, o->worker, o->freed);
+		o->freed = rk_pos_add(o->freed, 1);
+		any = true;
+	}
+	return any;
+}
+
+/* Part A has nobody else to open the gate: the owner does, up to its cursor. */
+static void open_gate(struct rk_owner *o)
+{
+	struct rk_part *part = rk_shm_part(o->m, o->partition);
+
+	/* G1: release, after the commit it stands for. */
+	atomic_store_explicit(&part->released, rk_commit_cursor(o->commit), memory_order_release);
+	RK_KILL_POINT(OWNER_RELEASED);
+}
+
+static bool commit(struct rk_owner *o, uint32_t n)
+{
+	struct rk_part *part = rk_shm_part(o->m, o->partition);
+	uint64_t expected = o->commit;
+	uint64_t next = rk_commit(o->incarnation, rk_pos_add(rk_commit_cursor(o->commit), n));
+
+	RK_KILL_POINT(OWNER_RAN);
+	if (rk_broken(NOINC)) {
+		expected = atomic_load_explicit(&part->commit, memory_order_acquire);
+		if (rk_commit_cursor(expected) == rk_commit_cursor(o->commit))
+			atomic_compare_exchange_strong_explicit(
+				&part->commit, &expected,
+				rk_commit(rk_commit_incarnation(expected), rk_commit_cursor(next)),
+				memory_order_acq_rel, memory_order_relaxed);
+		o->commit = next;
+		return true;
+	}
+	/*
+	 * S3: the commit. State, cursor, replies and an empty log, in one store.
+	 * Release: whoever sees the cursor sees the state; pairs with A1, O2.
+	 * Fails only if the partition was taken away. Part F's host lease is
+	 * looked at here, before the CAS.
+	 */
+	if (!atomic_compare_exchange_strong_explicit(&part->commit, &expected, next, memory_order_acq_rel,
+						     memory_order_relaxed))
+		return false;
+	o->commit = next;
+	RK_KILL_POINT(OWNER_COMMITTED);
+	return true;
+}
+
+/* The reference at this position, TAKEN or TOMB; 0 when there is none. */
+static uint64_t take(struct rk_owner *o, uint64_t position)
+{
+	for (int round = 0; round < 4; round++) { /* READY can turn into TOMB once */
+		uint64_t ref = rk_queue_peek(o->m, o->partition, position);
+
+		if (!ref || rk_ref_state(ref) != RK_REF_READY)
+			return ref;
+		if (rk_queue_take(o->m, o->partition, position, ref)) {
+			RK_KILL_POINT(OWNER_TAKEN);
+			return rk_ref_with(ref, RK_REF_TAKEN);
+		}
+	}
+	return 0;
+}
+
+/* Brings the lines of a coming request near. */
+static void prefetch(const struct rk_owner *o, uint64_t position)
+{
+	uint64_t ref = atomic_load_explicit(rk_ring_place(o->m, rk_shm_ring(o->m, o->partition), position),
+					    memory_order_relaxed);
+	uint32_t cell = rk_ref_cell(ref);
+	struct rk_cell *c;
+
+	if (rk_ref_state(ref) != RK_REF_READY || cell >= rk_shm_n_cells(o->m))
+		return;
+	c = rk_shm_cell(o->m, cell);
+	__builtin_prefetch(c, 1);
+	__builtin_prefetch(rk_cell_request(o->m, c), 0);
+	__builtin_prefetch(rk_cell_reply(o->m, c), 1);
+}
+
+int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
+{
+	uint64_t cursor = rk_commit_cursor(o->commit), ref;
+	uint32_t limit = o->singles ? 1 : o->batch_max, n = 0;
+
+	/* Acquire: a look at the word this owner alone writes tells whether it still does. */
+	if (atomic_load_explicit(&rk_shm_part(o->m, o->partition)->commit, memory_order_acquire) != o->commit &&
+	    !rk_broken(NOINC))
+		return -ESTALE;
+	if (rk_pos_before(o->freed, cursor)) {
+		open_gate(o);
+		(void)deliver_pending(o);
+	}
+	rk_bank_begin(&o->bank, cursor);
+	while (n < limit && (ref = take(o, rk_pos_add(cursor, n))) != 0) {
+		prefetch(o, rk_pos_add(cursor, n + 1));
+		if (rk_ref_state(ref) == RK_REF_TOMB) {
+			if (rk_broken(TOMB)) {
+				rk_queue_recycle(o->m, o->partition, rk_pos_add(cursor, n), ref);
+				return 1;
+			}
+			o->n_without_effect++;
+		} else if (run(o, rk_pos_add(cursor, n), rk_ref_cell(ref), n == 0, handler, arg) == RUN_NO_ROOM) {
+			o->singles = n + 1; /* alone in its commit, with the whole log, next time */
+			break;
+		}
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	if (!commit(o, n))
+		return -ESTALE;
+	o->singles -= rk_min_u32(o->singles, n);
+	o->n_jobs += n;
+	open_gate(o);
+	(void)deliver_pending(o);
+	return (int)n;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shm/rundir.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+int rk_name_check(const char *name, struct rk_err *err)
+{
+	size_t len = strlen(name);
+
+	if (len >= 1 && len < RK_NAME_MAX && name[0] != '.') {
+		size_t i = 0;
+
+		while (i < len && (isalnum((unsigned char)name[i]) || strchr("._-@", name[i])))
+			i++;
+		if (i == len)
+			return 0;
+	}
+	return rk_err_set(err, -EINVAL,
+			  "name '%.70s': use 1 to %u letters, digits, '.', '_', '-' or '@', not beginning with '.'", name,
+			  RK_NAME_MAX - 1);
+}
+
+static int too_long(struct rk_err *err)
+{
+	return rk_err_set(err, -ENAMETOOLONG,
+			  "the runtime directory's path is too long for a socket: set REKINDLE_RUNTIME_DIR to a shorter one");
+}
+
+int rk_rundir_base(char ret[static RK_PATH_MAX], struct rk_err *err)
+{
+	const char *own = getenv("REKINDLE_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
+	int n;
+
+	if (own && *own)
+		n = snprintf(ret, RK_PATH_MAX, "%s", own);
+	else if (geteuid() == 0)
+		n = snprintf(ret, RK_PATH_MAX, "/run/rekindle");
+	else if (xdg && *xdg)
+		n = snprintf(ret, RK_PATH_MAX, "%s/rekindle", xdg);
+	else
+		n = snprintf(ret, RK_PATH_MAX, "/tmp/rekindle-%u", (unsigned int)geteuid());
+	return n < (int)RK_PATH_MAX ? 0 : too_long(err);
+}
+
+int rk_rundir_path(const char *name, const char *file, char ret[static RK_PATH_MAX], struct rk_err *err)
+{
+	char base[RK_PATH_MAX];
+	int r = rk_rundir_base(base, err), n;
+
+	if (r < 0)
+		return r;
+	n = snprintf(ret, RK_PATH_MAX, "%s/%s%s%s", base, name, file ? "/" : "", file ? file : "");
+	return n < (int)RK_PATH_MAX ? 0 : too_long(err);
+}
+
+/* Whether somebody holds the lock on this directory: a fleet runs there. */
+static bool is_locked(int dir, const char *name)
+{
+	rk_cleanup(rk_close_p) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
+{
+	char base[RK_PATH_MAX];
+	int r = rk_rundir_base(base, err), n = 0;
+	struct dirent *e;
+	DIR *dir;
+
+	if (r < 0)
+		return r;
+	dir = opendir(base);
+	if (!dir)
+		return errno == ENOENT ? 0 : rk_err_set(err, -errno, "%s: %s", base, strerror(errno));
+	while ((e = readdir(dir)) != NULL) {
+		if (e->d_name[0] == '.' || strlen(e->d_name) >= RK_NAME_MAX || !is_locked(dirfd(dir), e->d_name))
+			continue;
+		if ((size_t)n < n_max)
+			strcpy(names[n], e->d_name); /* length checked above */
+		n++;
+	}
+	(void)closedir(dir);
+	return n;
+}
+
+int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err)
+{
+	char names[16][RK_NAME_MAX];
+	char all[200] = "";
+	int n;
+
+	if (!name || !*name)
+		name = getenv("REKINDLE_NAME");
+	if (name && *name) {
+		int r = rk_name_check(name, err);
+
+		if (r == 0)
+			strcpy(ret, name); /* length checked */
+		return r;
+	}
+	n = rk_rundir_list(names, rk_countof(names), err);
+	if (n < 0)
+		return n;
+	if (n == 0)
+		return rk_err_set(err, -ENOENT, "no fleet is running: start one with 'rekindle run -n 4 -- COMMAND'");
+	if (n == 1) {
+		strcpy(ret, names[0]);
+		return 0;
+	}
+	for (int i = 0; i < n && i < (int)rk_countof(names); i++)
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), " %.63s", names[i]);
+	return rk_err_set(err, -E2BIG, "%d fleets are running: choose one with --name:%s", n, all);
+}
+
+/* Makes one directory of ours and opens it. */
+static int own_directory(const char *path, struct rk_err *err)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return rk_err_set(err, -errno, "cannot make the runtime directory %s: %s", path, strerror(errno));
+	rk_cleanup(rk_close_p) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return rk_err_set(err, -errno, "cannot open the runtime directory %s: %s", path, strerror(errno));
+	if (st.st_uid != geteuid())
+		return rk_err_set(err, -EPERM,
+				  "the runtime directory %s belongs to uid %u, not to us: remove it or set REKINDLE_RUNTIME_DIR",
+				  path, (unsigned int)st.st_uid);
+	return rk_take_fd(&fd);
+}
+
+int rk_rundir_lock(const char *name, struct rk_err *err)
+{
+	char path[RK_PATH_MAX];
+	int r = rk_rundir_base(path, err);
+
+	if (r < 0)
+		return r;
+	rk_cleanup(rk_close_p) int base = own_directory(path, err);
+	if (base < 0)
+		return base;
+	r = rk_rundir_path(name, NULL, path, err);
+	if (r < 0)
+		return r;
+	for (int attempt = 0; attempt < 100; attempt++) {
+		rk_cleanup(rk_close_p) int fd = own_directory(path, err);
+		struct stat held, named;
+
+		if (fd < 0)
+			return fd;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+			return rk_err_set(err, -EBUSY,
+					  "a fleet named '%s' is running already: choose another --name, or 'rekindle stop --name %s'",
+					  name, name);
+		/* A fleet that was just ending may have removed the directory between open and lock. */
+		if (fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino)
+			return rk_take_fd(&fd);
+	}
+	return rk_err_set(err, -EAGAIN, "the runtime directory %s keeps disappearing", path);
+}
+
+void rk_rundir_remove(const char *name)
+{
+	char path[RK_PATH_MAX];
+	struct rk_err err;
+
+	if (rk_rundir_path(name, "control", path, &err) == 0)
+		(void)unlink(path);
+	if (rk_rundir_path(name, NULL, path, &err) == 0)
+		(void)rmdir(path);
+}

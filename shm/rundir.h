@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rundir: where a fleet's sockets are, and which fleets there are.
+ *
+ * Who       supervisor, library, CLI. Blocking: file system calls only.
+ */
+#ifndef RK_SHM_RUNDIR_H
+#define RK_SHM_RUNDIR_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "shm/abi.h"
+
+#define RK_PATH_MAX 100u /* a unix socket's path has 108 bytes */
+
+/* 0, or -EINVAL with what a name may be: 1 to 63 of letters, digits, '.', '_', '-', '@', not beginning with '.'. */
+RK_MUST_USE int rk_name_check(const char *name, struct rk_err *err);
+
+/* The directory that holds all of this user's fleets. 0; -ENAMETOOLONG. */
+RK_MUST_USE int rk_rundir_base(char ret[static RK_PATH_MAX], struct rk_err *err);
+
+/* BASE/NAME/FILE, or BASE/NAME when file is NULL. The name has been checked. 0; -ENAMETOOLONG. */
+RK_MUST_USE int rk_rundir_path(const char *name, const char *file, char ret[static RK_PATH_MAX], struct rk_err *err);
+
+/*
+ * Names of the fleets that run now (their directory is locked), at most n_max.
+ * Returns how many there are, or -errno.
+ */
+int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err);
+
+/*
+ * Chooses the fleet: `name` if not NULL, else $REKINDLE_NAME, else the only one
+ * running. 0; -ENOENT none runs, -E2BIG several do (their names in the text),
+ * -EINVAL a bad name.
+ */
+RK_MUST_USE int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err);
+
+/*
+ * Supervisor: makes BASE and BASE/NAME (0700, ours), locks the latter. Returns
+ * the descriptor that holds the lock; -EBUSY when a fleet of this name runs;
+ * -EPERM when a directory is not ours.
+ */
+RK_MUST_USE int rk_rundir_lock(const char *name, struct rk_err *err);
+
+/* Removes a fleet's sockets and its directory; what is not there does not matter. */
+void rk_rundir_remove(const char *name);
+
+#endif

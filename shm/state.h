@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * State: a partition's bank - undo log, dedup table, user's state - and the
+ * operations that make a job all or nothing (DESIGN §7).
+ *
+ * Old bytes go to the log before new ones go to the state. The log's word
+ * carries the full number of the job it belongs to, so that moving the cursor
+ * (the commit) and emptying the log are one and the same store. Within one job
+ * number the log only grows: neither a roll-back nor an abort shortens it,
+ * since an eviction may be copying it and a re-run appends to it.
+ *
+ * Who       the partition's owner alone; a successor after its owner's
+ *           confirmed death.
+ * Crash     killed anywhere: rk_bank_roll_back() by the successor restores the
+ *           state as of the last commit, and may itself be killed and repeated.
+ * Blocking  never; no allocation, no system call.
+ * Units     bytes; offsets count from the bank's guarded area.
+ *
+ * Source: undo logging with the transaction's number in the log's length word,
+ * prototypes/killtest.c.
+ */
+#ifndef RK_SHM_STATE_H
+#define RK_SHM_STATE_H
+
+#include "shm/layout.h"
+
+/* The owner's private view of one bank. */
+struct rk_bank {
+	const struct rk_shm *m;
+	struct rk_log *log;
+	struct rk_log_entry *entries;
+	char *log_data;
+	char *guarded; /* bank head, dedup index, dedup entries, state */
+	struct rk_bank_head *head;
+	uint16_t *index; /* by caller: dedup entry + 1, 0 = none; a hint that the entry confirms */
+	char *state;
+	uint64_t job;        /* whose undo entries are being written */
+	uint32_t n_entries;  /* as the log word says, while it carries `job` */
+	uint32_t data_used;  /* bytes of log data behind those entries */
+};
+
+/* A place in the log to roll back to within a job. */
+struct rk_savepoint {
+	uint32_t n_entries;
+};
+
+/* Makes a view of a mapped bank. Nothing is written. */
+void rk_bank_view(struct rk_bank *b, const struct rk_shm *m, void *mapped);
+
+/*
+ * Restores what the unfinished job at `cursor` changed, if there was one, and
+ * prepares the log for its re-run. Idempotent. Returns true if anything was
+ * undone. Entries that do not lie inside the bank (damaged memory) are skipped.
+ */
+bool rk_bank_roll_back(struct rk_bank *b, uint64_t cursor);
+
+/* Starts the log of the jobs from `cursor` on that will commit together. */
+void rk_bank_begin(struct rk_bank *b, uint64_t cursor);
+
+/*
+ * Saves len bytes of the guarded area before they change. Returns 0; -EFAULT
+ * if they do not lie inside it; -ENOSPC when the log is full (nothing saved).
+ */
+RK_MUST_USE int rk_bank_save(struct rk_bank *b, const void *at, size_t len);
+
+/* Where the log stands now. */
+static inline struct rk_savepoint rk_bank_savepoint(const struct rk_bank *b)
+{
+	return (struct rk_savepoint){ b->n_entries };
+}
+
+/* Undoes what was saved since; the log keeps its entries. */
+void rk_bank_roll_back_to(struct rk_bank *b, struct rk_savepoint s);
+
+/* The dedup entry with this index. */
+static inline struct rk_dedup *rk_bank_dedup(const struct rk_bank *b, uint32_t i)
+{
+	return (struct rk_dedup *)(b->guarded + b->m->l.guarded_dedup + i * b->m->l.dedup_stride);
+}
+
+/*
+ * The entry of a caller (page * n_slots + slot), or NULL.
+ */
+struct rk_dedup *rk_bank_dedup_find(const struct rk_bank *b, uint32_t caller);
+
+/*
+ * Makes room for a caller without an entry: takes one whose reply is read or
+ * whose client is gone, saves its key and gives it the caller's. Returns 0;
+ * -EBUSY when all are unread; -ENOSPC when the log is full (roll back to before).
+ */
+RK_MUST_USE int rk_bank_dedup_claim(struct rk_bank *b, uint32_t caller, struct rk_dedup **ret);
+
+#endif
