@@ -17,6 +17,16 @@
 #define rk_likely(x) __builtin_expect(!!(x), 1)
 #define rk_unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Tells the processor that this loop waits for another one. */
+static inline void rk_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield" ::: "memory");
+#endif
+}
+
 /* Elements of an array; a pointer does not compile. */
 #define rk_countof(a)                                                                              \
 	(sizeof(a) / sizeof((a)[0]) +                                                              \

@@ -125,8 +125,8 @@ enum rk_route_flag { RK_ROUTE_UP = 1 }; /* the slot's process was alive when thi
 /* ---- queues: rings and bells ---------------------------------------------- */
 
 /*
- * A bell is a futex word: parked:1 | rings:31. Only its consumer sets and
- * clears `parked`; whoever rings adds 2 and wakes (shm/bell.h).
+ * A bell is a futex word: parked:1 | changes:31. Only its consumer sets and
+ * clears `parked`; whoever parks or rings adds 2 (shm/bell.h).
  */
 struct rk_ring {
 	_Atomic uint64_t tail;  /* clients, worker helping: next position to publish at */
@@ -162,16 +162,19 @@ RK_ABI_SIZE(struct rk_part, 64);
 
 /* ---- calls: client pages ----------------------------------------------------- */
 
-/* One per client; followed by done[n_slots] padded to a line, then n_cells cells. */
+/*
+ * One per client; followed by done[n_slots] padded to a line, then n_cells
+ * cells. The bell has a line of its own: workers look at it for each reply.
+ */
 struct rk_page {
 	_Atomic uint64_t sequence; /* client: last sequence started; never set back, whoever holds the page */
+	uint8_t reserved0[56];     /* zero */
 	_Atomic uint32_t bell;     /* client's completion thread parks here */
-	uint32_t reserved0;        /* zero */
-	uint8_t reserved1[48];     /* zero */
+	uint8_t reserved1[60];     /* zero */
 	/* followed by _Atomic uint64_t done[n_slots]: sequences up to this are read (client) */
 };
-RK_ABI_AT(struct rk_page, bell, 8);
-RK_ABI_SIZE(struct rk_page, 64);
+RK_ABI_AT(struct rk_page, bell, 64);
+RK_ABI_SIZE(struct rk_page, 128);
 
 /*
  * One request and its reply. The first line is what client and worker both

@@ -3,7 +3,8 @@
  * Bells: waking a process that sleeps on a futex in shared memory, without
  * ever losing a wake-up, whoever is killed in between.
  *
- * A bell is parked:1 | rings:31. The consumer alone sets and clears `parked`.
+ * A bell is parked:1 | changes:31. The consumer alone sets and clears `parked`
+ * (of those who wait for room in a ring there are several; their ringer clears).
  * A ringer that sees it set adds 2, which changes the word a sleeper waits
  * for, and wakes. Ordering: the consumer sets `parked` and then looks for work
  * once more (W1, W2); the producer makes work and then looks at the bell (P1,
@@ -33,8 +34,18 @@ void rk_bell_ring(_Atomic uint32_t *bell);
  */
 static inline uint32_t rk_bell_park(_Atomic uint32_t *bell)
 {
-	/* W1: seq_cst against P2 in rk_bell_ring(); see above. */
-	return atomic_fetch_or_explicit(bell, RK_BELL_PARKED, memory_order_seq_cst) | RK_BELL_PARKED;
+	uint32_t word = atomic_load_explicit(bell, memory_order_relaxed), parked;
+
+	/*
+	 * W1: seq_cst against P2 in rk_bell_ring(); see above. The word changes
+	 * even if somebody is parked already: where several wait, a ringer that
+	 * woke the others must not take `parked` away from this one.
+	 */
+	do
+		parked = (word | RK_BELL_PARKED) + 2;
+	while (!atomic_compare_exchange_weak_explicit(bell, &word, parked, memory_order_seq_cst,
+						      memory_order_relaxed));
+	return parked;
 }
 
 /* Consumer: is awake again. */

@@ -60,6 +60,7 @@ int rk_geometry_check(const struct rk_geometry *g, struct rk_err *err)
 		{ "banks", g->n_banks, 1, RK_BANKS_MAX, false },
 		{ "readers", g->n_readers, 1, RK_READERS_MAX, false },
 	};
+	struct rk_layout l;
 
 	for (size_t i = 0; i < rk_countof(bounds); i++) {
 		const struct bound *b = &bounds[i];
@@ -72,6 +73,10 @@ int rk_geometry_check(const struct rk_geometry *g, struct rk_err *err)
 	if ((uint64_t)g->n_clients * g->n_cells > RK_CELLS_MAX)
 		return rk_err_set(err, -EINVAL, "clients times cells per client: %llu is more than %u",
 				  (unsigned long long)g->n_clients * g->n_cells, RK_CELLS_MAX);
+	rk_layout_init(g, &l);
+	if (l.bank_stride > RK_BANK_MAX) /* an offset in the log has 32 bits */
+		return rk_err_set(err, -EINVAL, "bank (state, dedup entries times reply bytes, undo log): %llu is more than %llu",
+				  (unsigned long long)l.bank_stride, RK_BANK_MAX);
 	return 0;
 }
 

@@ -127,13 +127,19 @@ static int admit(struct rk_owner *o, struct rk_owner_job *job, uint32_t page, ui
 	const struct rk_shm *m = o->m;
 	uint32_t caller = page * m->g.n_slots + slot;
 	struct rk_dedup *e = rk_bank_dedup_find(&o->bank, caller);
-	/* Acquire; pairs with C6. Stale first: a rolled-back claim leaves a read entry with foreign bytes. */
-	uint64_t done = atomic_load_explicit(&rk_page_done(rk_shm_page(m, page))[slot], memory_order_acquire);
+	uint64_t done;
 	int r;
 
-	if (!rk_broken(DEDUP) &&
-	    (job->sequence <= done || (e && e->client_id == job->client_id && job->sequence <= e->sequence)))
-		return -EALREADY;
+	/*
+	 * Higher than the last one applied here for this caller: new. Otherwise
+	 * look at what the client has read (acquire; pairs with C6), and at that
+	 * first: a rolled-back claim leaves a read entry with foreign reply bytes.
+	 */
+	if (!rk_broken(DEDUP) && !(e && e->client_id == job->client_id && job->sequence > e->sequence)) {
+		done = atomic_load_explicit(&rk_page_done(rk_shm_page(m, page))[slot], memory_order_acquire);
+		if (job->sequence <= done || (e && e->client_id == job->client_id))
+			return -EALREADY;
+	}
 	r = e ? rk_bank_save(&o->bank, &e->sequence, 24) : rk_bank_dedup_claim(&o->bank, caller, &e);
 	if (r < 0)
 		return r;

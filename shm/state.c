@@ -74,9 +74,12 @@ bool rk_bank_roll_back(struct rk_bank *b, uint64_t cursor)
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t offset, len;
 
-		if (old_bytes(b, &b->entries[i], &offset, &len) && len > RK_LOG_INLINE)
-			b->data_used = rk_max_u32(b->data_used, b->entries[i].old.data + (uint32_t)RK_ALIGN_UP(len, 8u));
+		const char *old = old_bytes(b, &b->entries[i], &offset, &len);
+
+		if (old && len > RK_LOG_INLINE)
+			b->data_used = rk_max_u32(b->data_used, (uint32_t)(old - b->log_data) + RK_ALIGN_UP(len, 8u));
 	}
+	b->data_used = rk_min_u32(b->data_used, b->m->g.log_data_len); /* the last may have been rounded past the end */
 	if (!rk_broken(UNDO))
 		restore(b, 0, n);
 	b->n_entries = n; /* a re-run appends: shortening would rob an eviction that is copying */

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls that do not wait: rk_call_async() and rk_next(), rk_submit() and
+ * rk_flush(), and the thread that raises rk_client_fd().
+ *
+ * Who       any thread of the client's process. rk_next() and the thread wait
+ *           on the page's bell; the thread, once started, is its only consumer.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "shm/bell.h"
+#include "shm/words.h"
+#include "workers/lib/client.h"
+
+#define NOT_YET (-EAGAIN)
+#define LOOK_AGAIN_NS (10 * RK_NS_PER_MS)
+
+static void unlink_async(struct rk_client *c, uint32_t previous, uint32_t slot)
+{
+	uint32_t next = c->slots[slot].next;
+
+	if (previous)
+		c->slots[previous - 1].next = next;
+	else
+		c->async_head = next;
+	if (c->async_tail == slot + 1)
+		c->async_tail = previous;
+	c->n_async--;
+}
+
+int rk_call_async(struct rk_client *c, const struct rk_request *request)
+{
+	uint32_t slot;
+	int r = rk_client_usable(c);
+
+	if (r)
+		return r;
+	(void)pthread_mutex_lock(&c->lock);
+	r = rk_client_begin(c, request, RK_USE_ASYNC, &slot);
+	if (r == 0) {
+		if (c->async_tail)
+			c->slots[c->async_tail - 1].next = slot + 1;
+		else
+			c->async_head = slot + 1;
+		c->async_tail = slot + 1;
+		c->n_async++;
+		/* The thread sleeps until a later deadline than this one: let it look again. */
+		if (c->has_thread && c->slots[slot].deadline_ns &&
+		    (!c->armed_ns || c->slots[slot].deadline_ns < c->armed_ns))
+			rk_bell_ring(&rk_shm_page(&c->m, c->caller.page)->bell);
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	return r;
+}
+
+/* The outcome of one asynchronous call, or NOT_YET. Lock held. */
+static int judge(struct rk_client *c, uint32_t slot, uint64_t now_ns, struct rk_reply *reply)
+{
+	struct rk_client_slot *s = &c->slots[slot];
+	enum rk_call_state state = rk_call_look(&c->caller, &s->call);
+	bool late = s->deadline_ns && now_ns >= s->deadline_ns;
+	int outcome;
+
+	if (late && state != RK_CALL_DONE && state != RK_CALL_NOT_APPLIED)
+		state = rk_call_expire(&c->caller, &s->call);
+	if (state == RK_CALL_DONE)
+		return rk_client_collect(c, slot, reply);
+	if (state != RK_CALL_NOT_APPLIED && !late)
+		return NOT_YET;
+	rk_client_handle(c, slot, reply);
+	outcome = state == RK_CALL_NOT_APPLIED ? rk_client_not_applied(c, &s->call) : RK_UNKNOWN;
+	return outcome;
+}
+
+/* Whether this call's cell says DONE: the cheap look before the thorough one. */
+static bool looks_done(const struct rk_client *c, uint32_t slot)
+{
+	const struct rk_call *call = &c->slots[slot].call;
+
+	return atomic_load_explicit(&rk_shm_cell(&c->m, call->cell)->word, memory_order_acquire) ==
+	       rk_cellword(call->sequence, 0, RK_CELL_DONE);
+}
+
+/* First finished asynchronous call, in the order they began. Lock held. */
+static int find_finished(struct rk_client *c, bool thorough, struct rk_reply *reply)
+{
+	uint64_t now_ns = thorough ? rk_clock_ns() : 0;
+	uint32_t previous = 0, at = c->async_head;
+
+	for (uint32_t n = 0; at && n < c->m.g.n_slots; n++) {
+		uint32_t slot = at - 1;
+		int outcome = thorough || looks_done(c, slot) ? judge(c, slot, now_ns, reply) : NOT_YET;
+
+		if (outcome != NOT_YET) {
+			unlink_async(c, previous, slot);
+			if (outcome == RK_DONE || outcome == RK_FAILED || outcome == RK_UNKNOWN) {
+				c->slots[slot].use = RK_USE_SYNC; /* the reply object holds it now */
+			} else {
+				rk_client_free_slot(c, slot);
+				reply->slot = 0;
+			}
+			return outcome;
+		}
+		previous = at;
+		at = c->slots[slot].next;
+	}
+	return c->n_async ? NOT_YET : RK_EMPTY;
+}
+
+/* The first deadline of an asynchronous call after this time, or deadline_ns if that is earlier (0 = none). Lock held. */
+static uint64_t first_deadline(const struct rk_client *c, uint64_t after_ns, uint64_t deadline_ns)
+{
+	for (uint32_t at = c->async_head, n = 0; at && n < c->m.g.n_slots; at = c->slots[at - 1].next, n++) {
+		uint64_t d = c->slots[at - 1].deadline_ns;
+
+		if (d > after_ns && (!deadline_ns || d < deadline_ns))
+			deadline_ns = d;
+	}
+	return deadline_ns;
+}
+
+/* rk_client_fd() is readable no more, until something happens from now on. */
+static void drain_event(const struct rk_client *c)
+{
+	uint64_t sum;
+	ssize_t n = c->has_thread ? read(c->event, &sum, sizeof(sum)) : 0;
+
+	(void)n;
+}
+
+static int find_locked(struct rk_client *c, bool thorough, struct rk_reply *reply)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&c->lock);
+	r = find_finished(c, thorough, reply);
+	(void)pthread_mutex_unlock(&c->lock);
+	return r;
+}
+
+/* Sleeps until something may have finished, or until then. */
+static int sleep_until(struct rk_client *c, uint64_t deadline_ns, struct rk_reply *reply)
+{
+	_Atomic uint32_t *bell = &rk_shm_page(&c->m, c->caller.page)->bell;
+	uint32_t word;
+	int r;
+
+	if (c->has_thread) {
+		struct pollfd p = { .fd = c->event, .events = POLLIN };
+		uint64_t now_ns = rk_clock_ns();
+
+		(void)poll(&p, 1, (int)rk_min_u64((rk_max_u64(deadline_ns, now_ns) - now_ns) / RK_NS_PER_MS + 1, 1u << 30));
+		drain_event(c);
+		return find_locked(c, true, reply);
+	}
+	word = rk_bell_park(bell);
+	r = find_locked(c, true, reply);
+	if (r == NOT_YET)
+		(void)rk_bell_wait(bell, word, deadline_ns);
+	rk_bell_unpark(bell);
+	return r == NOT_YET ? find_locked(c, true, reply) : r;
+}
+
+int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
+{
+	uint64_t deadline_ns, spin_until_ns;
+	int r = rk_client_usable(c);
+
+	if (r)
+		return r;
+	if (reply->slot)
+		rk_reply_release(c, reply);
+	r = find_locked(c, false, reply);
+	if (r != NOT_YET)
+		return r;
+	if (!timeout_ms) {
+		drain_event(c); /* before the look: what finishes later raises it again */
+		return find_locked(c, true, reply);
+	}
+	deadline_ns = timeout_ms == RK_TIMEOUT_NONE ? UINT64_MAX / 2 : rk_client_deadline(timeout_ms);
+	spin_until_ns = rk_clock_ns() + rk_min_u64(c->spin_ns, UINT64_MAX / 2);
+	for (uint32_t round = 0; r == NOT_YET; round++) {
+		if (c->spin_ns && (round % 64 || rk_clock_ns() < spin_until_ns)) {
+			/* The oldest is the likeliest; its line is all that this touches. */
+			for (int i = 0; i < 16; i++)
+				rk_relax();
+			r = find_locked(c, false, reply);
+			continue;
+		}
+		(void)pthread_mutex_lock(&c->lock);
+		uint64_t until_ns = first_deadline(c, 0, deadline_ns);
+
+		(void)pthread_mutex_unlock(&c->lock);
+		r = sleep_until(c, until_ns, reply);
+		if (r == NOT_YET && rk_clock_ns() >= deadline_ns)
+			break;
+	}
+	return r;
+}
+
+static void raise_event(const struct rk_client *c)
+{
+	uint64_t one = 1;
+	ssize_t r = write(c->event, &one, sizeof(one));
+
+	(void)r; /* a full counter is readable all the same */
+}
+
+/* Rings on the page's bell become readiness of the descriptor. */
+static void *event_thread(void *arg)
+{
+	struct rk_client *c = arg;
+	_Atomic uint32_t *bell = &rk_shm_page(&c->m, c->caller.page)->bell;
+
+	while (!__atomic_load_n(&c->closing, __ATOMIC_ACQUIRE)) {
+		uint32_t word = rk_bell_park(bell);
+
+		raise_event(c); /* whatever finished before `parked` stood; a reader finds nothing, or that */
+		if (__atomic_load_n(&c->closing, __ATOMIC_ACQUIRE))
+			break;
+		(void)pthread_mutex_lock(&c->lock);
+		c->armed_ns = first_deadline(c, rk_clock_ns(), 0); /* of those passed already the event tells */
+		uint64_t until_ns = c->armed_ns;
+
+		(void)pthread_mutex_unlock(&c->lock);
+		(void)rk_bell_wait(bell, word, until_ns);
+	}
+	rk_bell_unpark(bell);
+	return NULL;
+}
+
+int rk_client_fd(struct rk_client *c)
+{
+	int r = rk_client_usable(c);
+
+	if (r)
+		return r == RK_FORKED ? -ECHILD : -ESTALE;
+	(void)pthread_mutex_lock(&c->lock);
+	if (!c->has_thread) {
+		c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r = c->event < 0 ? -errno : -pthread_create(&c->thread, NULL, event_thread, c);
+		c->has_thread = r == 0;
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	return r < 0 ? r : c->event;
+}
+
+void rk_client_stop_thread(struct rk_client *c)
+{
+	_Atomic uint32_t *bell;
+
+	if (!c->has_thread)
+		return;
+	__atomic_store_n(&c->closing, true, __ATOMIC_RELEASE);
+	bell = &rk_shm_page(&c->m, c->caller.page)->bell;
+	/* Even when it is not parked yet: the word it is about to wait for has changed. */
+	atomic_fetch_add_explicit(bell, 2, memory_order_seq_cst);
+	rk_bell_ring(bell);
+	(void)pthread_join(c->thread, NULL);
+	c->has_thread = false;
+}
+
+void rk_client_sweep_submitted(struct rk_client *c)
+{
+	for (uint32_t slot = 0; slot < c->m.g.n_slots; slot++) {
+		struct rk_client_slot *s = &c->slots[slot];
+		enum rk_call_state state;
+		struct rk_call_reply reply;
+
+		if (s->use != RK_USE_SUBMITTED)
+			continue;
+		state = rk_call_look(&c->caller, &s->call);
+		if (state != RK_CALL_DONE && state != RK_CALL_NOT_APPLIED)
+			continue;
+		if (state == RK_CALL_DONE) {
+			rk_call_reply(&c->caller, &s->call, &reply);
+			c->n_refused += reply.error != 0;
+			rk_call_release(&c->caller, &s->call);
+		} else {
+			c->n_refused++;
+		}
+		c->n_submitted--;
+		rk_client_free_slot(c, slot);
+	}
+}
+
+int rk_submit(struct rk_client *c, const struct rk_request *request)
+{
+	struct rk_request kept = *request;
+	uint32_t slot;
+	int r = rk_client_usable(c);
+
+	if (r)
+		return r;
+	kept.timeout_ms = RK_TIMEOUT_NONE; /* nobody waits: it is applied whenever a worker gets to it */
+	(void)pthread_mutex_lock(&c->lock);
+	r = rk_client_begin(c, &kept, RK_USE_SUBMITTED, &slot);
+	(void)pthread_mutex_unlock(&c->lock);
+	return r;
+}
+
+int rk_flush(struct rk_client *c, uint32_t timeout_ms, uint64_t *ret_failed)
+{
+	uint64_t deadline_ns = rk_client_deadline(timeout_ms);
+	_Atomic uint32_t *bell = &rk_shm_page(&c->m, c->caller.page)->bell;
+	uint64_t n_failed;
+	int r = rk_client_usable(c);
+
+	if (r)
+		return r;
+	for (;;) {
+		uint32_t word = c->has_thread ? 0 : rk_bell_park(bell), n_left;
+		uint64_t now_ns = rk_clock_ns();
+
+		(void)pthread_mutex_lock(&c->lock);
+		rk_client_sweep_submitted(c);
+		n_left = c->n_submitted;
+		n_failed = c->n_refused;
+		if (!n_left)
+			c->n_refused = 0;
+		(void)pthread_mutex_unlock(&c->lock);
+		if (!n_left || (deadline_ns && now_ns >= deadline_ns))
+			break;
+		/* With the thread awake the bell is its own; this is rare, and looks again by itself. */
+		if (c->has_thread)
+			(void)poll(NULL, 0, (int)(LOOK_AGAIN_NS / RK_NS_PER_MS));
+		else
+			(void)rk_bell_wait(bell, word, deadline_ns);
+	}
+	if (!c->has_thread)
+		rk_bell_unpark(bell);
+	if (ret_failed)
+		*ret_failed = n_failed;
+	return c->n_submitted ? RK_UNKNOWN : n_failed ? RK_FAILED : 0;
+}

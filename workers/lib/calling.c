@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls that wait: rk_call(), rk_call_retry(), rk_wait().
+ *
+ * Who       any thread of the client's process; each waits on its own cell.
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "shm/bell.h"
+#include "shm/epoch.h"
+#include "shm/words.h"
+#include "workers/lib/client.h"
+
+#define TRY_FIRST_NS (20 * RK_NS_PER_MS)
+#define TRY_LONGEST_NS RK_NS_PER_S
+/* A call found applied whose ring was full must ask again; nobody rings for that. */
+#define AGAIN_NS RK_NS_PER_MS
+
+static void lock(struct rk_client *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+}
+
+static void unlock(struct rk_client *c)
+{
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return !a ? b : !b ? a : rk_min_u64(a, b);
+}
+
+/* 0.5 to 1.5 times ns: those who failed together shall not come back together. */
+static uint64_t jitter(struct rk_client *c, uint64_t ns)
+{
+	c->random = c->random * 6364136223846793005ull + 1442695040888963407ull; /* Knuth's MMIX */
+	return ns / 2 + (c->random >> 33) % (ns + 1);
+}
+
+static bool is_final(enum rk_call_state s)
+{
+	return s == RK_CALL_DONE || s == RK_CALL_NOT_APPLIED;
+}
+
+static enum rk_call_state look(struct rk_client *c, uint32_t slot)
+{
+	enum rk_call_state s;
+
+	lock(c);
+	s = rk_call_look(&c->caller, &c->slots[slot].call);
+	unlock(c);
+	return s;
+}
+
+static bool is_done(const struct rk_client *c, const struct rk_call *call)
+{
+	/* Acquire: C3 without the lock; only this thread moves the call to another cell. */
+	return atomic_load_explicit(&rk_shm_cell(&c->m, call->cell)->word, memory_order_acquire) ==
+	       rk_cellword(call->sequence, 0, RK_CELL_DONE);
+}
+
+/* Polls the cell; true when the reply is there. */
+static bool spin(struct rk_client *c, const struct rk_call *call, uint64_t deadline_ns)
+{
+	uint64_t until_ns = 0;
+
+	for (uint32_t round = 1;; round++) {
+		if (is_done(c, call))
+			return true;
+		rk_relax();
+		if (round % 64)
+			continue;
+		uint64_t now_ns = rk_clock_ns();
+
+		if (!until_ns)
+			until_ns = c->spin_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + c->spin_ns;
+		if (now_ns >= until_ns || (deadline_ns && now_ns >= deadline_ns))
+			return false;
+	}
+}
+
+/* Waits until the call is final or the deadline passes. */
+static enum rk_call_state await(struct rk_client *c, uint32_t slot, uint64_t deadline_ns)
+{
+	struct rk_call *call = &c->slots[slot].call;
+	enum rk_call_state s;
+
+	if (c->spin_ns && spin(c, call, deadline_ns))
+		return RK_CALL_DONE;
+	for (;;) {
+		_Atomic uint32_t *bell = &rk_shm_cell(&c->m, call->cell)->bell;
+		uint32_t word = rk_bell_park(bell);
+		int r = 0;
+
+		s = look(c, slot);
+		if (!is_final(s))
+			r = rk_bell_wait(bell, word,
+					 s == RK_CALL_AGAIN ? earlier(deadline_ns, rk_clock_ns() + AGAIN_NS) : deadline_ns);
+		rk_bell_unpark(bell);
+		if (is_final(s))
+			return s;
+		if (r == -ETIMEDOUT && deadline_ns && rk_clock_ns() >= deadline_ns)
+			return look(c, slot);
+	}
+}
+
+/* From the state a call has come to, to its outcome; the slot is freed, or the reply holds it. */
+static int conclude(struct rk_client *c, uint32_t slot, enum rk_call_state s, struct rk_reply *reply)
+{
+	int outcome;
+
+	lock(c);
+	if (s == RK_CALL_DONE) {
+		outcome = rk_client_collect(c, slot, reply);
+	} else if (s == RK_CALL_NOT_APPLIED) {
+		rk_client_handle(c, slot, reply);
+		reply->slot = 0;
+		outcome = rk_client_not_applied(c, &c->slots[slot].call);
+		rk_client_free_slot(c, slot);
+	} else {
+		rk_client_handle(c, slot, reply);
+		outcome = RK_UNKNOWN;
+	}
+	unlock(c);
+	return outcome;
+}
+
+/* Time is up: withdraw what can be withdrawn. */
+static enum rk_call_state expire(struct rk_client *c, uint32_t slot)
+{
+	enum rk_call_state s;
+
+	lock(c);
+	s = rk_call_expire(&c->caller, &c->slots[slot].call);
+	unlock(c);
+	return s;
+}
+
+static int begin(struct rk_client *c, const struct rk_request *request, struct rk_reply *reply, uint32_t *ret_slot)
+{
+	int r = rk_client_usable(c);
+
+	if (r)
+		return r;
+	if (reply->slot)
+		rk_reply_release(c, reply);
+	lock(c);
+	r = rk_client_begin(c, request, RK_USE_SYNC, ret_slot);
+	unlock(c);
+	return r;
+}
+
+int rk_call(struct rk_client *c, const struct rk_request *request, struct rk_reply *reply)
+{
+	enum rk_call_state s;
+	uint32_t slot;
+	int r = begin(c, request, reply, &slot);
+
+	if (r)
+		return r;
+	s = await(c, slot, c->slots[slot].deadline_ns);
+	if (!is_final(s))
+		s = expire(c, slot);
+	return conclude(c, slot, s, reply);
+}
+
+int rk_wait(struct rk_client *c, struct rk_reply *reply, uint32_t timeout_ms)
+{
+	enum rk_call_state s;
+	uint32_t slot = reply->slot - 1;
+	int r = rk_client_usable(c);
+
+	if (r)
+		return r;
+	if (!reply->slot || slot >= c->m.g.n_slots || c->slots[slot].use == RK_USE_FREE)
+		return -EINVAL;
+	s = timeout_ms ? await(c, slot, rk_client_deadline(timeout_ms)) : look(c, slot);
+	return conclude(c, slot, s, reply);
+}
+
+/* Whether the owner of a call's partition has a living process; looks at the board. */
+static bool owner_lives(struct rk_client *c, uint32_t partition)
+{
+	uint32_t worker =
+		rk_route_worker(atomic_load_explicit(&rk_shm_routes(&c->m)[partition], memory_order_acquire));
+	bool lives = false;
+
+	if (worker >= c->m.g.n_workers)
+		return false;
+	lock(c);
+	const struct rk_view *v = rk_epoch_enter(&c->m, c->reader);
+
+	lives = ((const struct rk_view_slot *)(v + 1))[worker].pid != 0;
+	rk_epoch_leave(c->reader);
+	unlock(c);
+	return lives;
+}
+
+/* Waits for room in a ring, at most until then. */
+static void await_room(struct rk_client *c, uint32_t partition, uint64_t until_ns)
+{
+	struct rk_ring *ring = rk_shm_ring(&c->m, partition);
+	uint32_t word = rk_bell_park(&ring->space);
+
+	(void)rk_bell_wait(&ring->space, word, until_ns); /* shared by many: the worker clears `parked` */
+}
+
+/* One try with one sequence, for as long as it may still be applied. */
+static int try_once(struct rk_client *c, uint32_t slot, uint64_t deadline_ns, uint64_t try_ns, struct rk_reply *reply)
+{
+	for (;; try_ns = rk_min_u64(try_ns * 2, TRY_LONGEST_NS)) {
+		uint64_t until_ns = earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns));
+		enum rk_call_state s = await(c, slot, until_ns);
+
+		if (is_final(s))
+			return conclude(c, slot, s, reply);
+		if (deadline_ns && rk_clock_ns() >= deadline_ns)
+			return conclude(c, slot, expire(c, slot), reply);
+		/* Once more, in case whoever should have rung died; not a worker that is not there. */
+		if (owner_lives(c, c->slots[slot].call.partition))
+			rk_bell_ring_owner(&c->m, c->slots[slot].call.partition);
+	}
+}
+
+int rk_call_retry(struct rk_client *c, const struct rk_request *request, struct rk_reply *reply)
+{
+	uint64_t deadline_ns = rk_client_deadline(request->timeout_ms ? request->timeout_ms : RK_TIMEOUT_DEFAULT_MS);
+	uint64_t try_ns = TRY_FIRST_NS;
+
+	for (;; try_ns = rk_min_u64(try_ns * 2, TRY_LONGEST_NS)) {
+		uint32_t slot = 0, partition, worker;
+		int pid, r = begin(c, request, reply, &slot);
+
+		if (r == 0)
+			r = try_once(c, slot, deadline_ns, try_ns, reply);
+		if ((r != RK_FULL && r != RK_NO_WORKER && r != RK_NOT_APPLIED) ||
+		    (deadline_ns && rk_clock_ns() >= deadline_ns))
+			return r;
+		/* Certainly not applied: a new sequence, after a while or when there is room. */
+		if (rk_client_where(c, request->key, request->key_len, &partition, &worker, &pid) < 0)
+			return r;
+		await_room(c, partition, earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns)));
+	}
+}
+
+void rk_reply_release(struct rk_client *c, struct rk_reply *reply)
+{
+	uint32_t slot = reply->slot - 1;
+	struct rk_client_slot *s;
+
+	if (!reply->slot || rk_client_usable(c) || slot >= c->m.g.n_slots)
+		return;
+	lock(c);
+	s = &c->slots[slot];
+	if (s->use == RK_USE_SYNC && s->call.sequence == reply->sequence) {
+		if (is_done(c, &s->call)) {
+			rk_call_release(&c->caller, &s->call);
+			rk_client_free_slot(c, slot);
+		} else { /* unfinished: somebody has to look after it */
+			s->use = RK_USE_SUBMITTED;
+			c->n_submitted++;
+		}
+	}
+	unlock(c);
+	*reply = (struct rk_reply){ 0 };
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Client, inside: the handle and what its three parts share - client.c (open,
+ * close, slots), calling.c (calls that wait), async.c (calls that do not).
+ *
+ * One mutex, private to the process, guards everything but the words in shared
+ * memory that are only looked at. No other process can hold it.
+ */
+#ifndef RK_LIB_CLIENT_H
+#define RK_LIB_CLIENT_H
+
+#include <pthread.h>
+
+#include "shm/call.h"
+#include "workers/lib/rekindle.h"
+
+enum rk_use {
+	RK_USE_FREE,
+	RK_USE_SYNC,      /* somebody waits in rk_call(), or holds the reply */
+	RK_USE_ASYNC,     /* rk_next() will bring it */
+	RK_USE_SUBMITTED, /* nobody awaits it */
+	RK_USE_USES
+};
+
+struct rk_client_slot {
+	enum rk_use use;
+	bool resumed;
+	struct rk_call call;
+	uint64_t deadline_ns; /* 0 = none */
+	uint32_t next;        /* free list, or asynchronous calls in the order they began; slot + 1 */
+};
+
+struct rk_client {
+	struct rk_shm m;
+	struct rk_caller caller;
+	struct rk_reader *reader;
+	int sock;
+	char *alive; /* a page that a fork wipes: 1 in the process that opened the handle */
+	uint64_t spin_ns;
+	pthread_mutex_t lock;
+	struct rk_client_slot *slots;
+	uint32_t free_head;              /* slot + 1 */
+	uint32_t async_head, async_tail; /* slot + 1 */
+	uint32_t n_async, n_submitted;
+	uint64_t n_refused; /* submitted jobs whose handler said no, since the last flush */
+	uint64_t random;
+	pthread_t thread; /* raises `event`; runs when has_thread */
+	bool has_thread;
+	bool closing;       /* atomic */
+	uint64_t armed_ns;  /* deadline the thread sleeps until; 0 = none */
+	int event;
+};
+
+/* Begins a call in a free slot. Lock held. Returns 0 and the slot; an outcome; -errno. */
+int rk_client_begin(struct rk_client *c, const struct rk_request *request, enum rk_use use, uint32_t *ret_slot);
+
+/* The slot is free again. Lock held. */
+void rk_client_free_slot(struct rk_client *c, uint32_t slot);
+
+/* Fills in a reply from a DONE call. Lock held. Returns RK_DONE or RK_FAILED. */
+int rk_client_collect(struct rk_client *c, uint32_t slot, struct rk_reply *reply);
+
+/* Checks that the handle may be used at all. Returns 0, RK_FORKED or RK_STALE. */
+int rk_client_usable(struct rk_client *c);
+
+/* Looks after submitted calls and frees the slots of the finished ones. Lock held. */
+void rk_client_sweep_submitted(struct rk_client *c);
+
+/* Deadline of a time-out from now: 0 = none. */
+uint64_t rk_client_deadline(uint32_t timeout_ms);
+
+/* Ends the thread of rk_client_fd(), if it runs. */
+void rk_client_stop_thread(struct rk_client *c);
+
+/* What a call that was certainly not applied is told: its worker is down, or just not applied. */
+int rk_client_not_applied(const struct rk_client *c, const struct rk_call *call);
+
+/* Makes the reply object the handle of this slot's call. */
+void rk_client_handle(struct rk_client *c, uint32_t slot, struct rk_reply *reply);
+
+/* Begins every call that a predecessor of this name left, as asynchronous ones. */
+void rk_client_resume(struct rk_client *c);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * librekindle: keyed, stateful workers that survive being killed, and clients
+ * that call them.
+ *
+ * A worker handles jobs. What a handler changes in its state after rk_touch(),
+ * the fact that the job was done, and its reply become true together or not at
+ * all, whatever kills the process and wherever. A client's call is applied at
+ * most once, and an acknowledged one exactly once, as long as the machine
+ * stays up.
+ *
+ * Errors    functions return 0, a negative errno, or one of enum rk_outcome.
+ * Threads   a worker has one job thread, and only it calls worker functions. A
+ *           client's functions may be called by any thread of the process that
+ *           opened it.
+ * fork      a handle is dead in a forked child: its functions return RK_FORKED.
+ * Units     bytes; times as their names say; deadlines on CLOCK_MONOTONIC.
+ */
+#ifndef REKINDLE_H
+#define REKINDLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- worker ---------------------------------------------------------------- */
+
+/*
+ * One job, as a handler sees it. key and body are private copies, with a NUL
+ * behind each, valid until the handler returns.
+ */
+struct rk_job {
+	const char *key;
+	size_t key_len; /* bytes */
+	const void *body;
+	size_t len;           /* bytes of body */
+	uint64_t deadline_ns; /* until when its client waits, CLOCK_MONOTONIC; 0 = for ever */
+	uint32_t partition;
+	uint64_t number;   /* of the job within its partition */
+	uint64_t sequence; /* the client's number for the call */
+	void *internal;    /* the library's */
+};
+
+/*
+ * Handles one job. state is the partition's state: zero at first (or as init
+ * left it), at the same address in every incarnation of the worker, and kept
+ * across the worker's death. Bytes of it may change only after rk_touch().
+ *
+ * Returns >= 0: the job commits, with the reply that rk_reply() set (empty
+ * without). < 0, a negative errno: its changes are undone and the client gets
+ * RK_FAILED with this error.
+ * Killed anywhere in it: the successor undoes its changes and runs it again.
+ */
+typedef int (*rk_on_job)(struct rk_job *job, void *state, void *arg);
+
+/*
+ * Fills a fresh state, once per partition, before its first job. state is zero.
+ * Needs no rk_touch(): killed in it, the successor starts from zero again.
+ * Returns 0; a negative errno ends the worker.
+ */
+typedef int (*rk_init)(void *state, uint32_t partition, void *arg);
+
+#define RK_SPIN_FOREVER UINT32_MAX
+
+struct rk_worker_def {
+	size_t state_size; /* bytes per partition; at most the fleet's --max-state */
+	rk_on_job on_job;
+	rk_init init;       /* may be NULL */
+	void *arg;          /* handed to both */
+	uint32_t batch_max; /* jobs per commit, 0 = 1, at most 256 */
+	uint32_t spin_us;   /* how long an idle worker polls before it parks: 0 = 50; RK_SPIN_FOREVER */
+};
+
+/*
+ * The whole of a worker: attaches to the fleet that started this process and
+ * handles jobs until SIGTERM, which lets the present job finish. Writes what is
+ * wrong to stderr. Returns main()'s exit status: 0 stopped; 3 the partition was
+ * taken away; 64 not started by rekindle; 78 it does not fit the fleet.
+ *
+ * RK_CHECK=1 in the environment compares the state after each job and ends the
+ * worker at the first write without rk_touch(), naming it (slow: for tests).
+ */
+int rk_worker_main(const struct rk_worker_def *def);
+
+/*
+ * Before a handler changes len bytes at p, inside its state: saves them.
+ * Returns 0; -EFAULT if they are not inside the state; -ENOSPC if the job
+ * changes more than the undo log holds (--undo, --undo-data). After an error
+ * the job will be aborted with it, whatever the handler returns.
+ */
+int rk_touch(struct rk_job *job, const void *p, size_t len);
+
+/*
+ * Sets the job's reply; a second call replaces the first. Returns 0; -EMSGSIZE
+ * if len is more than the fleet's --max-reply (the reply stays as it was).
+ */
+int rk_reply(struct rk_job *job, const void *bytes, size_t len);
+
+/* Says that a long job is getting on. Never blocks. */
+void rk_beat(struct rk_job *job);
+
+/*
+ * Says that the handler waits for somebody else, for at most ms milliseconds
+ * from now; 0 says that it has ended. Never blocks.
+ */
+void rk_calling(struct rk_job *job, uint32_t ms);
+
+/* ---- client ---------------------------------------------------------------- */
+
+/* What became of a call. Negative numbers are errno: bad arguments or a damaged system. */
+enum rk_outcome {
+	RK_DONE = 0,        /* applied; the reply is there */
+	RK_FAILED = 1,      /* the handler refused: reply.error; its changes are undone, and this answer is final */
+	RK_NOT_APPLIED = 2, /* certain: not applied, and will not be */
+	RK_UNKNOWN = 3,     /* a worker has it; rk_wait() goes on with the same sequence */
+	RK_TOO_LARGE = 4,   /* not applied: key and body exceed the fleet's --max-request */
+	RK_FULL = 5,        /* not applied: the partition has no room */
+	RK_NO_WORKER = 6,   /* not applied: the partition's worker is down */
+	RK_STALE = 7,       /* this client's place was given away: open again */
+	RK_FORKED = 8,      /* the handle belongs to the parent process */
+	RK_NO_SLOT = 9,     /* not applied: all slots hold unfinished calls or unreleased replies */
+	RK_EMPTY = 10       /* rk_next(): nothing outstanding */
+};
+
+/* Name of an outcome, or the errno's text for a negative one. Never NULL; static. */
+const char *rk_outcome_text(int outcome);
+
+#define RK_TIMEOUT_DEFAULT_MS 10000u
+#define RK_TIMEOUT_NONE UINT32_MAX
+
+struct rk_client;
+
+struct rk_request {
+	const char *key;
+	size_t key_len; /* 0 = up to key's NUL */
+	const void *body;
+	size_t len;          /* bytes of body */
+	uint32_t timeout_ms; /* 0 = RK_TIMEOUT_DEFAULT_MS; RK_TIMEOUT_NONE */
+	uint64_t tag;        /* the application's own; comes back with the reply, even to a successor */
+};
+
+/*
+ * A call's result, and its handle while it is unfinished. Zero it before the
+ * first use. body lies in shared memory and stays until rk_reply_release(), or
+ * until the same object is passed to another call, which releases it. A named
+ * client killed before that gets the reply again (RK_RESUMED).
+ */
+struct rk_reply {
+	const void *body;
+	size_t len;
+	int error; /* RK_FAILED: the handler's negative errno */
+	uint32_t partition;
+	uint64_t tag;
+	uint64_t sequence; /* the client's number for the call; never used twice */
+	uint64_t job;      /* number of the job within its partition */
+	uint32_t flags;    /* RK_RESUMED */
+	uint32_t slot;     /* the library's: slot + 1, 0 = holds nothing */
+};
+
+#define RK_RESUMED 1u /* the call was begun by an earlier process of the same name */
+
+/*
+ * Opens a place in a fleet. fleet NULL: $REKINDLE_NAME, or the only fleet
+ * running. name NULL: anonymous, and what is unfinished at the end is dropped;
+ * else 1 to 63 letters, digits and ".-_@": a later process of this name gets
+ * unfinished calls and unread replies from rk_next().
+ * Returns 0 and a handle that rk_client_close() frees; -EBUSY if the name is in
+ * use by a living process; -ENOENT no such fleet; -ENOSPC no place left; -EPROTO
+ * fleet and library do not fit. rk_client_error() tells more. Blocks up to 5 s.
+ */
+int rk_client_open(struct rk_client **ret, const char *fleet, const char *name);
+
+/* A sentence on why this thread's last rk_client_open() failed. Never NULL. */
+const char *rk_client_error(void);
+
+/* Frees the handle; NULL is accepted. A named client's unfinished calls stay for its successor. */
+void rk_client_close(struct rk_client *client);
+
+/* Calls and waits. Returns an outcome; with RK_UNKNOWN the reply object is the handle to go on waiting with. */
+int rk_call(struct rk_client *client, const struct rk_request *request, struct rk_reply *reply);
+
+/*
+ * Calls, and tries again until one deadline: waits on with the same sequence
+ * while a worker may have the call, begins anew (backoff with jitter) when it
+ * certainly was not applied; looks at the worker's state before each try. Never
+ * applied twice.
+ */
+int rk_call_retry(struct rk_client *client, const struct rk_request *request, struct rk_reply *reply);
+
+/* Goes on waiting for an unfinished call, with its sequence. 0 ms: only looks. */
+int rk_wait(struct rk_client *client, struct rk_reply *reply, uint32_t timeout_ms);
+
+/* The reply is read: its slot is free again. Of an unfinished call: its result will be dropped. */
+void rk_reply_release(struct rk_client *client, struct rk_reply *reply);
+
+/* Begins a call; rk_next() brings its result, known by its tag. Returns 0 or an outcome that says it was not applied. */
+int rk_call_async(struct rk_client *client, const struct rk_request *request);
+
+/*
+ * The next finished asynchronous or resumed call, waiting at most timeout_ms
+ * (0 = only looks). Returns its outcome; RK_EMPTY when nothing is outstanding;
+ * -EAGAIN when nothing is finished yet.
+ */
+int rk_next(struct rk_client *client, uint32_t timeout_ms, struct rk_reply *reply);
+
+/*
+ * A descriptor that is readable when rk_next() may have something; then call
+ * rk_next() with 0 ms until it has nothing. The library's. The first use starts a thread. Returns it, or a negative errno.
+ */
+int rk_client_fd(struct rk_client *client);
+
+/*
+ * Begins a call whose reply nobody awaits. Returns 0: queued, and applied at
+ * most once; rk_flush() tells whether all were. Else an outcome: not queued.
+ */
+int rk_submit(struct rk_client *client, const struct rk_request *request);
+
+/*
+ * Waits until every submitted call is finished. Returns 0: all were applied;
+ * RK_UNKNOWN after timeout_ms; RK_FAILED if handlers refused some since the
+ * last flush, or workers had no room for them: *ret_failed, which may be NULL,
+ * says how many.
+ */
+int rk_flush(struct rk_client *client, uint32_t timeout_ms, uint64_t *ret_failed);
+
+/* How long waiting calls poll before they sleep: default 50 us; 0 never; RK_SPIN_FOREVER. */
+void rk_client_spin(struct rk_client *client, uint32_t us);
+
+/* Partition of a key, and the worker slot and process that own it now (-1 = down). 0 or a negative errno. */
+int rk_client_where(struct rk_client *client, const char *key, size_t key_len, uint32_t *ret_partition,
+		    uint32_t *ret_worker, int *ret_pid);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
