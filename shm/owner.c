@@ -62,7 +62,7 @@ int rk_owner_reply(struct rk_owner_job *job, const void *bytes, size_t len)
 {
 	if (len > job->owner->m->g.reply_max)
 		return -EMSGSIZE;
-	/* Reply bytes need no undo: whoever could still ask for the entry's old reply has read it (doc/adr/0003). */
+	/* Reply bytes need no undo: whoever could still ask for the entry's old reply has read it (doc/adr/0002). */
 	memcpy(job->reply + 1, bytes, len);
 	job->reply->len = (uint32_t)len;
 	return 0;
