@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/clients.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/bell.h"
+#include "shm/call.h"
+#include "shm/rundir.h"
+#include "supervisor/journal.h"
+
+enum page_state { FREE, LIVE, LEAVING, KEPT };
+
+struct page {
+	enum page_state state;
+	uint64_t id;
+	struct rk_peer peer; /* while LIVE */
+	uint64_t left;       /* KEPT: counts departures, the oldest has the least */
+	char name[RK_NAME_MAX];
+};
+
+struct reader {
+	bool is_used;
+	struct rk_peer peer;
+};
+
+struct rk_clients {
+	const struct rk_shm *m;
+	struct page *pages;
+	struct reader *readers;
+	uint32_t n_leaving;
+	uint64_t n_left;
+};
+
+static bool is_dead(const struct rk_peer *peer)
+{
+	struct pollfd p = { .fd = peer->pidfd, .events = POLLIN };
+
+	return peer->pidfd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
+static uint32_t flags_of(const struct page *p)
+{
+	if (p->state == FREE)
+		return 0;
+	return RK_CLIENT_USED | (p->name[0] ? RK_CLIENT_NAMED : 0) |
+	       (p->state == LIVE ? RK_CLIENT_ALIVE : 0);
+}
+
+/* The page's holder has changed: the journal first, then the word that workers look at. */
+static void holder_publish(struct rk_clients *c, uint32_t page)
+{
+	struct page *p = &c->pages[page];
+
+	rk_journal_client(c->m, page, p->id, p->state == LIVE ? p->peer.pid : 0, flags_of(p),
+			  p->name);
+	/* P1: release; a worker that sees the id (R2) sees a page whose old calls are gone. */
+	atomic_store_explicit(&rk_shm_client_ids(c->m)[page], p->id, memory_order_release);
+}
+
+static void page_give(struct rk_clients *c, uint32_t page, uint64_t id, const char *name,
+		      const struct rk_peer *peer)
+{
+	struct page *p = &c->pages[page];
+
+	*p = (struct page){ .state = LIVE, .id = id, .peer = *peer };
+	if (name)
+		memcpy(p->name, name, strlen(name) + 1); /* rk_name_check() bounds it */
+	holder_publish(c, page);
+}
+
+/* Nobody's from here on; its last holder's calls are gone from every ring. */
+static void page_clear(struct rk_clients *c, uint32_t page)
+{
+	c->pages[page] = (struct page){ .state = FREE };
+	holder_publish(c, page);
+}
+
+uint32_t rk_clients_progress(struct rk_clients *c)
+{
+	for (uint32_t i = 0; i < c->m->g.n_clients && c->n_leaving > 0; i++) {
+		if (c->pages[i].state != LEAVING || !rk_page_try_free(c->m, i))
+			continue;
+		page_clear(c, i);
+		c->n_leaving--;
+	}
+	return c->n_leaving;
+}
+
+static uint32_t page_free(const struct rk_clients *c)
+{
+	for (uint32_t i = 0; i < c->m->g.n_clients; i++)
+		if (c->pages[i].state == FREE)
+			return i;
+	return RK_CLIENTS_NONE;
+}
+
+/* The named client that left first and has nothing to come back for gives up its page. */
+static uint32_t page_forfeit(struct rk_clients *c)
+{
+	uint32_t oldest = RK_CLIENTS_NONE;
+
+	for (uint32_t i = 0; i < c->m->g.n_clients; i++) {
+		struct page *p = &c->pages[i];
+
+		if (p->state != KEPT || rk_page_has_calls(c->m, i))
+			continue;
+		if (oldest == RK_CLIENTS_NONE || p->left < c->pages[oldest].left)
+			oldest = i;
+	}
+	if (oldest == RK_CLIENTS_NONE || !rk_page_try_free(c->m, oldest))
+		return RK_CLIENTS_NONE;
+	page_clear(c, oldest);
+	return oldest;
+}
+
+static uint32_t page_find(struct rk_clients *c)
+{
+	uint32_t page = page_free(c);
+
+	if (page == RK_CLIENTS_NONE && c->n_leaving > 0) {
+		(void)rk_clients_progress(c);
+		page = page_free(c);
+	}
+	return page != RK_CLIENTS_NONE ? page : page_forfeit(c);
+}
+
+static uint32_t page_of_name(const struct rk_clients *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->m->g.n_clients; i++)
+		if (c->pages[i].state != FREE && strcmp(c->pages[i].name, name) == 0)
+			return i;
+	return RK_CLIENTS_NONE;
+}
+
+/* A page for a client with a name: its own if it was here before. */
+static int page_open_named(struct rk_clients *c, const char *name, const struct rk_peer *peer,
+			   uint32_t *ret_page, struct rk_err *err)
+{
+	uint32_t page = page_of_name(c, name);
+
+	if (page == RK_CLIENTS_NONE)
+		return -ENOENT;
+	if (c->pages[page].state == LIVE && !is_dead(&c->pages[page].peer))
+		return rk_err_set(err, -EBUSY,
+				  "client name '%s' is in use by pid %d: choose another name, or "
+				  "end that process",
+				  name, (int)c->pages[page].peer.pid);
+	if (c->pages[page].state == LIVE)
+		rk_clients_release(c, page); /* its death is only now being told to us */
+	page_give(c, page, c->pages[page].id, name, peer);
+	*ret_page = page;
+	return 0;
+}
+
+static int page_open(struct rk_clients *c, const char *name, const struct rk_peer *peer,
+		     uint32_t *ret_page, struct rk_err *err)
+{
+	int r = name ? page_open_named(c, name, peer, ret_page, err) : -ENOENT;
+	uint32_t page;
+
+	if (r != -ENOENT)
+		return r;
+	page = page_find(c);
+	if (page == RK_CLIENTS_NONE && c->n_leaving > 0)
+		return rk_err_set(err, -EAGAIN,
+				  "all %u client pages are taken, %u of them by dead clients whose "
+				  "calls still run: try again",
+				  c->m->g.n_clients, c->n_leaving);
+	if (page == RK_CLIENTS_NONE)
+		return rk_err_set(err, -ENOSPC,
+				  "all %u client pages are in use: close a client, or start the "
+				  "fleet with a larger --max-clients",
+				  c->m->g.n_clients);
+	page_give(c, page, rk_journal_next_client(c->m), name, peer);
+	*ret_page = page;
+	return 0;
+}
+
+int rk_clients_open(struct rk_clients *c, const char *name, const struct rk_peer *peer,
+		    struct rk_grant *ret, struct rk_err *err)
+{
+	struct rk_grant grant = { .is_named = name != NULL };
+	int r = name ? rk_name_check(name, err) : 0;
+
+	if (r < 0)
+		return r;
+	r = rk_clients_read(c, peer, &grant.reader, err);
+	if (r < 0)
+		return r;
+	r = page_open(c, name, peer, &grant.page, err);
+	if (r < 0) {
+		rk_clients_release_reader(c, grant.reader);
+		return r;
+	}
+	grant.id = c->pages[grant.page].id;
+	*ret = grant;
+	return 0;
+}
+
+void rk_clients_release(struct rk_clients *c, uint32_t page)
+{
+	struct page *p = &c->pages[page];
+
+	if (p->state != LIVE)
+		return;
+	p->peer.pidfd = -1;
+	/* It may have died between publishing a job and ringing for it. */
+	rk_bell_ring_pending(c->m);
+	if (p->name[0]) {
+		p->state = KEPT;
+		p->left = ++c->n_left;
+		holder_publish(c, page);
+		return;
+	}
+	p->state = LEAVING;
+	c->n_leaving++;
+	holder_publish(c, page);
+	(void)rk_clients_progress(c);
+}
+
+int rk_clients_read(struct rk_clients *c, const struct rk_peer *peer, uint32_t *ret_reader,
+		    struct rk_err *err)
+{
+	for (uint32_t i = 0; i < c->m->g.n_readers; i++) {
+		struct rk_reader *line = rk_shm_reader(c->m, i);
+
+		if (c->readers[i].is_used)
+			continue;
+		c->readers[i] = (struct reader){ .is_used = true, .peer = *peer };
+		/* Relaxed: handed over by a message. The last owner may have died inside a section. */
+		atomic_store_explicit(&line->active, 0, memory_order_relaxed);
+		atomic_store_explicit(&line->pid, (uint32_t)peer->pid, memory_order_relaxed);
+		*ret_reader = i;
+		return 0;
+	}
+	return rk_err_set(err, -ENOSPC,
+			  "all %u reader lines are in use: end a 'rekindle top' or a client",
+			  c->m->g.n_readers);
+}
+
+void rk_clients_release_reader(struct rk_clients *c, uint32_t reader)
+{
+	struct rk_reader *line = rk_shm_reader(c->m, reader);
+
+	c->readers[reader] = (struct reader){ .peer.pidfd = -1 };
+	/* Relaxed: its owner is gone; the view it may have held is free with the next publish. */
+	atomic_store_explicit(&line->active, 0, memory_order_relaxed);
+	atomic_store_explicit(&line->pid, 0, memory_order_relaxed);
+}
+
+bool rk_clients_reader_is_dead(const struct rk_clients *c, uint32_t reader)
+{
+	return !c->readers[reader].is_used || is_dead(&c->readers[reader].peer);
+}
+
+void rk_clients_fill(const struct rk_clients *c, struct rk_view *view)
+{
+	struct rk_view_client *to = rk_view_clients(c->m, view);
+
+	for (uint32_t i = 0; i < c->m->g.n_clients; i++) {
+		const struct page *p = &c->pages[i];
+
+		to[i] = (struct rk_view_client){ .id = p->id, .flags = flags_of(p),
+						 .pid = p->state == LIVE ? p->peer.pid : 0 };
+		memcpy(to[i].name, p->name, sizeof(to[i].name));
+	}
+}
+
+int rk_clients_new(const struct rk_shm *m, struct rk_clients **ret)
+{
+	struct rk_clients *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->m = m;
+	c->pages = calloc(m->g.n_clients, sizeof(*c->pages));
+	c->readers = calloc(m->g.n_readers, sizeof(*c->readers));
+	if (!c->pages || !c->readers) {
+		rk_clients_free(c);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < m->g.n_clients; i++)
+		c->pages[i].peer.pidfd = -1;
+	*ret = c;
+	return 0;
+}
+
+void rk_clients_free(struct rk_clients *c)
+{
+	if (!c)
+		return;
+	free(c->pages);
+	free(c->readers);
+	free(c);
+}

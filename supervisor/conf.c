@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/conf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "shm/owner.h"
+#include "shm/rundir.h"
+
+#define STOP_TIMEOUT_DEFAULT (5 * RK_NS_PER_S)
+#define STOP_TIMEOUT_MAX (24 * 3600 * RK_NS_PER_S)
+#define WORKERS_ROOM 64u /* slots a fleet gets at least, so that it can be scaled up later */
+#define READERS_ROOM 128u /* reader lines beside those of the clients: status, top, key */
+
+enum kind { FLAG, COUNT, SIZE, TIME, NAME };
+
+struct option {
+	const char *name;
+	char letter; /* 0 = none */
+	enum kind kind;
+	size_t at; /* in struct rk_conf */
+	uint64_t min, max;
+};
+
+#define AT(member) offsetof(struct rk_conf, member)
+
+/* Here only what makes no sense in any fleet is refused; rk_geometry_check() judges the rest. */
+static const struct option options[] = {
+	{ "name", 0, NAME, AT(name), 0, 0 },
+	{ "workers", 'n', COUNT, AT(n_workers), 1, RK_WORKERS_MAX },
+	{ "partitions", 0, COUNT, AT(geometry.n_partitions), 0, UINT32_MAX },
+	{ "ring", 0, COUNT, AT(geometry.n_ring), 0, UINT32_MAX },
+	{ "max-clients", 0, COUNT, AT(geometry.n_clients), 0, UINT32_MAX },
+	{ "slots", 0, COUNT, AT(geometry.n_slots), 0, RK_SLOTS_MAX * 2 },
+	{ "dedup", 0, COUNT, AT(geometry.n_dedup), 0, UINT32_MAX },
+	{ "max-request", 0, SIZE, AT(geometry.request_max), 0, UINT32_MAX },
+	{ "max-reply", 0, SIZE, AT(geometry.reply_max), 0, UINT32_MAX },
+	{ "max-state", 0, SIZE, AT(geometry.state_max), 0, UINT32_MAX },
+	{ "undo", 0, COUNT, AT(geometry.n_log), 0, UINT32_MAX },
+	{ "undo-data", 0, SIZE, AT(geometry.log_data_len), 0, UINT32_MAX },
+	{ "batch", 0, COUNT, AT(batch), 1, RK_BATCH_MAX },
+	{ "stop-timeout", 0, TIME, AT(stop_timeout_ns), 0, STOP_TIMEOUT_MAX },
+	{ "quiet", 'q', FLAG, AT(quiet), 0, 0 },
+	{ "debug", 0, FLAG, AT(debug), 0, 0 },
+};
+
+const char *rk_conf_usage(void)
+{
+	return "usage: rekindled --name NAME [OPTION...] -- COMMAND [ARGUMENT...]\n"
+	       "\n"
+	       "Keeps a fleet of workers running COMMAND alive. Options:\n"
+	       "  --name NAME           what the fleet is called\n"
+	       "  -n, --workers N       workers to run (4)\n"
+	       "  --partitions N        partitions of the key space, a power of two (256)\n"
+	       "  --ring N              places in a partition's queue, a power of two (512)\n"
+	       "  --max-clients N       clients at one time (128)\n"
+	       "  --slots N             outstanding calls per client (16)\n"
+	       "  --dedup N             unread replies kept per partition (64)\n"
+	       "  --max-request SIZE    bytes of key and body together (1K)\n"
+	       "  --max-reply SIZE      bytes of a reply (1K)\n"
+	       "  --max-state SIZE      bytes of state per partition (64K)\n"
+	       "  --undo N              changes that one job or batch may make (512)\n"
+	       "  --undo-data SIZE      bytes kept for changes longer than 24 bytes (16K)\n"
+	       "  --batch N             jobs per commit (the worker's own choice)\n"
+	       "  --stop-timeout TIME   from SIGTERM to SIGKILL; a plain number is ms (5s)\n"
+	       "  -q, --quiet           nothing on standard output\n"
+	       "  --debug               every transition in the log\n"
+	       "  --help, --version\n";
+}
+
+static void conf_default(struct rk_conf *c)
+{
+	*c = (struct rk_conf){ .n_workers = 4, .stop_timeout_ns = STOP_TIMEOUT_DEFAULT };
+	rk_geometry_default(&c->geometry);
+}
+
+/* The option that arg names, and in *ret_value what stands behind its '=' or letter, if anything. */
+static const struct option *option_find(const char *arg, const char **ret_value)
+{
+	const char *equals = strchr(arg, '=');
+	size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
+
+	for (size_t i = 0; i < rk_countof(options); i++) {
+		const struct option *o = &options[i];
+
+		if (arg[1] != '-') {
+			if (o->letter == 0 || arg[1] != o->letter)
+				continue;
+			*ret_value = arg[2] ? arg + 2 : NULL;
+			return o;
+		}
+		if (strlen(o->name) != len - 2 || memcmp(o->name, arg + 2, len - 2) != 0)
+			continue;
+		*ret_value = equals ? equals + 1 : NULL;
+		return o;
+	}
+	return NULL;
+}
+
+static int name_set(char *to, const char *value, struct rk_err *err)
+{
+	int r = rk_name_check(value, err);
+
+	if (r < 0)
+		return r;
+	memcpy(to, value, strlen(value) + 1); /* rk_name_check() bounds it */
+	return 0;
+}
+
+static int time_set(uint64_t *to, const char *value, const struct option *o, struct rk_err *err)
+{
+	if (value[strspn(value, "0123456789")] != '\0')
+		return rk_num_parse_ns(value, o->min, o->max, to, err);
+	int r = rk_num_parse(value, o->min / RK_NS_PER_MS, o->max / RK_NS_PER_MS, to, err);
+	if (r == 0)
+		*to *= RK_NS_PER_MS;
+	return r;
+}
+
+static int u32_set(uint32_t *to, const char *value, const struct option *o, struct rk_err *err)
+{
+	uint64_t v;
+	int r = o->kind == SIZE ? rk_num_parse_size(value, o->min, o->max, &v, err) :
+				  rk_num_parse(value, o->min, o->max, &v, err);
+
+	if (r == 0)
+		*to = (uint32_t)v; /* no option's max is larger */
+	return r;
+}
+
+static int value_set(struct rk_conf *c, const struct option *o, const char *value,
+		     struct rk_err *err)
+{
+	void *at = (char *)c + o->at;
+
+	switch (o->kind) {
+	case FLAG:
+		*(bool *)at = true;
+		return 0;
+	case NAME:
+		return name_set(at, value, err);
+	case TIME:
+		return time_set(at, value, o, err);
+	case COUNT:
+	case SIZE:
+		return u32_set(at, value, o, err);
+	}
+	return -EINVAL;
+}
+
+/* Reads the option at argv[*i] and leaves *i at the last argument it took. */
+static int option_read(struct rk_conf *c, int argc, char *const *argv, int *i, struct rk_err *err)
+{
+	const char *arg = argv[*i], *value = NULL;
+	const struct option *o = option_find(arg, &value);
+	char what[64];
+	int r;
+
+	if (!o)
+		return rk_err_set(err, -EINVAL, "'%s' is not an option: see rekindled --help", arg);
+	(void)snprintf(what, sizeof(what), "--%s", o->name);
+	if (o->kind == FLAG && value)
+		return rk_err_set(err, -EINVAL, "%s takes no value", what);
+	if (o->kind != FLAG && !value) {
+		if (*i + 1 >= argc)
+			return rk_err_set(err, -EINVAL, "%s needs a value", what);
+		value = argv[++*i];
+	}
+	r = value_set(c, o, value, err);
+	return r < 0 ? rk_err_prefix(err, -EINVAL, what) : 0;
+}
+
+/* What follows from what was given, and whether a fleet can have these sizes. */
+static int conf_finish(struct rk_conf *c, struct rk_err *err)
+{
+	struct rk_geometry *g = &c->geometry;
+
+	if (c->name[0] == '\0')
+		return rk_err_set(err, -EINVAL, "the fleet has no name: give it one with --name");
+	if (!c->command || !c->command[0])
+		return rk_err_set(err, -EINVAL, "no command: what the workers run goes behind '--'");
+	g->n_workers = rk_max_u32(c->n_workers, WORKERS_ROOM);
+	g->n_cells = g->n_slots + rk_max_u32(g->n_slots / 2, 4);
+	g->n_readers = (uint32_t)rk_min_u64((uint64_t)g->n_clients + READERS_ROOM, RK_READERS_MAX);
+	return rk_geometry_check(g, err) < 0 ? -ERANGE : 0;
+}
+
+int rk_conf_parse(struct rk_conf *ret, int argc, char *const *argv, struct rk_err *err)
+{
+	struct rk_conf c;
+	int r;
+
+	conf_default(&c);
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return RK_CONF_HELP;
+		if (strcmp(argv[i], "--version") == 0)
+			return RK_CONF_VERSION;
+		if (strcmp(argv[i], "--") == 0) {
+			c.command = argv + i + 1;
+			break;
+		}
+		if (argv[i][0] != '-' || argv[i][1] == '\0') {
+			c.command = argv + i; /* the '--' may be left out */
+			break;
+		}
+		r = option_read(&c, argc, argv, &i, err);
+		if (r < 0)
+			return r;
+	}
+	r = conf_finish(&c, err);
+	if (r == 0)
+		*ret = c;
+	return r;
+}

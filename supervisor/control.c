@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/control.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/rundir.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5; this libc's headers are older */
+#endif
+
+#define BACKLOG 128
+#define CONNECTIONS_ROOM 64u /* beside one per client page and reader line */
+#define MESSAGES_PER_READ 16u /* one request at a time is the rule; more is a flood */
+#define ERRORS_MAX 8u
+#define JSON_DEPTH 4
+#define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+struct connection {
+	struct rk_control *control;
+	struct connection *next, *previous;
+	int fd;
+	struct rk_peer peer;
+	sd_event_source *io, *death;
+	uint32_t page, reader; /* RK_CLIENTS_NONE = none */
+	uint32_t n_errors;
+	bool is_deaf; /* cut off: only its end is waited for */
+	size_t len;
+	char bytes[RK_CONTROL_MESSAGE_MAX];
+};
+
+struct rk_control {
+	struct rk_control_conf c;
+	int fd;
+	sd_event_source *source;
+	struct connection *connections;
+	uint32_t n, n_max;
+};
+
+/* A request being answered. */
+struct request {
+	struct connection *from;
+	struct json_object *in;  /* borrowed */
+	struct json_object *out; /* owned by whoever answers */
+	struct rk_fds fds;       /* to send; borrowed descriptors */
+};
+
+/* ---- the end of a connection ---- */
+
+static void connection_close(struct connection *k)
+{
+	struct rk_control *c = k->control;
+
+	if (k->page != RK_CLIENTS_NONE)
+		rk_clients_release(c->c.clients, k->page);
+	if (k->reader != RK_CLIENTS_NONE)
+		rk_clients_release_reader(c->c.clients, k->reader);
+	if (k->page != RK_CLIENTS_NONE || k->reader != RK_CLIENTS_NONE) {
+		rk_log(RK_LOG_DEBUG, "client gone pid=%d page=%d", (int)k->peer.pid, (int)k->page);
+		c->c.on_change(c->c.arg);
+	}
+	(void)sd_event_source_disable_unref(k->io);
+	(void)sd_event_source_disable_unref(k->death);
+	rk_close_p(&k->fd);
+	rk_close_p(&k->peer.pidfd);
+	if (k->next)
+		k->next->previous = k->previous;
+	*(k->previous ? &k->previous->next : &c->connections) = k->next;
+	c->n--;
+	free(k);
+	/* A full house may have switched it off. */
+	(void)sd_event_source_set_enabled(c->source, SD_EVENT_ON);
+}
+
+/* Returns false: the connection is no more to be read from, and maybe gone. */
+static bool cut_off(struct connection *k)
+{
+	if (k->page == RK_CLIENTS_NONE && k->reader == RK_CLIENTS_NONE) {
+		connection_close(k);
+		return false;
+	}
+	k->is_deaf = true;
+	(void)sd_event_source_set_io_events(k->io, 0); /* EPOLLHUP still comes */
+	rk_log(RK_LOG_WARNING, "client cut off, its messages make no sense pid=%d page=%d",
+	       (int)k->peer.pid, (int)k->page);
+	return false;
+}
+
+/* ---- answers ---- */
+
+static bool answer_send(struct connection *k, struct json_object *out, const struct rk_fds *fds)
+{
+	size_t len;
+	const char *text =
+		json_object_to_json_string_length(out, JSON_C_TO_STRING_PLAIN, &len);
+
+	if (!text || rk_fd_send(k->fd, text, len + 1, fds) < 0)
+		return cut_off(k); /* it does not read what it asked for */
+	return true;
+}
+
+static bool answer_error(struct connection *k, const struct rk_err *err)
+{
+	struct json_object *out = json_object_new_object();
+	const char *code = strerrorname_np(-err->code);
+	bool go_on = false;
+
+	if (out) {
+		json_object_object_add(out, "ok", json_object_new_boolean(0));
+		json_object_object_add(out, "code", json_object_new_string(code ? code : "EIO"));
+		json_object_object_add(out, "error", json_object_new_string(err->text));
+		go_on = answer_send(k, out, NULL);
+	}
+	json_object_put(out);
+	return go_on;
+}
+
+/* An error that the peer should not have provoked: a few are answered. */
+static bool answer_nonsense(struct connection *k, const struct rk_err *err)
+{
+	if (!answer_error(k, err))
+		return false;
+	return ++k->n_errors < ERRORS_MAX ? true : cut_off(k);
+}
+
+static void put_number(struct request *q, const char *key, uint64_t value)
+{
+	json_object_object_add(q->out, key, json_object_new_uint64(value));
+}
+
+static void put_fd(struct request *q, int fd)
+{
+	q->fds.fd[q->fds.n++] = fd; /* at most five */
+}
+
+/* ---- verbs: 0, or an error to answer with ---- */
+
+static int abi_check(const struct request *q, struct rk_err *err)
+{
+	struct json_object *abi;
+
+	if (!json_object_object_get_ex(q->in, "abi", &abi) ||
+	    !json_object_is_type(abi, json_type_int))
+		return rk_err_set(err, -EINVAL, "the request names no \"abi\"");
+	if (json_object_get_int64(abi) != RK_ABI_VERSION)
+		return rk_err_set(err, -EPROTO,
+				  "the fleet speaks ABI %u, this program %lld: use programs and "
+				  "library of one release",
+				  RK_ABI_VERSION, (long long)json_object_get_int64(abi));
+	return 0;
+}
+
+static int name_get(const struct request *q, const char **ret, struct rk_err *err)
+{
+	struct json_object *name;
+
+	*ret = NULL;
+	if (!json_object_object_get_ex(q->in, "name", &name) || !name)
+		return 0;
+	if (!json_object_is_type(name, json_type_string) ||
+	    strlen(json_object_get_string(name)) != (size_t)json_object_get_string_len(name))
+		return rk_err_set(err, -EINVAL, "\"name\" must be a string");
+	*ret = json_object_get_string(name);
+	return 0;
+}
+
+static int once_check(const struct connection *k, struct rk_err *err)
+{
+	if (k->page == RK_CLIENTS_NONE && k->reader == RK_CLIENTS_NONE)
+		return 0;
+	return rk_err_set(err, -EALREADY,
+			  "this connection has been opened already: use another one");
+}
+
+static int verb_open(struct request *q, struct rk_err *err)
+{
+	struct connection *k = q->from;
+	const struct rk_segments *s = k->control->c.segments;
+	struct rk_grant grant;
+	const char *name;
+	int r = abi_check(q, err);
+
+	if (r == 0)
+		r = once_check(k, err);
+	if (r == 0)
+		r = name_get(q, &name, err);
+	if (r == 0)
+		r = rk_clients_open(k->control->c.clients, name, &k->peer, &grant, err);
+	if (r < 0)
+		return r;
+	k->page = grant.page;
+	k->reader = grant.reader;
+	put_number(q, "page", grant.page);
+	put_number(q, "id", grant.id);
+	put_number(q, "reader", grant.reader);
+	json_object_object_add(q->out, "named", json_object_new_boolean(grant.is_named));
+	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
+	put_fd(q, s->fd[RK_SEGMENT_CALLS]);
+	put_fd(q, s->fd[RK_SEGMENT_QUEUES]);
+	put_fd(q, s->fd[RK_SEGMENT_READERS]);
+	k->control->c.on_change(k->control->c.arg);
+	return 0;
+}
+
+static int verb_read(struct request *q, struct rk_err *err)
+{
+	struct connection *k = q->from;
+	const struct rk_segments *s = k->control->c.segments;
+	uint32_t reader;
+	int r = abi_check(q, err);
+
+	if (r == 0)
+		r = once_check(k, err);
+	if (r == 0)
+		r = rk_clients_read(k->control->c.clients, &k->peer, &reader, err);
+	if (r < 0)
+		return r;
+	k->reader = reader;
+	put_number(q, "reader", reader);
+	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
+	put_fd(q, s->fd[RK_SEGMENT_READERS]);
+	put_fd(q, s->fd_read[RK_SEGMENT_BEATS]);
+	put_fd(q, s->fd_read[RK_SEGMENT_PARTS]);
+	put_fd(q, s->fd_read[RK_SEGMENT_QUEUES]);
+	return 0;
+}
+
+static int verb_ping(struct request *q, struct rk_err *err)
+{
+	const struct rk_control_conf *c = &q->from->control->c;
+
+	(void)err;
+	json_object_object_add(q->out, "name", json_object_new_string(c->name));
+	put_number(q, "keeper_pid", (uint64_t)c->keeper);
+	put_number(q, "supervisor_pid", (uint64_t)c->supervisor);
+	json_object_object_add(q->out, "release", json_object_new_string(RK_CONTROL_RELEASE));
+	return 0;
+}
+
+static int verb_stop(struct request *q, struct rk_err *err)
+{
+	const struct rk_control_conf *c = &q->from->control->c;
+
+	(void)err;
+	put_number(q, "keeper_pid", (uint64_t)c->keeper);
+	c->on_stop(c->arg); /* only asks: the answer goes out before anything ends */
+	return 0;
+}
+
+static const struct verb {
+	const char *name;
+	int (*run)(struct request *q, struct rk_err *err);
+} verbs[] = {
+	{ "open", verb_open },
+	{ "read", verb_read },
+	{ "ping", verb_ping },
+	{ "stop", verb_stop },
+};
+
+static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
+{
+	struct json_object *name;
+
+	if (!json_object_object_get_ex(in, "verb", &name) ||
+	    !json_object_is_type(name, json_type_string)) {
+		(void)rk_err_set(err, -EINVAL, "the request names no \"verb\"");
+		return NULL;
+	}
+	for (size_t i = 0; i < rk_countof(verbs); i++)
+		if (strcmp(verbs[i].name, json_object_get_string(name)) == 0)
+			return &verbs[i];
+	(void)rk_err_set(err, -EOPNOTSUPP,
+			 "verb '%.32s' is not known: open, read, ping and stop are",
+			 json_object_get_string(name));
+	return NULL;
+}
+
+/* ---- messages ---- */
+
+static struct json_object *message_parse(const char *text, size_t len, struct rk_err *err)
+{
+	struct json_tokener *tok = json_tokener_new_ex(JSON_DEPTH);
+	struct json_object *in = NULL;
+
+	if (!tok) {
+		(void)rk_err_set(err, -ENOMEM, "no memory for the request");
+		return NULL;
+	}
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	in = json_tokener_parse_ex(tok, text, (int)len + 1); /* the NUL ends a number, too */
+	if (!in || json_tokener_get_error(tok) != json_tokener_success ||
+	    !json_object_is_type(in, json_type_object)) {
+		json_object_put(in);
+		in = NULL;
+		(void)rk_err_set(err, -EBADMSG,
+				 "the message is not a JSON object followed by a NUL byte");
+	}
+	json_tokener_free(tok);
+	return in;
+}
+
+/* Returns false when the connection is no more to be read from. */
+static bool request_answer(struct connection *k, const struct verb *verb, struct json_object *in)
+{
+	struct request q = { .from = k, .in = in, .out = json_object_new_object() };
+	struct rk_err err = { 0 };
+	bool go_on;
+
+	if (!q.out)
+		return cut_off(k);
+	json_object_object_add(q.out, "ok", json_object_new_boolean(1));
+	go_on = verb->run(&q, &err) < 0 ? answer_error(k, &err) : answer_send(k, q.out, &q.fds);
+	json_object_put(q.out);
+	return go_on;
+}
+
+static bool message_answer(struct connection *k, const char *text, size_t len)
+{
+	struct rk_err err = { 0 };
+	struct json_object *in = message_parse(text, len, &err);
+	const struct verb *verb = in ? verb_find(in, &err) : NULL;
+	bool go_on = verb ? request_answer(k, verb, in) : answer_nonsense(k, &err);
+
+	json_object_put(in);
+	return go_on;
+}
+
+/* Answers what is complete and keeps the rest. Returns false as above. */
+static bool messages_answer(struct connection *k)
+{
+	size_t at = 0;
+	char *end;
+
+	for (uint32_t n = 0; (end = memchr(k->bytes + at, '\0', k->len - at)) != NULL; n++) {
+		size_t len = (size_t)(end - (k->bytes + at));
+
+		if (n == MESSAGES_PER_READ)
+			return cut_off(k);
+		if (!message_answer(k, k->bytes + at, len))
+			return false;
+		at += len + 1;
+	}
+	k->len -= at;
+	memmove(k->bytes, k->bytes + at, k->len);
+	return true;
+}
+
+static void too_large(struct connection *k)
+{
+	struct rk_err err;
+
+	(void)rk_err_set(&err, -EMSGSIZE, "a message has at most %u bytes and %u descriptors",
+			 RK_CONTROL_MESSAGE_MAX, RK_FDS_MAX);
+	if (answer_error(k, &err))
+		(void)cut_off(k);
+}
+
+static void connection_read(struct connection *k)
+{
+	size_t n;
+	/* Descriptors that come with it are closed: no verb takes any. */
+	int r = rk_fd_recv(k->fd, k->bytes + k->len, sizeof(k->bytes) - k->len, &n, NULL);
+
+	if (r == -EAGAIN)
+		return;
+	if (r == -EMSGSIZE) {
+		too_large(k);
+		return;
+	}
+	if (r < 0 || n == 0) {
+		connection_close(k);
+		return;
+	}
+	k->len += n;
+	if (messages_answer(k) && k->len == sizeof(k->bytes))
+		too_large(k);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct connection *k = arg;
+
+	(void)source;
+	(void)fd;
+	if ((events & EPOLLIN) && !k->is_deaf)
+		connection_read(k);
+	else if (events & (EPOLLHUP | EPOLLERR))
+		connection_close(k);
+	return 0;
+}
+
+static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	connection_close(arg); /* even if a child of it still holds the socket */
+	return 0;
+}
+
+/* ---- who connects ---- */
+
+static bool has_hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
+}
+
+static int peer_pidfd(int fd, pid_t pid)
+{
+	socklen_t len = sizeof(int);
+	int pidfd;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
+		return pidfd;
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0)
+		return -errno;
+	/* The pid may have passed to another process before we opened it: not while it is there. */
+	if (has_hung_up(fd)) {
+		rk_close_p(&pidfd);
+		return -ESRCH;
+	}
+	return pidfd;
+}
+
+static int peer_check(int fd, struct rk_peer *ret, struct rk_err *err)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return rk_err_set(err, -errno, "cannot tell who connects");
+	if (who.pid <= 0)
+		return rk_err_set(err, -EPERM,
+				  "this process is in a pid namespace that the fleet cannot see");
+	if (who.uid != 0 && who.uid != geteuid())
+		return rk_err_set(err, -EPERM, "uid %u may not use this fleet: its owner's uid is %u",
+				  (unsigned int)who.uid, (unsigned int)geteuid());
+	ret->pid = who.pid;
+	ret->pidfd = peer_pidfd(fd, who.pid);
+	return ret->pidfd < 0 ? rk_err_set(err, ret->pidfd, "cannot hold on to the peer") : 0;
+}
+
+static int connection_attend(struct connection *k)
+{
+	sd_event *event = k->control->c.event;
+	int r = sd_event_add_io(event, &k->io, k->fd, EPOLLIN, on_io, k);
+
+	if (r >= 0)
+		r = sd_event_add_io(event, &k->death, k->peer.pidfd, EPOLLIN, on_death, k);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_priority(k->io, CONTROL_PRIORITY);
+	(void)sd_event_source_set_priority(k->death, CONTROL_PRIORITY + 1);
+	return 0;
+}
+
+static int connection_accept(struct rk_control *c, struct connection *k, struct rk_err *err)
+{
+	int r;
+
+	if (c->n > c->n_max)
+		return rk_err_set(err, -EAGAIN,
+				  "%u connections are open already: close some, or try again",
+				  c->n_max);
+	r = peer_check(k->fd, &k->peer, err);
+	if (r == 0)
+		r = connection_attend(k);
+	return r < 0 ? r : 0;
+}
+
+static struct connection *connection_new(struct rk_control *c, int fd)
+{
+	struct connection *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	k->control = c;
+	k->fd = fd;
+	k->peer.pidfd = -1;
+	k->page = k->reader = RK_CLIENTS_NONE;
+	k->next = c->connections;
+	if (k->next)
+		k->next->previous = k;
+	c->connections = k;
+	c->n++;
+	return k;
+}
+
+static int on_connect(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct rk_control *c = arg;
+	struct rk_err err = { .code = -EIO, .text = "the connection cannot be served" };
+	struct connection *k;
+
+	(void)events;
+	fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0) {
+		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
+			return 0;
+		/* It would stay readable and keep us busy; the next close() switches it on again. */
+		rk_log(RK_LOG_WARNING, "no more connections for now: %m");
+		(void)sd_event_source_set_enabled(source, c->n ? SD_EVENT_OFF : SD_EVENT_ON);
+		return 0;
+	}
+	k = connection_new(c, fd);
+	if (!k) {
+		rk_close_p(&fd);
+		return 0;
+	}
+	if (connection_accept(c, k, &err) < 0 && answer_error(k, &err))
+		connection_close(k);
+	return 0;
+}
+
+/* ---- the socket ---- */
+
+static int listen_at(const char *path, struct rk_err *err)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	rk_cleanup(rk_close_p) int fd =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	_Static_assert(RK_PATH_MAX <= sizeof(at.sun_path), "a path fits");
+	strcpy(at.sun_path, path); /* length asserted */
+	/* We hold the directory's lock: what is there belongs to nobody any more. */
+	if (fd >= 0)
+		(void)unlink(path);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0)
+		return rk_err_set(err, -errno, "cannot listen at %s: %s", path, strerror(errno));
+	return rk_take_fd(&fd);
+}
+
+int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
+		    struct rk_err *err)
+{
+	const struct rk_geometry *g = &conf->segments->m.g;
+	char path[RK_PATH_MAX];
+	struct rk_control *c;
+	int r = rk_rundir_path(conf->name, "control", path, err);
+
+	if (r < 0)
+		return r;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return rk_err_set(err, -ENOMEM, "no memory for the control socket");
+	c->c = *conf;
+	c->n_max = g->n_clients + g->n_readers + CONNECTIONS_ROOM;
+	c->fd = r = listen_at(path, err);
+	if (r >= 0) {
+		r = sd_event_add_io(conf->event, &c->source, c->fd, EPOLLIN, on_connect, c);
+		if (r < 0)
+			(void)rk_err_set(err, r, "cannot watch the control socket");
+	}
+	if (r < 0) {
+		rk_control_close(c);
+		return r;
+	}
+	(void)sd_event_source_set_priority(c->source, CONTROL_PRIORITY);
+	*ret = c;
+	return 0;
+}
+
+void rk_control_close(struct rk_control *c)
+{
+	if (!c)
+		return;
+	while (c->connections)
+		connection_close(c->connections);
+	(void)sd_event_source_disable_unref(c->source);
+	rk_close_p(&c->fd);
+	free(c);
+}

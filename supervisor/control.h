@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control: the fleet's socket. A message is one JSON object and a NUL, at most 16 KiB; answers
+ * are the same, with descriptors beside them. doc/architecture.md lists the verbs.
+ *
+ * What comes in is hostile input: a peer that sends garbage gets errors, one that goes on is
+ * cut off, none is waited for. Received descriptors are closed. A peer that is cut off keeps
+ * the page it holds until it closes its end or dies, since until then it may write to it.
+ *
+ * Who       the supervisor's loop. Peers: root and the owner's uid.
+ * Crash     a dead supervisor leaves the socket's name, which keeper removes.
+ * Blocking  never: an answer that finds no room in the socket cuts its peer off.
+ */
+#ifndef RK_SUPERVISOR_CONTROL_H
+#define RK_SUPERVISOR_CONTROL_H
+
+#include <systemd/sd-event.h>
+
+#include "supervisor/clients.h"
+#include "supervisor/segments.h"
+
+#define RK_CONTROL_MESSAGE_MAX 16384u
+#define RK_CONTROL_RELEASE "0.1.0"
+
+struct rk_control;
+
+/* What the control socket works with; all borrowed. */
+struct rk_control_conf {
+	sd_event *event;
+	const struct rk_segments *segments;
+	struct rk_clients *clients;
+	const char *name;
+	pid_t keeper, supervisor;
+	void (*on_change)(void *arg); /* clients look different now */
+	void (*on_stop)(void *arg);   /* somebody asks for the end of the fleet */
+	void *arg;
+};
+
+/* Replaces a stale socket of this fleet and listens. 0 or -errno. */
+RK_MUST_USE int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
+				struct rk_err *err);
+
+/* Closes every connection. Accepts NULL. */
+void rk_control_close(struct rk_control *c);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Link: what keeper and the supervisor say to each other over their socket pair: whole,
+ * fixed-size messages, at most one descriptor each.
+ *
+ * Who       rk_link_*: the supervisor's loop; keeper uses the message alone.
+ * Crash     a message is received whole or not at all; keeper drains what a dead supervisor sent.
+ * Blocking  a stopped keeper (Ctrl-Z stops it alone) must not stop supervision: a send waits
+ *           at most RK_LINK_WAIT_MS for room and then gives the message up with an error.
+ */
+#ifndef RK_SUPERVISOR_LINK_H
+#define RK_SUPERVISOR_LINK_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/macro.h"
+#include "shm/abi.h"
+
+#define RK_LINK_ENVIRONMENT "REKINDLE_KEEPER_FD"
+#define RK_LINK_WAIT_MS 50
+
+enum rk_link_op {
+	/* supervisor -> keeper */
+	RK_LINK_FLEET = 1, /* name: whose sockets to remove; value: stop timeout in ns */
+	RK_LINK_KEEP,      /* one descriptor; pid 0: memory or the lock, else a worker's pidfd */
+	RK_LINK_FORGET,    /* tag: the worker is buried, close its pidfd */
+	RK_LINK_STOPPING,  /* the fleet stops: what is left after the timeout is yours */
+	/* keeper -> supervisor */
+	RK_LINK_EXITED, /* tag, pid, code, status of a child that KEEP named */
+	RK_LINK_STOP,   /* a signal asks for the end of the fleet */
+};
+
+struct rk_link_msg {
+	uint32_t op; /* enum rk_link_op */
+	int32_t pid;
+	int32_t code;   /* CLD_EXITED, CLD_KILLED, … */
+	int32_t status; /* exit status or signal */
+	uint64_t tag;   /* the supervisor's; keeper only gives it back */
+	uint64_t value;
+	char name[RK_NAME_MAX];
+};
+
+/* What the supervisor calls one incarnation towards keeper. */
+static inline uint64_t rk_link_tag(uint32_t slot, uint64_t incarnation)
+{
+	return (uint64_t)slot << 48 | (incarnation & 0xffffffffffffull);
+}
+
+/*
+ * Takes the supervisor's end from the environment, makes it close-on-exec and non-blocking and
+ * unsets the variable. Returns the descriptor; -ENOENT without the variable; -EBADF.
+ */
+RK_MUST_USE int rk_link_take(void);
+
+/* Sends a message, with a descriptor unless fd is negative. Returns 0 or -errno. */
+RK_MUST_USE int rk_link_send(int link, const struct rk_link_msg *msg, int fd);
+
+/* Receives a message. 0; -EAGAIN: none is there; -EPIPE: keeper closed its end. */
+RK_MUST_USE int rk_link_recv(int link, struct rk_link_msg *ret);
+
+#endif

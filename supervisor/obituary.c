@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/obituary.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+
+void rk_obituary_words(struct rk_obituary *o, const char *words, size_t size)
+{
+	size_t len = strnlen(words, rk_min_size(size, sizeof(o->last_words) - 1));
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)words[i];
+
+		/* Bytes of UTF-8 stay; what could drive a terminal does not. */
+		o->last_words[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+	}
+	o->last_words[len] = '\0';
+}
+
+void rk_obituary_cause(const struct rk_obituary *o, char *text, size_t size)
+{
+	const char *name = sigabbrev_np(o->status);
+
+	if (o->exec_error)
+		(void)snprintf(text, size, "could not be executed (%s)", strerror(o->exec_error));
+	else if (!o->is_cause_known)
+		(void)snprintf(text, size, "died");
+	else if (o->code == CLD_EXITED)
+		(void)snprintf(text, size, "exited %d", o->status);
+	else if (name)
+		(void)snprintf(text, size, "SIG%s%s", name, o->code == CLD_DUMPED ? " (core)" : "");
+	else
+		(void)snprintf(text, size, "signal %d", o->status);
+}
+
+/* 1.6 ms, 26 ms, 1.2 s: as many digits as say something. */
+static void duration_format(uint64_t ns, char *text, size_t size)
+{
+	double ms = (double)ns / RK_NS_PER_MS;
+
+	if (ms < 10)
+		(void)snprintf(text, size, "%.1f ms", ms);
+	else if (ms < 1000)
+		(void)snprintf(text, size, "%.0f ms", ms);
+	else
+		(void)snprintf(text, size, "%.1f s", ms / 1000);
+}
+
+static void outcome_format(const struct rk_obituary *o, char *text, size_t size)
+{
+	char took[32], job[RK_NUM_TEXT];
+
+	duration_format(o->took_ns, took, sizeof(took));
+	switch (o->outcome) {
+	case RK_OBITUARY_COMMITTED:
+		(void)snprintf(text, size, "%d committed job %s after %s", o->successor,
+			       rk_num_format(job, o->job), took);
+		return;
+	case RK_OBITUARY_READY:
+		(void)snprintf(text, size, "%d ready after %s", o->successor, took);
+		return;
+	case RK_OBITUARY_LOST:
+		(void)snprintf(text, size, "%d took over and died before it was ready",
+			       o->successor);
+		return;
+	case RK_OBITUARY_WAITING:
+		(void)snprintf(text, size, "not ready %u times in a row, next try in %s",
+			       o->n_failed, took);
+		return;
+	case RK_OBITUARY_STOPPED:
+		(void)snprintf(text, size, "not replaced, the fleet stops");
+		return;
+	case RK_OBITUARY_OPEN:
+		break;
+	}
+	(void)snprintf(text, size, "to be replaced");
+}
+
+const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE])
+{
+	char cause[128], outcome[128];
+
+	rk_obituary_cause(o, cause, sizeof(cause));
+	outcome_format(o, outcome, sizeof(outcome));
+	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u (pid %d) %s%s%.*s%s: %s", o->worker, o->pid,
+		       cause, o->last_words[0] ? " (\"" : "", 200, o->last_words,
+		       o->last_words[0] ? "\")" : "", outcome);
+	return text;
+}

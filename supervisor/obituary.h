@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Obituary: how a worker died and what came of it, as one line for people:
+ *
+ *	worker 2 (pid 812) SIGKILL: 845 committed job 10,233 after 1.6 ms
+ *	worker 2 (pid 812) exited 3 ("no table"): 845 ready after 1.2 ms
+ *
+ * The cause and the outcome are learned at different times, in either order.
+ *
+ * Who       the fleet; pure. Units ns.
+ */
+#ifndef RK_SUPERVISOR_OBITUARY_H
+#define RK_SUPERVISOR_OBITUARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RK_OBITUARY_WORDS 256u
+#define RK_OBITUARY_LINE 512u
+
+enum rk_obituary_outcome {
+	RK_OBITUARY_OPEN,      /* not known yet */
+	RK_OBITUARY_COMMITTED, /* the successor committed a job */
+	RK_OBITUARY_READY,     /* the successor found no work */
+	RK_OBITUARY_LOST,      /* the successor died before it was ready */
+	RK_OBITUARY_WAITING,   /* no successor before a wait of took_ns */
+	RK_OBITUARY_STOPPED    /* no successor: the fleet stops */
+};
+
+struct rk_obituary {
+	uint32_t worker;
+	int32_t pid;
+	uint64_t noticed_ns;
+	uint32_t n_failed; /* processes in a row, this one included, that never were ready */
+	bool is_cause_known;
+	int code;       /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+	int status;     /* exit status or signal */
+	int exec_error; /* 0, or why the command could not be executed */
+	char last_words[RK_OBITUARY_WORDS];
+	enum rk_obituary_outcome outcome;
+	int32_t successor;
+	uint64_t job;
+	uint64_t took_ns;
+};
+
+/* Copies a worker's last words: bytes of size at most, made printable, NUL at the end. */
+void rk_obituary_words(struct rk_obituary *o, const char *words, size_t size);
+
+/* Writes the line; a cause that is not known yet reads "died". Returns text. */
+const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE]);
+
+/* "SIGKILL", "exited 3", "could not be executed (No such file or directory)", "died". */
+void rk_obituary_cause(const struct rk_obituary *o, char *text, size_t size);
+
+#endif

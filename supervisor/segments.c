@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/segments.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/cleanup.h"
+#include "shm/call.h"
+#include "shm/epoch.h"
+#include "shm/part.h"
+#include "shm/queue.h"
+#include "shm/region.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+/* Whom the read-only descriptors are for: workers get the board, readers all four. */
+static const enum rk_segment_kind readable[] = { RK_SEGMENT_BOARD, RK_SEGMENT_BEATS,
+						 RK_SEGMENT_PARTS, RK_SEGMENT_QUEUES };
+
+static uint64_t mib_up(uint64_t bytes)
+{
+	return (bytes + MIB - 1) / MIB;
+}
+
+void rk_segments_describe(const struct rk_layout *l, char *text, size_t size)
+{
+	bool told[RK_SEGMENT_KINDS] = { false };
+	size_t at;
+
+	(void)snprintf(text, size, "%llu MiB of shared memory:",
+		       (unsigned long long)mib_up(l->total_len));
+	for (int rank = 0; rank < 4; rank++) {
+		enum rk_segment_kind largest = 0;
+
+		for (enum rk_segment_kind k = 1; k < RK_SEGMENT_KINDS; k++)
+			if (!told[k] && rk_layout_segment_len(l, k) > rk_layout_segment_len(l, largest))
+				largest = k;
+		if (rk_layout_segment_len(l, largest) < MIB)
+			break;
+		told[largest] = true;
+		at = strlen(text);
+		(void)snprintf(text + at, size - at, "%s %llu %s", rank ? "," : "",
+			       (unsigned long long)mib_up(rk_layout_segment_len(l, largest)),
+			       rk_segment_name(largest));
+	}
+	at = strlen(text);
+	if (text[at - 1] == ':')
+		text[at - 1] = '\0'; /* nothing worth a number */
+}
+
+/* MemAvailable; UINT64_MAX when the kernel does not say. */
+static uint64_t memory_available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib = UINT64_MAX / 1024;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			break;
+	if (f)
+		(void)fclose(f);
+	return kib * 1024;
+}
+
+static int room_check(const struct rk_layout *l, struct rk_err *err)
+{
+	uint64_t available = memory_available();
+	char what[160];
+
+	if (l->total_len <= available)
+		return 0;
+	rk_segments_describe(l, what, sizeof(what));
+	return rk_err_set(err, -ENOMEM,
+			  "the fleet would reserve %s; available are %llu MiB: lower "
+			  "--max-state, --partitions, --max-clients or --max-reply",
+			  what, (unsigned long long)(available / MIB));
+}
+
+/* Where struct rk_shm keeps the address of a segment; NULL for those the supervisor never maps. */
+static void **place_of(struct rk_shm *m, enum rk_segment_kind kind)
+{
+	switch (kind) {
+	case RK_SEGMENT_BOARD:
+		return (void **)&m->board;
+	case RK_SEGMENT_BEATS:
+		return (void **)&m->beats;
+	case RK_SEGMENT_CALLS:
+		return (void **)&m->calls;
+	case RK_SEGMENT_QUEUES:
+		return (void **)&m->queues;
+	case RK_SEGMENT_PARTS:
+		return (void **)&m->parts;
+	case RK_SEGMENT_READERS:
+		return (void **)&m->readers;
+	case RK_SEGMENT_JOURNAL:
+		return (void **)&m->journal;
+	case RK_SEGMENT_STATE:
+	case RK_SEGMENT_KINDS:
+		break;
+	}
+	return NULL;
+}
+
+static int segment_make(struct rk_segments *s, enum rk_segment_kind kind, struct rk_err *err)
+{
+	uint64_t len = rk_layout_segment_len(&s->m.l, kind);
+	void **place = place_of(&s->m, kind);
+	int r = rk_region_create(kind, len, s->fleet, &s->fd[kind], err);
+
+	if (r < 0 || !place)
+		return r;
+	return rk_region_map(s->fd[kind], 0, len, true, NULL, place, err);
+}
+
+/* Fills to[16] from the kernel's "xxxxxxxx-xxxx-…"; zeros when it says nothing. */
+static void boot_id_read(uint8_t to[static 16])
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	unsigned int nibble, n = 0;
+	int c;
+
+	memset(to, 0, 16);
+	while (f && n < 32 && (c = fgetc(f)) != EOF) {
+		const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
+
+		if (!at)
+			continue;
+		nibble = (unsigned int)(at - digits);
+		to[n / 2] = (uint8_t)(to[n / 2] << 4 | nibble);
+		n++;
+	}
+	if (f)
+		(void)fclose(f);
+}
+
+static void contents_init(struct rk_segments *s)
+{
+	struct rk_shm *m = &s->m;
+
+	m->board->geometry = m->g;
+	boot_id_read(m->board->boot_id);
+	m->board->epoch_mode = rk_epoch_probe();
+	/* Relaxed: nobody else has the segment yet. Epoch 0 would look like "free" to the writer. */
+	atomic_store_explicit(&m->board->epoch, 2, memory_order_relaxed);
+	atomic_store_explicit(&m->board->incarnation, 1, memory_order_relaxed);
+	for (uint32_t p = 0; p < m->g.n_partitions; p++) {
+		rk_queue_init(m, p, 0);
+		rk_part_init(m, p, 0);
+	}
+	for (uint32_t c = 0; c < m->g.n_clients; c++)
+		rk_page_init(m, c, 0);
+}
+
+static int readable_open(struct rk_segments *s, struct rk_err *err)
+{
+	for (size_t i = 0; i < rk_countof(readable); i++) {
+		int fd = rk_region_reopen_readonly(s->fd[readable[i]]);
+
+		if (fd < 0)
+			return rk_err_set(err, fd, "segment %s: cannot open it for reading: %s",
+					  rk_segment_name(readable[i]), strerror(-fd));
+		s->fd_read[readable[i]] = fd;
+	}
+	return 0;
+}
+
+static int random_fill(void *to, size_t len, struct rk_err *err)
+{
+	ssize_t n = getrandom(to, len, 0);
+
+	return n == (ssize_t)len ? 0 : rk_err_set(err, -EIO, "getrandom: %s", strerror(errno));
+}
+
+static int all_make(struct rk_segments *s, struct rk_err *err)
+{
+	int r = random_fill(s->fleet, sizeof(s->fleet), err);
+
+	if (r == 0)
+		r = random_fill(&s->m.g.hash_seed, sizeof(s->m.g.hash_seed), err);
+	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
+		r = segment_make(s, k, err);
+	if (r == 0)
+		r = readable_open(s, err);
+	return r;
+}
+
+int rk_segments_create(struct rk_segments *ret, const struct rk_geometry *g, struct rk_err *err)
+{
+	int r;
+
+	*ret = (struct rk_segments){ .m.g = *g };
+	memset(ret->fd, 0xff, sizeof(ret->fd));
+	memset(ret->fd_read, 0xff, sizeof(ret->fd_read));
+	rk_layout_init(g, &ret->m.l);
+	r = room_check(&ret->m.l, err);
+	if (r == 0)
+		r = all_make(ret, err);
+	if (r < 0) {
+		rk_segments_close(ret);
+		return r;
+	}
+	contents_init(ret);
+	return 0;
+}
+
+void rk_segments_close(struct rk_segments *s)
+{
+	for (enum rk_segment_kind k = 1; k < RK_SEGMENT_KINDS; k++) {
+		void **place = place_of(&s->m, k);
+
+		if (place) {
+			rk_region_unmap(*place, rk_layout_segment_len(&s->m.l, k));
+			*place = NULL;
+		}
+		rk_close_p(&s->fd[k]);
+		rk_close_p(&s->fd_read[k]);
+	}
+}

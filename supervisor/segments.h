@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Segments: the fleet's shared memory as its creator sees it.
+ *
+ * Who       the supervisor, once, before anybody else exists.
+ * Crash     memory has no name: what a dead creator made is gone with keeper's copies.
+ * Blocking  never; reads /proc/meminfo.
+ * Units     bytes.
+ *
+ * All segments are mapped for writing but state, which only its owners map (rule R4).
+ */
+#ifndef RK_SUPERVISOR_SEGMENTS_H
+#define RK_SUPERVISOR_SEGMENTS_H
+
+#include "shm/layout.h"
+
+struct rk_segments {
+	struct rk_shm m;
+	uint64_t fleet[2];             /* random id */
+	int fd[RK_SEGMENT_KINDS];      /* read-write; [0] is unused */
+	int fd_read[RK_SEGMENT_KINDS]; /* read-only for board, beats, parts, queues; else -1 */
+};
+
+/*
+ * Creates, seals, maps and fills in every segment of a fleet with this (checked) geometry; its
+ * hash seed is chosen here. Returns 0; -ENOMEM when less memory is available than the fleet
+ * reserves; -errno. On failure *ret is empty.
+ */
+RK_MUST_USE int rk_segments_create(struct rk_segments *ret, const struct rk_geometry *g,
+				   struct rk_err *err);
+
+/* Unmaps and closes; accepts an empty or half-made one. */
+void rk_segments_close(struct rk_segments *s);
+
+/* Writes "51 MiB of shared memory: 36 state, 7 calls, …": what a fleet reserves, largest first. */
+void rk_segments_describe(const struct rk_layout *l, char *text, size_t size);
+
+#endif
