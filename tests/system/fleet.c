@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/system/fleet.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+void fleet_path(char ret[static 4096], const char *program)
+{
+	char self[3072];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	ck_assert_int_gt(n, 0);
+	self[n] = '\0';
+	for (int up = 0; up < 3; up++) /* BUILD/tests/system/test_x */
+		*strrchr(self, '/') = '\0';
+	snprintf(ret, 4096, "%s/%s", self, program);
+}
+
+/* One line, without its newline; 0 at the end of file. */
+static int read_line(struct fleet *f)
+{
+	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
+	size_t len = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = f->out, .events = POLLIN };
+		char c;
+
+		ck_assert_msg(rk_clock_ns() < end_ns, "no line from rekindled in time");
+		if (poll(&p, 1, 1000) <= 0)
+			continue;
+		if (read(f->out, &c, 1) <= 0)
+			return 0;
+		if (c == '\n') {
+			f->line[len] = '\0';
+			return 1;
+		}
+		if (len < sizeof(f->line) - 1)
+			f->line[len++] = c;
+	}
+}
+
+void fleet_await_line(struct fleet *f, const char *text)
+{
+	do
+		ck_assert_msg(read_line(f), "rekindled ended before it said '%s'", text);
+	while (!strstr(f->line, text));
+}
+
+static void read_pids(struct fleet *f)
+{
+	const char *at = strstr(f->line, "workers:");
+
+	at = at ? at : strstr(f->line, "worker:");
+	ck_assert_ptr_nonnull(at);
+	at = strchr(at, ':') + 1;
+	for (f->n_workers = 0; f->n_workers < FLEET_WORKERS_MAX;) {
+		char *end;
+		long pid = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		f->worker[f->n_workers++] = (pid_t)pid;
+		at = end;
+	}
+}
+
+static void start(struct fleet *f, int n_workers, const char *const *options, const char *worker)
+{
+	char rekindled[4096], program[4096], number[16];
+	const char *argv[64] = { rekindled, "--name", "test", "-n", number };
+	int n = 5, out[2];
+	pid_t parent = getpid();
+
+	ck_assert_int_eq(setenv("REKINDLE_RUNTIME_DIR", f->directory, 1), 0);
+	ck_assert_int_eq(setenv("REKINDLE_NAME", "test", 1), 0);
+	fleet_path(rekindled, "rekindled");
+	fleet_path(program, worker ? worker : "tests/system/test_worker");
+	snprintf(number, sizeof(number), "%d", n_workers);
+	while (options && *options)
+		argv[n++] = *options++;
+	argv[n++] = "--";
+	argv[n++] = program;
+	argv[n] = NULL;
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	f->keeper = fork();
+	ck_assert_int_ge(f->keeper, 0);
+	if (f->keeper == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+		(void)dup2(out[1], 1);
+		execv(rekindled, (char **)(uintptr_t)argv);
+		_exit(127);
+	}
+	(void)close(out[1]);
+	f->out = out[0];
+	fleet_await_line(f, "worker");
+	while (!strstr(f->line, "fleet test"))
+		ck_assert(read_line(f));
+	read_pids(f);
+	ck_assert_int_eq(f->n_workers, n_workers);
+}
+
+void fleet_start(struct fleet *f, int n_workers, const char *const *options, const char *worker)
+{
+	memset(f, 0, sizeof(*f));
+	strcpy(f->directory, "/tmp/rk-test-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(f->directory));
+	start(f, n_workers, options, worker);
+}
+
+void fleet_start_again(struct fleet *f)
+{
+	start(f, f->n_workers, NULL, NULL);
+}
+
+static void remove_directory(const char *path)
+{
+	char inner[512];
+	DIR *dir = opendir(path);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(inner, sizeof(inner), "%s/%.200s", path, e->d_name);
+		if (unlink(inner) < 0)
+			remove_directory(inner);
+	}
+	if (dir)
+		(void)closedir(dir);
+	(void)rmdir(path);
+}
+
+int fleet_await_end(struct fleet *f)
+{
+	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
+	int status;
+
+	while (read_line(f)) /* until every holder of the pipe is gone */
+		ck_assert(rk_clock_ns() < end_ns);
+	ck_assert_int_eq(waitpid(f->keeper, &status, 0), f->keeper);
+	(void)close(f->out);
+	return status;
+}
+
+int fleet_reap(struct fleet *f)
+{
+	int status = fleet_await_end(f);
+
+	remove_directory(f->directory);
+	return status;
+}
+
+void fleet_stop(struct fleet *f)
+{
+	char name[128];
+	int status;
+
+	ck_assert_int_eq(kill(f->keeper, SIGTERM), 0);
+	snprintf(name, sizeof(name), "%s/test", f->directory);
+	while (read_line(f))
+		;
+	ck_assert_int_eq(access(name, F_OK), -1); /* the fleet removed its own directory */
+	status = fleet_reap(f);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "rekindled ended with status %#x",
+		      (unsigned int)status);
+}
+
+struct rk_client *fleet_client(const char *name)
+{
+	struct rk_client *c;
+	int r = rk_client_open(&c, NULL, name);
+
+	ck_assert_msg(r == 0, "rk_client_open: %s", rk_client_error());
+	return c;
+}
+
+static char state_of(pid_t pid)
+{
+	char path[64], text[512];
+	const char *at;
+	FILE *stat;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	stat = fopen(path, "re");
+	if (!stat)
+		return 'Z';
+	n = fread(text, 1, sizeof(text) - 1, stat);
+	(void)fclose(stat);
+	text[n] = '\0';
+	at = strrchr(text, ')');
+	return at ? at[2] : 'Z';
+}
+
+void fleet_await_state(pid_t pid, char state)
+{
+	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
+
+	while (state_of(pid) != state) {
+		ck_assert_msg(rk_clock_ns() < end_ns, "process %d is in state %c, not %c", (int)pid, state_of(pid), state);
+		(void)poll(NULL, 0, 1);
+	}
+}
+
+int fleet_lives(pid_t pid)
+{
+	return state_of(pid) != 'Z';
+}

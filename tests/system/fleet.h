@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A real fleet for a test: rekindled with a worker, in a runtime directory of its own.
+ *
+ * The fleet dies with the test process (PDEATHSIG reaches keeper, keeper's death everybody
+ * else), so a failed assertion leaves nothing behind but a directory of dead sockets in /tmp.
+ * Every wait has a bound.
+ */
+#ifndef RK_TESTS_SYSTEM_FLEET_H
+#define RK_TESTS_SYSTEM_FLEET_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "workers/lib/rekindle.h"
+
+#define FLEET_WORKERS_MAX 256
+#define FLEET_WAIT_MS 20000u /* machines are slow and noisy; nothing waits this long that works */
+
+struct fleet {
+	pid_t keeper;
+	int out; /* rekindled's standard output */
+	int n_workers;
+	pid_t worker[FLEET_WORKERS_MAX]; /* as they were when the fleet was ready */
+	char directory[64];
+	char line[4096]; /* the last line read */
+};
+
+/*
+ * Starts a fleet named "test" of n workers; options (NULL-terminated, may be NULL) go to
+ * rekindled, worker (NULL: tests/system/test_worker) is the program. Asserts that it gets ready.
+ */
+void fleet_start(struct fleet *f, int n_workers, const char *const *options, const char *worker);
+
+/* Reads standard output up to a line that contains text, which is then in f->line. */
+void fleet_await_line(struct fleet *f, const char *text);
+
+/* Asks it to end and asserts that it does, with exit status 0 and nothing left. */
+void fleet_stop(struct fleet *f);
+
+/* Starts another one in the directory of one that ended: what is left there is replaced. */
+void fleet_start_again(struct fleet *f);
+
+/* Waits for keeper's end, and for everybody's who holds its standard output; returns keeper's wait status. */
+int fleet_await_end(struct fleet *f);
+
+/* The same, and removes the directory. */
+int fleet_reap(struct fleet *f);
+
+/* Opens a client of the fleet, asserting success. name NULL: anonymous. */
+struct rk_client *fleet_client(const char *name);
+
+/* Path of a program of the build directory, e.g. "rekindled". Static storage per call site's buffer. */
+void fleet_path(char ret[static 4096], const char *program);
+
+/* Waits until a process is in this state of /proc/PID/stat ('T' stopped, 'Z', 'X' gone counts as 'Z'). */
+void fleet_await_state(pid_t pid, char state);
+
+/* Whether this process exists (a zombie does not count). */
+int fleet_lives(pid_t pid);
+
+#endif

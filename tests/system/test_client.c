@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal    what rekindle.h promises a client, against a real fleet.
+ * Method  each test starts a fleet of tests/system/test_worker, whose jobs do what their
+ *         body says; workers and clients are stopped and killed where the claim needs it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "shm/fault.h"
+#include "tests/system/fleet.h"
+#include "tests/unit/unit.h"
+#include "workers/lib/client.h"
+
+static struct fleet fleet;
+
+static struct rk_request job(const char *key, const char *body)
+{
+	return (struct rk_request){ .key = key, .body = body, .len = strlen(body), .timeout_ms = FLEET_WAIT_MS };
+}
+
+static struct rk_request brief(const char *key, const char *body, uint32_t timeout_ms)
+{
+	struct rk_request r = job(key, body);
+
+	r.timeout_ms = timeout_ms;
+	return r;
+}
+
+static unsigned long number_in(const struct rk_reply *reply)
+{
+	char text[32] = "";
+
+	memcpy(text, reply->body, reply->len < 31 ? reply->len : 31);
+	return strtoul(text, NULL, 10);
+}
+
+/* Calls with retries and asserts success; returns the number answered. */
+static unsigned long ask(struct rk_client *c, const char *key, const char *body)
+{
+	struct rk_request request = job(key, body);
+	struct rk_reply reply = { 0 };
+	unsigned long n;
+	int r = rk_call_retry(c, &request, &reply);
+
+	ck_assert_msg(r == RK_DONE, "%s %s: %s", key, body, rk_outcome_text(r));
+	n = number_in(&reply);
+	rk_reply_release(c, &reply);
+	return n;
+}
+
+/* A child that dies with the test. */
+static pid_t child(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+	}
+	return pid;
+}
+
+static void await_end(pid_t pid, int wanted_signal)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (wanted_signal)
+		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == wanted_signal, "child ended with %#x",
+			      (unsigned int)status);
+	else
+		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child ended with %#x",
+			      (unsigned int)status);
+}
+
+START_TEST(a_call_is_done_and_its_reply_can_be_read)
+{
+	struct rk_request request = job("user:7", "hello");
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+
+	fleet_start(&fleet, 2, NULL, NULL);
+	c = fleet_client(NULL);
+	request.tag = 99;
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_DONE);
+	ck_assert_uint_eq(reply.len, 5);
+	ck_assert_mem_eq(reply.body, "hello", 5);
+	ck_assert_uint_eq(reply.tag, 99);
+	rk_reply_release(c, &reply);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_handlers_error_undoes_its_changes_and_is_the_answer)
+{
+	struct rk_request request = job("k", "fail");
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_uint_eq(ask(c, "k", "add"), 1);
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_FAILED);
+	ck_assert_int_eq(reply.error, -EDOM);
+	ck_assert_uint_eq(ask(c, "k", "get"), 1);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(errors_of_touch_abort_the_job)
+{
+	static const char *const options[] = { "--undo", "64", NULL };
+	static const struct {
+		const char *body;
+		int error;
+	} rows[] = { { "outside", -EFAULT }, { "touches 500", -ENOSPC }, { "big 100000", -EMSGSIZE } };
+	struct rk_client *c;
+
+	fleet_start(&fleet, 1, options, NULL);
+	c = fleet_client(NULL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rk_request request = job("k", rows[i].body);
+		struct rk_reply reply = { 0 };
+
+		ck_assert_int_eq(rk_call(c, &request, &reply), RK_FAILED);
+		ck_assert_int_eq(reply.error, rows[i].error);
+		rk_reply_release(c, &reply);
+	}
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_taken_call_is_unknown_until_its_worker_goes_on)
+{
+	struct rk_request request = brief("k", "stop", 200);
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_UNKNOWN);
+	fleet_await_state(fleet.worker[0], 'T');
+	ck_assert_int_eq(rk_wait(c, &reply, 0), RK_UNKNOWN);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
+	ck_assert_int_eq(rk_wait(c, &reply, FLEET_WAIT_MS), RK_DONE);
+	ck_assert_uint_eq(number_in(&reply), 1);
+	rk_reply_release(c, &reply);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_taken_call_whose_worker_is_killed_is_applied_once)
+{
+	struct rk_request request = brief("k", "stop", 200);
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	pid_t next;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_UNKNOWN);
+	fleet_await_state(fleet.worker[0], 'T');
+	ck_assert_int_eq(kill(fleet.worker[0], SIGKILL), 0);
+	/* The successor runs it again, and stops in it as well. */
+	for (;;) {
+		uint32_t partition, worker;
+		int pid;
+
+		ck_assert_int_eq(rk_client_where(c, "k", 1, &partition, &worker, &pid), 0);
+		if (pid > 0 && pid != fleet.worker[0]) {
+			next = pid;
+			break;
+		}
+		(void)poll(NULL, 0, 1);
+	}
+	fleet_await_state(next, 'T');
+	ck_assert_int_eq(kill(next, SIGCONT), 0);
+	ck_assert_int_eq(rk_wait(c, &reply, FLEET_WAIT_MS), RK_DONE);
+	ck_assert_uint_eq(number_in(&reply), 1);
+	rk_reply_release(c, &reply);
+	ck_assert_uint_eq(ask(c, "k", "get"), 1);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_call_nobody_took_in_time_is_certainly_not_applied)
+{
+	struct rk_request request = brief("k", "add", 100);
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_uint_eq(ask(c, "k", "add"), 1);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGSTOP), 0);
+	fleet_await_state(fleet.worker[0], 'T');
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_NOT_APPLIED);
+	ck_assert_uint_eq(reply.slot, 0);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
+	ck_assert_uint_eq(ask(c, "k", "get"), 1);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(too_large_full_and_no_slot_are_told_apart)
+{
+	static const char *const options[] = { "--ring", "64", "--slots", "100", "--max-request", "128", NULL };
+	static const char large[200];
+	struct rk_request request = { .key = "k", .body = large, .len = sizeof(large) };
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	int r = 0, n = 0;
+
+	fleet_start(&fleet, 1, options, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_TOO_LARGE);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGSTOP), 0);
+	fleet_await_state(fleet.worker[0], 'T');
+	request = job("k", "add");
+	while (n < 100 && (r = rk_call_async(c, &request)) == 0)
+		n++;
+	ck_assert_int_eq(n, 64);
+	ck_assert_int_eq(r, RK_FULL);
+	request.key = "other";
+	while (n < 200 && (r = rk_call_async(c, &request)) == 0)
+		n++;
+	ck_assert_int_eq(n, 100);
+	ck_assert_int_eq(r, RK_NO_SLOT);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
+	while ((r = rk_next(c, FLEET_WAIT_MS, &reply)) != RK_EMPTY) {
+		ck_assert_int_eq(r, RK_DONE);
+		n--;
+	}
+	ck_assert_int_eq(n, 0);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_handle_is_dead_in_a_forked_child)
+{
+	struct rk_request request = job("k", "add");
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	pid_t pid;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	pid = child();
+	if (pid == 0) {
+		int ok = rk_call(c, &request, &reply) == RK_FORKED && rk_submit(c, &request) == RK_FORKED &&
+			 rk_next(c, 0, &reply) == RK_FORKED;
+
+		rk_client_close(c);
+		_exit(!ok);
+	}
+	await_end(pid, 0);
+	ck_assert_uint_eq(ask(c, "k", "add"), 1);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_client_whose_place_was_given_away_is_stale)
+{
+	static const char *const options[] = { "--max-clients", "1", NULL };
+	struct rk_request request = job("k", "add");
+	struct rk_reply reply = { 0 };
+	struct rk_client *old, *new;
+	int r;
+
+	fleet_start(&fleet, 1, options, NULL);
+	old = fleet_client(NULL);
+	ck_assert_int_eq(rk_client_open(&new, NULL, NULL), -ENOSPC);
+	ck_assert_int_eq(shutdown(old->sock, SHUT_RDWR), 0); /* the supervisor takes it for gone */
+	while ((r = rk_client_open(&new, NULL, NULL)) == -ENOSPC)
+		(void)poll(NULL, 0, 1);
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(rk_call(old, &request, &reply), RK_STALE);
+	ck_assert_uint_eq(ask(new, "k", "add"), 1);
+	rk_client_close(old);
+	rk_client_close(new);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_named_client_gets_its_unread_reply_after_sigkill)
+{
+	struct rk_request request = job("k", "add");
+	struct rk_reply reply = { 0 };
+	struct rk_client *c, *other;
+	pid_t pid;
+	int r;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	other = fleet_client(NULL);
+	request.tag = 4711;
+	pid = child();
+	if (pid == 0) {
+		c = fleet_client("gateway-3");
+		_exit(rk_call_async(c, &request) != 0 || raise(SIGKILL));
+	}
+	await_end(pid, SIGKILL);
+	while ((r = rk_client_open(&c, NULL, "gateway-3")) == -EBUSY)
+		(void)poll(NULL, 0, 1); /* until the supervisor has seen the death */
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(rk_next(c, FLEET_WAIT_MS, &reply), RK_DONE);
+	ck_assert_uint_eq(reply.tag, 4711);
+	ck_assert_uint_eq(reply.flags, RK_RESUMED);
+	ck_assert_uint_eq(number_in(&reply), 1);
+	ck_assert_int_eq(rk_next(c, 0, &reply), RK_EMPTY);
+	ck_assert_uint_eq(ask(other, "k", "get"), 1);
+	rk_client_close(c);
+	rk_client_close(other);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_name_in_use_is_refused_with_a_sentence)
+{
+	struct rk_client *c, *second;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client("gateway-3");
+	ck_assert_int_eq(rk_client_open(&second, NULL, "gateway-3"), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(rk_client_error(), "gateway-3"));
+	ck_assert_int_eq(rk_client_open(&second, NULL, "no/slash"), -EINVAL);
+	ck_assert_int_eq(rk_client_open(&second, "nobody", NULL), -ENOENT);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(asynchronous_calls_raise_the_descriptor)
+{
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	uint64_t seen = 0;
+	struct pollfd p;
+	int r, n = 0;
+
+	fleet_start(&fleet, 2, NULL, NULL);
+	c = fleet_client(NULL);
+	p = (struct pollfd){ .fd = rk_client_fd(c), .events = POLLIN };
+	ck_assert_int_ge(p.fd, 0);
+	for (uint64_t i = 0; i < 12; i++) {
+		char key[16];
+		struct rk_request request;
+
+		snprintf(key, sizeof(key), "k%d", (int)i);
+		request = job(key, "echo");
+		request.tag = i;
+		ck_assert_int_eq(rk_call_async(c, &request), 0);
+	}
+	while (n < 12) {
+		ck_assert_int_eq(poll(&p, 1, (int)FLEET_WAIT_MS), 1);
+		while ((r = rk_next(c, 0, &reply)) == RK_DONE) {
+			seen |= 1ull << reply.tag;
+			n++;
+		}
+		ck_assert_msg(r == -EAGAIN || r == RK_EMPTY, "%s", rk_outcome_text(r));
+	}
+	ck_assert_uint_eq(seen, 0xfff);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(an_asynchronous_call_ends_at_its_deadline)
+{
+	struct rk_request request = brief("k", "add", 50);
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	struct pollfd p;
+	int r;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGSTOP), 0);
+	fleet_await_state(fleet.worker[0], 'T');
+	ck_assert_int_eq(rk_call_async(c, &request), 0);
+	ck_assert_int_eq(rk_next(c, FLEET_WAIT_MS, &reply), RK_NOT_APPLIED);
+	p = (struct pollfd){ .fd = rk_client_fd(c), .events = POLLIN };
+	ck_assert_int_eq(rk_call_async(c, &request), 0);
+	do
+		ck_assert_int_eq(poll(&p, 1, (int)FLEET_WAIT_MS), 1);
+	while ((r = rk_next(c, 0, &reply)) == -EAGAIN);
+	ck_assert_int_eq(r, RK_NOT_APPLIED);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
+	ck_assert_uint_eq(ask(c, "k", "get"), 0);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(submitted_calls_are_all_applied_when_flush_returns)
+{
+	struct rk_request request = job("k", "add");
+	struct rk_client *c;
+	uint64_t n_failed;
+	int n = 0;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	for (uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS; n < 500;) {
+		int r = rk_submit(c, &request);
+
+		ck_assert_msg(r == 0 || r == RK_NO_SLOT || r == RK_FULL, "%s", rk_outcome_text(r));
+		ck_assert(rk_clock_ns() < end_ns);
+		n += r == 0;
+	}
+	ck_assert_int_eq(rk_flush(c, FLEET_WAIT_MS, &n_failed), 0);
+	ck_assert_uint_eq(n_failed, 0);
+	ck_assert_uint_eq(ask(c, "k", "get"), 500);
+	request = job("k", "fail");
+	ck_assert_int_eq(rk_submit(c, &request), 0);
+	ck_assert_int_eq(rk_flush(c, FLEET_WAIT_MS, &n_failed), RK_FAILED);
+	ck_assert_uint_eq(n_failed, 1);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+static void *add_200(void *arg)
+{
+	for (int i = 0; i < 200; i++)
+		(void)ask(arg, "k", "add");
+	return NULL;
+}
+
+START_TEST(threads_share_one_client)
+{
+	pthread_t thread[8];
+	struct rk_client *c;
+
+	fleet_start(&fleet, 2, NULL, NULL);
+	c = fleet_client(NULL);
+	for (int i = 0; i < 8; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, add_200, c), 0);
+	for (int i = 0; i < 8; i++)
+		ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+	ck_assert_uint_eq(ask(c, "k", "get"), 1600);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+static int pid_of(struct rk_client *c, const char *key)
+{
+	uint32_t partition, worker;
+	int pid;
+
+	ck_assert_int_eq(rk_client_where(c, key, strlen(key), &partition, &worker, &pid), 0);
+	return pid;
+}
+
+START_TEST(retried_calls_survive_a_worker_killed_again_and_again)
+{
+	struct rk_client *c;
+	int n_kills = 0, last = 0;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	for (unsigned long i = 1; i <= 2000; i++) {
+		ck_assert_uint_eq(ask(c, "k", "add"), i);
+		if (i % 100 == 0) {
+			int pid = pid_of(c, "k");
+
+			if (pid > 0 && pid != last) {
+				n_kills += kill(pid, SIGKILL) == 0;
+				last = pid;
+			}
+		}
+	}
+	ck_assert_int_ge(n_kills, 10);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(rk_check_names_a_write_without_touch)
+{
+	struct rk_request request = brief("k", "untouched", 1000);
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+
+	ck_assert_int_eq(setenv("RK_CHECK", "1", 1), 0);
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_uint_eq(ask(c, "k", "add"), 1);
+	ck_assert_int_ne(rk_call(c, &request, &reply), RK_DONE);
+	fleet_await_line(&fleet, "without rk_touch()");
+	rk_client_close(c);
+	ck_assert_int_eq(kill(fleet.keeper, SIGTERM), 0);
+	(void)fleet_reap(&fleet);
+}
+END_TEST
+
+/* Every point on a client's way through a call. */
+static const enum rk_kill_point client_points[] = {
+	RK_KP_CALL_REQUEST_WRITTEN, RK_KP_CALL_WANTED, RK_KP_QUEUE_NOTED,  RK_KP_QUEUE_PUBLISHED,
+	RK_KP_QUEUE_TAIL,           RK_KP_BELL_PENDING, RK_KP_CALL_READ,   RK_KP_CALL_RETIRED,
+};
+
+/* A named client's child that dies or stops at this point of a call. */
+static pid_t faulty_client(enum rk_kill_point point, int signal)
+{
+	pid_t pid = child();
+
+	if (pid == 0) {
+		struct rk_request request = job("k", "add");
+		struct rk_reply reply = { 0 };
+		struct rk_client *c = fleet_client("faulty");
+
+		rk_fault_arm(point, 1, signal);
+		(void)rk_call(c, &request, &reply);
+		rk_reply_release(c, &reply);
+		_exit(1); /* never reached the point */
+	}
+	return pid;
+}
+
+START_TEST(a_client_killed_anywhere_with_the_fleet_parked_leaves_nothing_undone)
+{
+	enum rk_kill_point point = client_points[_i];
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	uint64_t published = 0;
+	int r;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	await_end(faulty_client(point, SIGKILL), SIGKILL);
+	while ((r = rk_client_open(&c, NULL, "faulty")) == -EBUSY)
+		(void)poll(NULL, 0, 1);
+	ck_assert_int_eq(r, 0);
+	/* Nobody rings but whoever confirmed the death: this client only looks. */
+	while ((r = rk_next(c, FLEET_WAIT_MS, &reply)) != RK_EMPTY) {
+		ck_assert_msg(r == RK_DONE || r == RK_FULL || r == RK_NOT_APPLIED, "killed at %s: %s",
+			      rk_kill_point_name(point), rk_outcome_text(r));
+		published += r == RK_DONE;
+	}
+	if (point >= RK_KP_QUEUE_PUBLISHED && point <= RK_KP_BELL_PENDING)
+		ck_assert_uint_eq(published, 1); /* a completed publish survives */
+	ck_assert_uint_eq(ask(c, "k", "get"), point >= RK_KP_QUEUE_PUBLISHED);
+	ck_assert_uint_eq(ask(c, "k", "add"), 1 + (point >= RK_KP_QUEUE_PUBLISHED));
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_client_stopped_anywhere_holds_up_nobody)
+{
+	enum rk_kill_point point = client_points[_i];
+	struct rk_client *c;
+	unsigned long n;
+	pid_t pid;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	pid = faulty_client(point, SIGSTOP);
+	fleet_await_state(pid, 'T');
+	n = ask(c, "k", "add");
+	for (unsigned long i = 1; i <= 1200; i++) /* more than twice around the ring */
+		ck_assert_uint_eq(ask(c, "k", "add"), n + i);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	await_end(pid, SIGKILL);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(three_hundred_clients_each_get_their_answers)
+{
+	static const char *const options[] = { "--max-clients", "310", "--slots", "4", NULL };
+	static pid_t pid[300];
+	struct rk_client *c;
+
+	fleet_start(&fleet, 4, options, NULL);
+	for (int i = 0; i < 300; i++) {
+		pid[i] = child();
+		if (pid[i] == 0) {
+			struct rk_client *mine = fleet_client(NULL);
+
+			for (int k = 0; k < 20; k++)
+				(void)ask(mine, "k", "add");
+			rk_client_close(mine);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 300; i++)
+		await_end(pid[i], 0);
+	c = fleet_client(NULL);
+	ck_assert_uint_eq(ask(c, "k", "get"), 6000);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_reader_stopped_inside_its_section_holds_up_only_views)
+{
+	struct rk_client *c;
+	int last = 0;
+	pid_t pid;
+
+	fleet_start(&fleet, 2, NULL, NULL);
+	c = fleet_client(NULL);
+	pid = child();
+	if (pid == 0) {
+		struct rk_client *reader = fleet_client(NULL);
+
+		rk_fault_arm(RK_KP_EPOCH_ENTERED, 1, SIGSTOP);
+		(void)pid_of(reader, "k");
+		_exit(1);
+	}
+	fleet_await_state(pid, 'T');
+	for (unsigned long i = 1; i <= 1000; i++) {
+		ck_assert_uint_eq(ask(c, "k", "add"), i);
+		if (i % 100 == 0) { /* every death publishes views, more than there are buffers */
+			int victim = pid_of(c, "k");
+
+			if (victim > 0 && victim != last && kill(victim, SIGKILL) == 0)
+				last = victim;
+		}
+	}
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	await_end(pid, SIGKILL);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *c = unit_case("client");
+
+	tcase_set_timeout(c, 60);
+	tcase_add_test(c, a_call_is_done_and_its_reply_can_be_read);
+	tcase_add_test(c, a_handlers_error_undoes_its_changes_and_is_the_answer);
+	tcase_add_test(c, errors_of_touch_abort_the_job);
+	tcase_add_test(c, a_taken_call_is_unknown_until_its_worker_goes_on);
+	tcase_add_test(c, a_taken_call_whose_worker_is_killed_is_applied_once);
+	tcase_add_test(c, a_call_nobody_took_in_time_is_certainly_not_applied);
+	tcase_add_test(c, too_large_full_and_no_slot_are_told_apart);
+	tcase_add_test(c, a_handle_is_dead_in_a_forked_child);
+	tcase_add_test(c, a_client_whose_place_was_given_away_is_stale);
+	tcase_add_test(c, a_named_client_gets_its_unread_reply_after_sigkill);
+	tcase_add_test(c, a_name_in_use_is_refused_with_a_sentence);
+	tcase_add_test(c, asynchronous_calls_raise_the_descriptor);
+	tcase_add_test(c, an_asynchronous_call_ends_at_its_deadline);
+	tcase_add_test(c, submitted_calls_are_all_applied_when_flush_returns);
+	tcase_add_test(c, threads_share_one_client);
+	tcase_add_test(c, retried_calls_survive_a_worker_killed_again_and_again);
+	tcase_add_test(c, rk_check_names_a_write_without_touch);
+	tcase_add_loop_test(c, a_client_killed_anywhere_with_the_fleet_parked_leaves_nothing_undone, 0,
+			    (int)(sizeof(client_points) / sizeof(client_points[0])));
+	tcase_add_loop_test(c, a_client_stopped_anywhere_holds_up_nobody, 0,
+			    (int)(sizeof(client_points) / sizeof(client_points[0])));
+	tcase_add_test(c, three_hundred_clients_each_get_their_answers);
+	tcase_add_test(c, a_reader_stopped_inside_its_section_holds_up_only_views);
+	return unit_run(c);
+}

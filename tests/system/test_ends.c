@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal    nothing is left behind, however a fleet ends: no process, no name in /dev/shm, and in
+ *         the runtime directory at most dead sockets, which the next start replaces.
+ * Method  ends real fleets in every way and looks for every pid they had.
+ */
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "tests/system/fleet.h"
+#include "tests/unit/unit.h"
+#include "workers/lib/connect.h"
+
+static struct fleet fleet;
+static int n_shm_names;
+
+static int count_shm_names(void)
+{
+	DIR *dir = opendir("/dev/shm");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		(void)closedir(dir);
+	return n;
+}
+
+static pid_t supervisor_pid(void)
+{
+	struct rk_fds fds = { 0 };
+	struct json_object *answer;
+	struct rk_err err;
+	int sock = rk_connect("test", &err), pid;
+
+	ck_assert_msg(sock >= 0, "%s", err.text);
+	ck_assert_msg(rk_connect_ask(sock, "{\"verb\":\"ping\"}", FLEET_WAIT_MS, &answer, &fds, &err) == 0, "%s",
+		      err.text);
+	pid = (int)rk_connect_int(answer, "supervisor_pid");
+	json_object_put(answer);
+	(void)close(sock);
+	return pid;
+}
+
+static void await_gone(pid_t pid)
+{
+	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
+
+	while (fleet_lives(pid)) {
+		ck_assert_msg(rk_clock_ns() < end_ns, "process %d is still there", (int)pid);
+		(void)poll(NULL, 0, 1);
+	}
+}
+
+static void assert_nothing_left(pid_t supervisor)
+{
+	await_gone(supervisor);
+	for (int i = 0; i < fleet.n_workers; i++)
+		await_gone(fleet.worker[i]);
+	ck_assert_int_eq(count_shm_names(), n_shm_names);
+}
+
+/* A client with an answered and an unfinished call, so that there is something to leave behind. */
+static struct rk_client *use_it(void)
+{
+	struct rk_client *c = fleet_client("somebody");
+	struct rk_request request = { .key = "k", .body = "add", .len = 3, .timeout_ms = FLEET_WAIT_MS };
+	struct rk_reply reply = { 0 };
+
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_DONE);
+	ck_assert_int_eq(rk_call_async(c, &request), 0);
+	return c;
+}
+
+static const struct {
+	const char *what;
+	int keeper_signal;     /* 0 = none */
+	int supervisor_signal; /* 0 = none */
+	int workers_signal;    /* 0 = none */
+	int exit_status;       /* of keeper, unless it is killed */
+	int directory_stays;
+} ways[] = {
+	{ "SIGTERM", SIGTERM, 0, 0, 0, 0 },
+	{ "SIGINT", SIGINT, 0, 0, 0, 0 },
+	{ "SIGTERM with stopped workers", SIGTERM, 0, SIGSTOP, 0, 0 },
+	{ "SIGKILL of the supervisor", 0, SIGKILL, 0, 1, 0 },
+	{ "SIGKILL of the supervisor with stopped workers", 0, SIGKILL, SIGSTOP, 1, 0 },
+	{ "SIGKILL of keeper", SIGKILL, 0, 0, 0, 1 },
+	{ "SIGKILL of keeper with stopped workers", SIGKILL, 0, SIGSTOP, 0, 1 },
+	{ "SIGKILL of everybody", SIGKILL, SIGKILL, SIGKILL, 0, 1 },
+};
+
+START_TEST(nothing_is_left_and_the_next_start_works)
+{
+	static const char *const options[] = { "--stop-timeout", "500ms", NULL };
+	struct rk_client *c;
+	pid_t supervisor;
+	int status;
+
+	n_shm_names = count_shm_names();
+	fleet_start(&fleet, 3, options, NULL);
+	c = use_it();
+	supervisor = supervisor_pid();
+	for (int i = 0; i < fleet.n_workers && ways[_i].workers_signal; i++)
+		ck_assert_int_eq(kill(fleet.worker[i], ways[_i].workers_signal), 0);
+	if (ways[_i].supervisor_signal)
+		ck_assert_int_eq(kill(supervisor, ways[_i].supervisor_signal), 0);
+	if (ways[_i].keeper_signal)
+		ck_assert_int_eq(kill(fleet.keeper, ways[_i].keeper_signal), 0);
+	status = fleet_await_end(&fleet);
+	if (ways[_i].keeper_signal == SIGKILL)
+		ck_assert_msg(WIFSIGNALED(status) || WIFEXITED(status), "%s", ways[_i].what);
+	else
+		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == ways[_i].exit_status, "%s: status %#x",
+			      ways[_i].what, (unsigned int)status);
+	assert_nothing_left(supervisor);
+	if (!ways[_i].directory_stays) {
+		char path[128];
+
+		snprintf(path, sizeof(path), "%s/test", fleet.directory);
+		ck_assert_msg(access(path, F_OK) < 0, "%s: %s is still there", ways[_i].what, path);
+	}
+	rk_client_close(c);
+	fleet_start_again(&fleet);
+	c = use_it();
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_second_fleet_of_the_same_name_is_refused)
+{
+	char rekindled[4096], worker[4096];
+	int status;
+	pid_t pid;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	fleet_path(rekindled, "rekindled");
+	fleet_path(worker, "tests/system/test_worker");
+	pid = fork();
+	if (pid == 0) {
+		(void)!freopen("/dev/null", "w", stderr);
+		execl(rekindled, rekindled, "--name", "test", "--", worker, (char *)NULL);
+		_exit(127);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %#x", (unsigned int)status);
+	(void)supervisor_pid(); /* the first one still answers */
+	fleet_stop(&fleet);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *c = unit_case("ends");
+
+	tcase_set_timeout(c, 60);
+	tcase_add_loop_test(c, nothing_is_left_and_the_next_start_works, 0, (int)(sizeof(ways) / sizeof(ways[0])));
+	tcase_add_test(c, a_second_fleet_of_the_same_name_is_refused);
+	return unit_run(c);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker of the system tests: does what a job's body says, so that a test
+ * can put a fleet into any situation. Every partition counts in `n`.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "workers/lib/rekindle.h"
+
+struct state {
+	uint64_t n;
+	uint64_t fill[8000];
+};
+
+static int answer_count(struct rk_job *job, const struct state *s)
+{
+	char reply[24];
+
+	return rk_reply(job, reply, (size_t)sprintf(reply, "%llu", (unsigned long long)s->n));
+}
+
+static int add(struct rk_job *job, struct state *s)
+{
+	rk_touch(job, &s->n, sizeof(s->n));
+	s->n++;
+	return answer_count(job, s);
+}
+
+static int big_reply(struct rk_job *job, size_t len)
+{
+	char *bytes = calloc(1, len + 1);
+	int r = rk_reply(job, bytes, len);
+
+	free(bytes);
+	return r;
+}
+
+static int on_job(struct rk_job *job, void *state, void *arg)
+{
+	struct state *s = state;
+	const char *body = job->body;
+	unsigned long number = 0;
+
+	(void)arg;
+	if (strcmp(body, "add") == 0)
+		return add(job, s);
+	if (strcmp(body, "get") == 0)
+		return answer_count(job, s);
+	if (strcmp(body, "fail") == 0) { /* changes first, then refuses */
+		(void)add(job, s);
+		return -EDOM;
+	}
+	if (strcmp(body, "stop") == 0) { /* is taken, and stays so until somebody continues us */
+		(void)add(job, s);
+		(void)kill(getpid(), SIGSTOP);
+		return answer_count(job, s);
+	}
+	if (strcmp(body, "outside") == 0)
+		return rk_touch(job, (char *)state - 8, 8) == -EFAULT ? 0 : -EPROTO;
+	if (strcmp(body, "untouched") == 0) {
+		s->fill[7]++;
+		return 0;
+	}
+	if (sscanf(body, "touches %lu", &number) == 1) {
+		for (unsigned long i = 0; i < number; i++) {
+			rk_touch(job, &s->fill[i % 8000], 8);
+			s->fill[i % 8000]++;
+		}
+		return 0;
+	}
+	if (sscanf(body, "big %lu", &number) == 1)
+		return big_reply(job, number);
+	if (sscanf(body, "exit %lu", &number) == 1)
+		exit((int)number);
+	return rk_reply(job, job->body, job->len);
+}
+
+int main(void)
+{
+	return rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(struct state), .on_job = on_job });
+}
