@@ -77,7 +77,7 @@ static void read_pids(struct fleet *f)
 	}
 }
 
-static void start(struct fleet *f, int n_workers, const char *const *options, const char *worker)
+static void launch(struct fleet *f, int n_workers, const char *const *options, const char *worker)
 {
 	char rekindled[4096], program[4096], number[16];
 	const char *argv[64] = { rekindled, "--name", "test", "-n", number };
@@ -107,24 +107,36 @@ static void start(struct fleet *f, int n_workers, const char *const *options, co
 	}
 	(void)close(out[1]);
 	f->out = out[0];
-	fleet_await_line(f, "worker");
-	while (!strstr(f->line, "fleet test"))
-		ck_assert(read_line(f));
+}
+
+static void await_ready(struct fleet *f, int n_workers)
+{
+	fleet_await_line(f, "fleet test");
 	read_pids(f);
 	ck_assert_int_eq(f->n_workers, n_workers);
 }
 
-void fleet_start(struct fleet *f, int n_workers, const char *const *options, const char *worker)
+void fleet_launch(struct fleet *f, int n_workers, const char *const *options, const char *worker)
 {
 	memset(f, 0, sizeof(*f));
 	strcpy(f->directory, "/tmp/rk-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(f->directory));
-	start(f, n_workers, options, worker);
+	launch(f, n_workers, options, worker);
+	fleet_await_line(f, "reserved");
+}
+
+void fleet_start(struct fleet *f, int n_workers, const char *const *options, const char *worker)
+{
+	fleet_launch(f, n_workers, options, worker);
+	await_ready(f, n_workers);
 }
 
 void fleet_start_again(struct fleet *f)
 {
-	start(f, f->n_workers, NULL, NULL);
+	int n_workers = f->n_workers;
+
+	launch(f, n_workers, NULL, NULL);
+	await_ready(f, n_workers);
 }
 
 static void remove_directory(const char *path)

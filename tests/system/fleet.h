@@ -32,6 +32,9 @@ struct fleet {
  */
 void fleet_start(struct fleet *f, int n_workers, const char *const *options, const char *worker);
 
+/* The same, without waiting until its workers are ready, which some never are. */
+void fleet_launch(struct fleet *f, int n_workers, const char *const *options, const char *worker);
+
 /* Reads standard output up to a line that contains text, which is then in f->line. */
 void fleet_await_line(struct fleet *f, const char *text);
 

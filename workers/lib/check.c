@@ -22,6 +22,11 @@ int rk_check_new(struct rk_check **ret, const struct rk_bank *bank, size_t len, 
 	return 0;
 }
 
+void rk_check_free(struct rk_check *c)
+{
+	free(c);
+}
+
 /* Takes over the touched bytes that lie inside the state. */
 static void take_over(struct rk_check *c, const struct rk_bank *bank, const struct rk_log_entry *e)
 {

@@ -12,7 +12,7 @@
 
 struct rk_check;
 
-/* A copy of a partition's state of len bytes; lives until the process ends. 0; -ENOMEM. */
+/* Makes a copy of a partition's state of len bytes, for rk_check_free(). 0; -ENOMEM. */
 RK_MUST_USE int rk_check_new(struct rk_check **ret, const struct rk_bank *bank, size_t len, struct rk_err *err);
 
 /*
@@ -20,5 +20,8 @@ RK_MUST_USE int rk_check_new(struct rk_check **ret, const struct rk_bank *bank, 
  * and compares the rest. Returns 0; -EINVAL with the first differing bytes.
  */
 RK_MUST_USE int rk_check_job(struct rk_check *check, const struct rk_bank *bank, uint32_t first, struct rk_err *err);
+
+/* Accepts NULL. */
+void rk_check_free(struct rk_check *check);
 
 #endif
