@@ -228,7 +228,7 @@ struct rk_beat {
 	_Atomic uint64_t beats;       /* worker: rk_beat() count */
 	uint8_t reserved0[16];
 	_Atomic uint64_t incarnation; /* worker: whose the words below are */
-	_Atomic uint64_t ready_ns;    /* worker: when it began to scan */
+	_Atomic uint64_t ready_ns;    /* worker: when it began to scan; stored after its first commit or empty scan */
 	_Atomic uint64_t first_commit_ns;        /* worker: its first commit, 0 = none yet */
 	_Atomic uint64_t first_commit_job;       /* worker: cursor of that commit */
 	_Atomic uint32_t first_commit_partition; /* worker */

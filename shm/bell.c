@@ -52,7 +52,7 @@ void rk_bell_ring_partition(const struct rk_shm *m, uint32_t worker, uint32_t pa
 	word = rk_bell_pending(bell) + partition / 64;
 	/*
 	 * P1: a bit found set will be cleared before the scan that finds our
-	 * reference, since the consumer clears (O1, seq_cst) before it scans.
+	 * reference, since the consumer clears (O1, seq_cst) before its last scan.
 	 */
 	if (!(atomic_load_explicit(word, memory_order_seq_cst) & bit))
 		atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);

@@ -37,7 +37,7 @@ static int64_t free_cell(struct rk_caller *c)
 	uint32_t n = c->m->g.n_cells;
 
 	for (uint32_t k = 0; k < n; k++) {
-		uint32_t i = (c->hand + k) % n, g = global_cell(c, i);
+		uint32_t i = c->hand + k < n ? c->hand + k : c->hand + k - n, g = global_cell(c, i);
 		struct rk_cell *cell = rk_shm_cell(c->m, g);
 		/* C7: acquire; pairs with D4: a worker is through with it. */
 		uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
@@ -52,7 +52,7 @@ static int64_t free_cell(struct rk_caller *c)
 			    &cell->word, &word, rk_cellword(rk_cellword_sequence(word), 0, RK_CELL_IDLE),
 			    memory_order_acq_rel, memory_order_relaxed))
 			continue;
-		c->hand = (i + 1) % n;
+		c->hand = i + 1 < n ? i + 1 : 0;
 		return g;
 	}
 	return -1;
@@ -107,7 +107,7 @@ enum rk_call_start rk_call_start(struct rk_caller *c, uint32_t slot, const struc
 	uint64_t want;
 	int64_t g;
 
-	if (sequence > RK_SEQUENCE_MAX)
+	if (sequence == 0 || sequence > RK_SEQUENCE_MAX) /* 0: damaged memory */
 		return RK_CALL_WORN_OUT;
 	g = free_cell(c);
 	if (g < 0)
@@ -131,6 +131,7 @@ enum rk_call_start rk_call_start(struct rk_caller *c, uint32_t slot, const struc
 
 static bool publish_again(struct rk_caller *c, struct rk_call *call)
 {
+	call->repeated = true;
 	if (rk_queue_publish(c->m, call->partition, call->cell) != RK_QUEUE_OK)
 		return false;
 	rk_bell_ring_owner(c->m, call->partition);
@@ -277,7 +278,8 @@ void rk_call_release(struct rk_caller *c, struct rk_call *call)
 	RK_KILL_POINT(CALL_READ);
 	atomic_store_explicit(&cell->word, rk_cellword(call->sequence, 0, RK_CELL_IDLE), memory_order_release);
 	RK_KILL_POINT(CALL_RETIRED);
-	(void)rk_queue_tomb(c->m, call->cell); /* a second reference may still be READY */
+	if (call->repeated)
+		(void)rk_queue_tomb(c->m, call->cell); /* the second reference may still be READY */
 }
 
 uint64_t rk_call_tag(const struct rk_caller *c, const struct rk_call *call)
@@ -308,7 +310,7 @@ uint32_t rk_call_resume(struct rk_caller *c, struct rk_call *ret)
 			ret[n++] = (struct rk_call){
 				.slot = slot, .cell = global_cell(c, i),
 				.partition = rk_request_partition(request) % c->m->g.n_partitions,
-				.sequence = rk_cellword_sequence(word), .withdrawn = true,
+				.sequence = rk_cellword_sequence(word), .withdrawn = true, .repeated = true,
 			};
 		}
 	return n;

@@ -55,6 +55,7 @@ struct rk_call {
 	uint32_t partition;
 	uint64_t sequence;
 	bool withdrawn; /* a reference of it was tombed, or its cell set aside */
+	bool repeated;  /* a second reference to its cell may be in a ring */
 };
 
 enum rk_call_state {

@@ -13,7 +13,7 @@
 void rk_deliver_wake(const struct rk_shm *m, uint32_t cell)
 {
 	rk_bell_ring(&rk_shm_cell(m, cell)->bell);
-	rk_bell_ring(&rk_shm_page(m, cell / m->g.n_cells)->bell);
+	rk_bell_ring(&rk_shm_page(m, rk_shm_page_of(m, cell))->bell);
 }
 
 static void write_reply(const struct rk_shm *m, struct rk_cell *c, const struct rk_dedup *e)
@@ -22,7 +22,7 @@ static void write_reply(const struct rk_shm *m, struct rk_cell *c, const struct 
 
 	/* Release, like the bytes: after WRITING, before DONE. */
 	atomic_store_explicit(&c->reply_len, len, memory_order_release);
-	atomic_store_explicit(&c->reply_error, (uint32_t)-e->error, memory_order_release);
+	atomic_store_explicit(&c->reply_error, 0u - (uint32_t)e->error, memory_order_release);
 	atomic_store_explicit(&c->reply_job, e->job, memory_order_release);
 	rk_copy_in(rk_cell_reply(m, c), e + 1, len);
 }
@@ -39,28 +39,31 @@ static void raise_skip(struct rk_cell *c, uint64_t sequence)
 		;
 }
 
-/*
- * Leaves the stored reply in the cell if the cell waits for it. Returns true
- * if another worker is writing there: ask once more after recycling.
- */
-static bool give(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint32_t cell)
+enum given {
+	GIVEN_NOTHING,
+	GIVEN_DONE,  /* the reply is there and its client woken: nothing is left to tell it */
+	GIVEN_AGAIN, /* another worker is writing there: ask once more after recycling */
+};
+
+/* Leaves the stored reply in the cell if the cell waits for it. */
+static enum given give(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint32_t cell)
 {
 	const struct rk_shm *m = b->m;
 	struct rk_cell *c = rk_shm_cell(m, cell);
 	struct rk_beat *beat = rk_shm_beat(m, worker);
-	uint32_t page = cell / m->g.n_cells;
+	uint32_t page = rk_shm_page_of(m, cell);
 	/* Relaxed: a wrong slot finds another reply of the same client, which no cell word will match. */
 	uint32_t slot = rk_request_slot(atomic_load_explicit(&c->request, memory_order_relaxed)) % m->g.n_slots;
 	const struct rk_dedup *e = rk_bank_dedup_find(b, page * m->g.n_slots + slot);
 	uint64_t released, want, writing;
-	bool again = false;
+	enum given given = GIVEN_NOTHING;
 
 	if (!e)
-		return false;
+		return GIVEN_NOTHING;
 	/* G2: acquire; pairs with the gate's release G1. Its own gate: a duplicate may hit a later job's entry. */
 	released = atomic_load_explicit(&rk_shm_part(m, partition)->released, memory_order_acquire);
 	if (!rk_pos_before(e->job, released) && !rk_broken(GATE))
-		return false;
+		return GIVEN_NOTHING;
 	want = rk_cellword(e->sequence, 0, RK_CELL_WANT);
 	writing = rk_cellword(e->sequence, worker, RK_CELL_WRITING);
 	/* D1: declare before the CAS: whoever confirms my death repairs this one cell. Release; D2 comes after it. */
@@ -83,20 +86,21 @@ static bool give(const struct rk_bank *b, uint32_t partition, uint32_t worker, u
 								rk_cellword(e->sequence, 0, RK_CELL_DONE),
 								memory_order_seq_cst, memory_order_relaxed);
 			RK_KILL_POINT(DELIVER_DONE);
+			given = GIVEN_DONE;
 			break;
 		}
 		if (word == want)
 			continue; /* its writer died and was swept between the CAS and now */
 		if (rk_cellword_state(word) == RK_CELL_WRITING && rk_cellword_worker(word) != worker) {
 			raise_skip(c, rk_cellword_sequence(word));
-			again = true;
+			given = GIVEN_AGAIN;
 		}
 		break;
 	}
 	/* Also when found DONE: whoever wrote it may have died before it woke the client. */
 	rk_deliver_wake(m, cell);
 	atomic_store_explicit(&beat->cell, 0, memory_order_release);
-	return again;
+	return given;
 }
 
 void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint64_t position)
@@ -110,19 +114,19 @@ void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, ui
 	uint64_t freed = position;
 	bool known = live && cell < rk_shm_n_cells(m);
 	bool taken = known && rk_ref_state(ref) == RK_REF_TAKEN;
-	bool again = false;
+	enum given given = GIVEN_NOTHING;
 
 	if (taken && !rk_broken(RECYCLE))
-		again = give(b, partition, worker, cell);
+		given = give(b, partition, worker, cell);
 	if (live || rk_broken(LAP))
 		rk_queue_recycle(m, partition, position, ref);
 	/* D7: release; pairs with the acquire of a successor's [freed, cursor). CAS: an evicted owner must not set it back. */
 	atomic_compare_exchange_strong_explicit(&part->freed, &freed, rk_pos_add(position, 1), memory_order_acq_rel,
 						memory_order_relaxed);
-	if (again || (taken && rk_broken(RECYCLE)))
+	if (given == GIVEN_AGAIN || (taken && rk_broken(RECYCLE)))
 		(void)give(b, partition, worker, cell); /* its writer may have died between my look and my raise */
 	/* A job without effect leaves its cell WANT: its client decides once no ring names it, so tell it. */
-	if (known)
+	if (known && given != GIVEN_DONE)
 		rk_deliver_wake(m, cell);
 	rk_bell_ring_space(ring);
 }

@@ -100,6 +100,7 @@ static void lay_calls(const struct rk_geometry *g, struct rk_layout *l)
 	l->cell_stride = up(l->cell_reply + g->reply_max, RK_ABI_LINE);
 	l->page_cells = up(sizeof(struct rk_page) + 8ull * g->n_slots, RK_ABI_LINE);
 	l->page_stride = l->page_cells + g->n_cells * l->cell_stride;
+	l->cell_inverse = ((1ull << 32) + g->n_cells - 1) / g->n_cells;
 	l->calls_len = up(sizeof(struct rk_segment) + g->n_clients * l->page_stride, PAGE);
 }
 

@@ -26,6 +26,7 @@ struct rk_layout {
 	uint64_t board_routes, board_clients, board_views, view_stride, view_clients, board_len;
 	uint64_t beats_len;
 	uint64_t page_stride, page_cells, cell_stride, cell_request, cell_reply, calls_len;
+	uint64_t cell_inverse; /* 2^32 / n_cells, rounded up */
 	uint64_t ring_stride, queues_bells, bell_stride, queues_len;
 	uint64_t parts_len;
 	uint64_t readers_len;
@@ -106,11 +107,23 @@ static inline _Atomic uint64_t *rk_page_done(struct rk_page *page)
 	return (_Atomic uint64_t *)(page + 1);
 }
 
+/*
+ * The page of a global cell number: cell / n_cells without the division. Exact,
+ * since cell < 2^20 and n_cells <= 2^12: the inverse is too large by less than
+ * 1, the product by less than 2^20, the quotient by less than 2^-12.
+ */
+static inline uint32_t rk_shm_page_of(const struct rk_shm *m, uint32_t cell)
+{
+	return (uint32_t)(cell * m->l.cell_inverse >> 32);
+}
+
 /* Global cell number: page * n_cells + cell of the page. */
 static inline struct rk_cell *rk_shm_cell(const struct rk_shm *m, uint32_t cell)
 {
-	return (struct rk_cell *)((char *)rk_shm_page(m, cell / m->g.n_cells) + m->l.page_cells +
-				  (cell % m->g.n_cells) * m->l.cell_stride);
+	uint32_t page = rk_shm_page_of(m, cell);
+
+	return (struct rk_cell *)((char *)rk_shm_page(m, page) + m->l.page_cells +
+				  (cell - page * m->g.n_cells) * m->l.cell_stride);
 }
 
 static inline uint32_t rk_shm_n_cells(const struct rk_shm *m)

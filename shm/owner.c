@@ -11,6 +11,9 @@
 #include "shm/queue.h"
 #include "shm/words.h"
 
+/* Only evicted owners compete for the gate: more rounds mean damaged memory. */
+#define GATE_ROUNDS 1000
+
 int rk_owner_look(const struct rk_shm *m, uint32_t partition, uint32_t worker)
 {
 	/* O2: acquire; pairs with A2. */
@@ -63,7 +66,8 @@ int rk_owner_reply(struct rk_owner_job *job, const void *bytes, size_t len)
 	if (len > job->owner->m->g.reply_max)
 		return -EMSGSIZE;
 	/* Reply bytes need no undo: whoever could still ask for the entry's old reply has read it (doc/adr/0002). */
-	memcpy(job->reply + 1, bytes, len);
+	if (len) /* bytes may be NULL then */
+		memcpy(job->reply + 1, bytes, len);
 	job->reply->len = (uint32_t)len;
 	return 0;
 }
@@ -102,7 +106,7 @@ static bool copy_request(struct rk_owner *o, uint32_t cell, struct rk_owner_job 
 	if (rk_request_partition(request) != o->partition && !rk_broken(UNCONS))
 		return false;
 	/* The board's word, not the client's own, says who holds this page. */
-	return id == atomic_load_explicit(&rk_shm_client_ids(m)[cell / m->g.n_cells], memory_order_acquire);
+	return id == atomic_load_explicit(&rk_shm_client_ids(m)[rk_shm_page_of(m, cell)], memory_order_acquire);
 }
 
 /* Key and body apart, a NUL behind each: the body moves up by one. */
@@ -186,7 +190,7 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 		o->n_without_effect++;
 		return RUN_DONE;
 	}
-	r = admit(o, &job, cell / o->m->g.n_cells, slot);
+	r = admit(o, &job, rk_shm_page_of(o->m, cell), slot);
 	if (r < 0) {
 		rk_bank_roll_back_to(&o->bank, before);
 		if (r == -ENOSPC && !alone)
@@ -208,7 +212,7 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 	/* Aborted: its changes are undone, its error is the reply. */
 	rk_bank_roll_back_to(&o->bank, start);
 	job.reply->len = 0;
-	job.reply->error = r;
+	job.reply->error = r < -4095 ? -EIO : r; /* not an errno: it would not fit into the cell */
 	o->n_errors++;
 	return RUN_DONE;
 }
@@ -233,13 +237,26 @@ static bool deliver_pending(struct rk_owner *o)
 	return any;
 }
 
-/* Part A has nobody else to open the gate: the owner does, up to its cursor. */
+/* Where nobody else opens the gate the owner does, up to its cursor. */
 static void open_gate(struct rk_owner *o)
 {
 	struct rk_part *part = rk_shm_part(o->m, o->partition);
+	uint64_t cursor = rk_commit_cursor(o->commit);
+	/* Relaxed: the CAS decides. */
+	uint64_t released = atomic_load_explicit(&part->released, memory_order_relaxed);
 
-	/* G1: release, after the commit it stands for. */
-	atomic_store_explicit(&part->released, rk_commit_cursor(o->commit), memory_order_release);
+	if (o->gate_elsewhere)
+		return;
+	/*
+	 * G1: release, after the commit it stands for; pairs with G2. Upwards only:
+	 * an owner evicted between its commit and this would set the gate back
+	 * under a successor that has looked at it, and the reply it is about to
+	 * deliver would be recycled instead.
+	 */
+	for (int round = 0; round < GATE_ROUNDS && rk_pos_before(released, cursor); round++)
+		if (atomic_compare_exchange_weak_explicit(&part->released, &released, cursor, memory_order_release,
+							  memory_order_relaxed))
+			break;
 	RK_KILL_POINT(OWNER_RELEASED);
 }
 

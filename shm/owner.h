@@ -5,7 +5,8 @@
  *
  * State, input cursor and reply of a job - or of a batch of jobs - commit in
  * one CAS on the part's commit word (S3). The gate word is raised right behind
- * it; replies pass the gate before they are delivered.
+ * it, by the owner itself unless somebody else holds the gate; replies pass the
+ * gate before they are delivered.
  *
  * Who       the one job thread of the owning worker.
  * Crash     killed or stopped anywhere: the successor's rk_owner_open() rolls
@@ -52,6 +53,7 @@ struct rk_owner {
 	uint32_t singles;     /* jobs still to run one per commit after a take-over */
 	char *request;        /* private room for one request */
 	bool rolled_back;     /* open found and undid an unfinished job */
+	bool gate_elsewhere;  /* the caller's, after open: somebody else raises `released`; cleared by open */
 	/* counts since open */
 	uint64_t n_jobs, n_errors, n_without_effect, n_refused;
 };

@@ -160,9 +160,11 @@ void rk_queue_recycle(const struct rk_shm *m, uint32_t partition, uint64_t posit
 
 	/*
 	 * The publisher may have died before it moved the tail; recycled under a
-	 * tail that still points here, the place would look full for ever.
+	 * tail that still points here, the place would look full for ever. Not if
+	 * the next place is published already: that was done at a tail beyond this
+	 * one (acquire; pairs with Q3), and the tail's line stays with the clients.
 	 */
-	if (!rk_broken(HELP))
+	if (!rk_broken(HELP) && !rk_queue_peek(m, partition, rk_pos_add(position, 1)))
 		help_tail(ring, position);
 	RK_KILL_POINT(DELIVER_HELPED);
 	/*

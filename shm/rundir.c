@@ -11,9 +11,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+#define LOCK_ATTEMPTS 50
+#define LOCK_PAUSE_NS 1000000
 
 int rk_name_check(const char *name, struct rk_err *err)
 {
@@ -142,6 +146,19 @@ static int own_directory(const char *path, struct rk_err *err)
 	return rk_take_fd(&fd);
 }
 
+/* Tries for a while: somebody who lists the fleets holds a shared lock for a moment. */
+static bool take_lock(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+
+	for (int attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		(void)nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 int rk_rundir_lock(const char *name, struct rk_err *err)
 {
 	char path[RK_PATH_MAX];
@@ -161,7 +178,7 @@ int rk_rundir_lock(const char *name, struct rk_err *err)
 
 		if (fd < 0)
 			return fd;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		if (!take_lock(fd))
 			return rk_err_set(err, -EBUSY,
 					  "a fleet named '%s' is running already: choose another --name, or 'rekindle stop --name %s'",
 					  name, name);

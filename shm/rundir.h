@@ -2,7 +2,8 @@
 /*
  * Rundir: where a fleet's sockets are, and which fleets there are.
  *
- * Who       supervisor, library, CLI. Blocking: file system calls only.
+ * Who       supervisor, library, CLI. Blocking: file system calls; a lock that
+ *           is held is given up after 50 ms.
  */
 #ifndef RK_SHM_RUNDIR_H
 #define RK_SHM_RUNDIR_H

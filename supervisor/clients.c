@@ -230,7 +230,7 @@ int rk_clients_read(struct rk_clients *c, const struct rk_peer *peer, uint32_t *
 		if (c->readers[i].is_used)
 			continue;
 		c->readers[i] = (struct reader){ .is_used = true, .peer = *peer };
-		/* Relaxed: handed over by a message. The last owner may have died inside a section. */
+		/* Relaxed: handed over by a message. Its last owner may have died in a section. */
 		atomic_store_explicit(&line->active, 0, memory_order_relaxed);
 		atomic_store_explicit(&line->pid, (uint32_t)peer->pid, memory_order_relaxed);
 		*ret_reader = i;
@@ -263,7 +263,8 @@ void rk_clients_fill(const struct rk_clients *c, struct rk_view *view)
 	for (uint32_t i = 0; i < c->m->g.n_clients; i++) {
 		const struct page *p = &c->pages[i];
 
-		to[i] = (struct rk_view_client){ .id = p->id, .flags = flags_of(p),
+		to[i] = (struct rk_view_client){ .id = p->id,
+						 .flags = flags_of(p),
 						 .pid = p->state == LIVE ? p->peer.pid : 0 };
 		memcpy(to[i].name, p->name, sizeof(to[i].name));
 	}

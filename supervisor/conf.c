@@ -12,7 +12,7 @@
 
 #define STOP_TIMEOUT_DEFAULT (5 * RK_NS_PER_S)
 #define STOP_TIMEOUT_MAX (24 * 3600 * RK_NS_PER_S)
-#define WORKERS_ROOM 64u /* slots a fleet gets at least, so that it can be scaled up later */
+#define WORKERS_ROOM 64u  /* slots a fleet gets at least, so that it can be scaled up later */
 #define READERS_ROOM 128u /* reader lines beside those of the clients: status, top, key */
 
 enum kind { FLAG, COUNT, SIZE, TIME, NAME };
@@ -77,7 +77,7 @@ static void conf_default(struct rk_conf *c)
 	rk_geometry_default(&c->geometry);
 }
 
-/* The option that arg names, and in *ret_value what stands behind its '=' or letter, if anything. */
+/* The option that arg names; *ret_value is what stands behind its '=' or letter, or NULL. */
 static const struct option *option_find(const char *arg, const char **ret_value)
 {
 	const char *equals = strchr(arg, '=');
@@ -123,8 +123,8 @@ static int time_set(uint64_t *to, const char *value, const struct option *o, str
 static int u32_set(uint32_t *to, const char *value, const struct option *o, struct rk_err *err)
 {
 	uint64_t v;
-	int r = o->kind == SIZE ? rk_num_parse_size(value, o->min, o->max, &v, err) :
-				  rk_num_parse(value, o->min, o->max, &v, err);
+	int r = o->kind == SIZE ? rk_num_parse_size(value, o->min, o->max, &v, err)
+				: rk_num_parse(value, o->min, o->max, &v, err);
 
 	if (r == 0)
 		*to = (uint32_t)v; /* no option's max is larger */
@@ -181,7 +181,8 @@ static int conf_finish(struct rk_conf *c, struct rk_err *err)
 	if (c->name[0] == '\0')
 		return rk_err_set(err, -EINVAL, "the fleet has no name: give it one with --name");
 	if (!c->command || !c->command[0])
-		return rk_err_set(err, -EINVAL, "no command: what the workers run goes behind '--'");
+		return rk_err_set(err, -EINVAL,
+				  "no command: what the workers run goes behind '--'");
 	g->n_workers = rk_max_u32(c->n_workers, WORKERS_ROOM);
 	g->n_cells = g->n_slots + rk_max_u32(g->n_slots / 2, 4);
 	g->n_readers = (uint32_t)rk_min_u64((uint64_t)g->n_clients + READERS_ROOM, RK_READERS_MAX);

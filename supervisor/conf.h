@@ -33,8 +33,7 @@ enum rk_conf_ask {
  * Reads argv[1..argc). Returns 0; RK_CONF_HELP or RK_CONF_VERSION; -EINVAL for a mistake on
  * the command line; -ERANGE for sizes that no fleet can have. err names the option.
  */
-RK_MUST_USE int rk_conf_parse(struct rk_conf *ret, int argc, char *const *argv,
-			      struct rk_err *err);
+RK_MUST_USE int rk_conf_parse(struct rk_conf *ret, int argc, char *const *argv, struct rk_err *err);
 
 /* One option per line, for --help. */
 const char *rk_conf_usage(void);

@@ -23,7 +23,7 @@
 #endif
 
 #define BACKLOG 128
-#define CONNECTIONS_ROOM 64u /* beside one per client page and reader line */
+#define CONNECTIONS_ROOM 64u  /* beside one per client page and reader line */
 #define MESSAGES_PER_READ 16u /* one request at a time is the rule; more is a flood */
 #define ERRORS_MAX 8u
 #define JSON_DEPTH 4
@@ -104,8 +104,7 @@ static bool cut_off(struct connection *k)
 static bool answer_send(struct connection *k, struct json_object *out, const struct rk_fds *fds)
 {
 	size_t len;
-	const char *text =
-		json_object_to_json_string_length(out, JSON_C_TO_STRING_PLAIN, &len);
+	const char *text = json_object_to_json_string_length(out, JSON_C_TO_STRING_PLAIN, &len);
 
 	if (!text || rk_fd_send(k->fd, text, len + 1, fds) < 0)
 		return cut_off(k); /* it does not read what it asked for */
@@ -449,7 +448,8 @@ static int peer_check(int fd, struct rk_peer *ret, struct rk_err *err)
 		return rk_err_set(err, -EPERM,
 				  "this process is in a pid namespace that the fleet cannot see");
 	if (who.uid != 0 && who.uid != geteuid())
-		return rk_err_set(err, -EPERM, "uid %u may not use this fleet: its owner's uid is %u",
+		return rk_err_set(err, -EPERM,
+				  "uid %u may not use this fleet: its owner's uid is %u",
 				  (unsigned int)who.uid, (unsigned int)geteuid());
 	ret->pid = who.pid;
 	ret->pidfd = peer_pidfd(fd, who.pid);
@@ -513,7 +513,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 	if (fd < 0) {
 		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
 			return 0;
-		/* It would stay readable and keep us busy; the next close() switches it on again. */
+		/* It would stay readable and keep us busy: until the next close(). */
 		rk_log(RK_LOG_WARNING, "no more connections for now: %m");
 		(void)sd_event_source_set_enabled(source, c->n ? SD_EVENT_OFF : SD_EVENT_ON);
 		return 0;
@@ -547,8 +547,7 @@ static int listen_at(const char *path, struct rk_err *err)
 	return rk_take_fd(&fd);
 }
 
-int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
-		    struct rk_err *err)
+int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret, struct rk_err *err)
 {
 	const struct rk_geometry *g = &conf->segments->m.g;
 	char path[RK_PATH_MAX];

@@ -24,7 +24,7 @@
 #include "supervisor/place.h"
 #include "supervisor/proc.h"
 
-#define ASSIGN_TRIES 3 /* a commit that was under way when its process died can make one fail */
+#define ASSIGN_TRIES 100 /* it fails only while somebody scribbles over the commit word */
 #define SPAWN_RETRY_NS (100 * RK_NS_PER_MS)
 #define PIDFD_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 20)
 
@@ -162,8 +162,10 @@ static void mourn_begin(struct slot *s)
 	s->is_mourning = true;
 	s->died_ns = s->noticed_ns;
 	s->died_tag = rk_link_tag(s->number, s->incarnation);
-	s->obituary = (struct rk_obituary){ .worker = s->number, .pid = s->process.pid,
-					    .noticed_ns = s->noticed_ns, .code = -1,
+	s->obituary = (struct rk_obituary){ .worker = s->number,
+					    .pid = s->process.pid,
+					    .noticed_ns = s->noticed_ns,
+					    .code = -1,
 					    .n_failed = s->n_failed };
 	if (atomic_load_explicit(&beat->incarnation, memory_order_acquire) == s->incarnation)
 		rk_obituary_words(&s->obituary, beat->last_words, sizeof(beat->last_words));
@@ -252,7 +254,7 @@ static void fence(struct slot *s)
 
 	(void)process_signal(&s->process, SIGKILL); /* a lease dies on exec too */
 	if (s->stat_fd < 0 || holder != (uint32_t)s->process.pid)
-		return; /* the job thread was not the first one: its death does not tell of the others' */
+		return; /* its job thread was not the first: that one may live on */
 	n = rk_proc_threads(s->stat_fd);
 	if (n >= 0 && n <= 1)
 		slot_event(s, RK_FSM_EV_EXITED);
@@ -351,7 +353,7 @@ static void announce_fleet(struct rk_fleet *f)
 	       f->n_slots == 1 ? "" : "s", pids);
 }
 
-/* From the notice of the death; a stamp from elsewhere is the worker's word, so only if it can be. */
+/* From the notice of the death. The stamp is the worker's word: believed only if it can be. */
 static uint64_t took_since(const struct slot *s, uint64_t stamp_ns)
 {
 	uint64_t now = rk_clock_ns();
@@ -553,10 +555,12 @@ void rk_fleet_stop(struct rk_fleet *f)
 static int place(struct rk_fleet *f)
 {
 	const struct rk_geometry *g = &f->c.m->g;
-	rk_cleanup(rk_free_p) struct rk_place_member *members = calloc(f->n_slots, sizeof(*members));
+	rk_cleanup(rk_free_p) struct rk_place_member *members =
+		calloc(f->n_slots, sizeof(*members));
 	rk_cleanup(rk_free_p) void *scratch =
 		malloc(rk_place_scratch_size(g->n_partitions, f->n_slots));
-	struct rk_place_view view = { .members = members, .n_members = f->n_slots,
+	struct rk_place_view view = { .members = members,
+				      .n_members = f->n_slots,
 				      .seed = g->hash_seed };
 	uint32_t n_moves;
 

@@ -23,6 +23,7 @@
  * once. FAILED (no process could be made) leads from STARTING to WAITING. Whatever is not
  * drawn changes nothing.
  */
+/* clang-format off */
 #define STEP(next, action) { RK_FSM_##next, RK_FSM_##action }
 
 static const struct rk_fsm_step table[RK_FSM_STATES][RK_FSM_EVENTS] = {
@@ -97,6 +98,7 @@ static const struct rk_fsm_step table[RK_FSM_STATES][RK_FSM_EVENTS] = {
 		[RK_FSM_EV_TIMER] = STEP(STARTING, SPAWN),
 	},
 };
+/* clang-format on */
 
 struct rk_fsm_step rk_fsm_step(enum rk_fsm_state state, enum rk_fsm_event event)
 {

@@ -26,7 +26,7 @@
 
 #define HELD_MAX (2 * RK_WORKERS_MAX + RK_SEGMENT_KINDS + 8u)
 #define STOP_DEFAULT_NS (5 * RK_NS_PER_S) /* until the supervisor says its own */
-#define STOP_MARGIN_NS RK_NS_PER_S /* the supervisor's own timeout comes first */
+#define STOP_MARGIN_NS RK_NS_PER_S        /* the supervisor's own timeout comes first */
 #define SWEEP_PAUSE_MS 20
 #define LINK_FD 3 /* the supervisor's end, in the supervisor */
 
@@ -50,7 +50,7 @@ struct keeper {
 	int code, status; /* how it ended */
 	bool stopping, killed;
 	uint64_t stop_timeout_ns;
-	uint64_t kill_at_ns; /* while stopping */
+	uint64_t kill_at_ns;    /* while stopping */
 	char name[RK_NAME_MAX]; /* "" until the supervisor owns the fleet's directory */
 };
 
@@ -153,8 +153,11 @@ static void causes_report(struct keeper *k)
 {
 	for (uint32_t i = 0; i < k->n_held && k->n_unreported > 0; i++) {
 		struct held *h = &k->held[i];
-		struct rk_link_msg msg = { .op = RK_LINK_EXITED, .pid = h->pid, .code = h->code,
-					   .status = h->status, .tag = h->tag };
+		struct rk_link_msg msg = { .op = RK_LINK_EXITED,
+					   .pid = h->pid,
+					   .code = h->code,
+					   .status = h->status,
+					   .tag = h->tag };
 
 		if (!h->exited || h->reported)
 			continue;
@@ -342,7 +345,8 @@ static void run(struct keeper *k)
 		causes_report(k);
 		if (k->stopping && !k->killed && rk_clock_ns() >= k->kill_at_ns)
 			supervisor_kill(k, "the supervisor did not stop in time");
-		if (p[1].revents & POLLHUP) /* it is ending: SIGCHLD comes, the socket says no more */
+		/* It is ending: SIGCHLD comes, the socket says no more. */
+		if (p[1].revents & POLLHUP)
 			rk_close_p(&k->link);
 	}
 }
@@ -404,5 +408,6 @@ int rk_keeper_run(char *const *argv)
 	/* The lock is still ours, among what we hold: no other fleet of this name is there yet. */
 	if (k.name[0])
 		rk_rundir_remove(k.name);
+	free(k.held); /* its descriptors end with us */
 	return verdict(&k);
 }

@@ -303,8 +303,12 @@ static int spawn_prepare(struct loop *l, struct rk_err *err)
 {
 	const struct rk_segments *s = &l->segments;
 	const int fds[RK_SPAWN_FDS] = {
-		s->fd_read[RK_SEGMENT_BOARD], s->fd[RK_SEGMENT_BEATS], s->fd[RK_SEGMENT_CALLS],
-		s->fd[RK_SEGMENT_QUEUES],     s->fd[RK_SEGMENT_PARTS], s->fd[RK_SEGMENT_STATE],
+		s->fd_read[RK_SEGMENT_BOARD],
+		s->fd[RK_SEGMENT_BEATS],
+		s->fd[RK_SEGMENT_CALLS],
+		s->fd[RK_SEGMENT_QUEUES],
+		s->fd[RK_SEGMENT_PARTS],
+		s->fd[RK_SEGMENT_STATE],
 		l->news,
 	};
 	int r = rk_spawn_init(&l->spawn, l->conf->command, fds, l->conf->batch, err);
@@ -316,9 +320,16 @@ static int spawn_prepare(struct loop *l, struct rk_err *err)
 static int fleet_make(struct loop *l, struct rk_err *err)
 {
 	struct rk_fleet_conf conf = {
-		.conf = l->conf, .m = &l->segments.m, .event = l->event,
-		.spawn = &l->spawn, .watch = l->watch, .say = &l->say, .link = l->link,
-		.on_change = on_slots_change, .on_end = on_end, .arg = l,
+		.conf = l->conf,
+		.m = &l->segments.m,
+		.event = l->event,
+		.spawn = &l->spawn,
+		.watch = l->watch,
+		.say = &l->say,
+		.link = l->link,
+		.on_change = on_slots_change,
+		.on_end = on_end,
+		.arg = l,
 	};
 
 	return rk_fleet_open(&conf, &l->fleet, err);
@@ -338,8 +349,11 @@ static void view_begin(struct loop *l)
 
 static int publish_make(struct loop *l, struct rk_err *err)
 {
-	struct rk_publish_conf conf = { .event = l->event, .m = &l->segments.m,
-					.fill = view_fill, .is_dead = reader_is_dead, .arg = l };
+	struct rk_publish_conf conf = { .event = l->event,
+					.m = &l->segments.m,
+					.fill = view_fill,
+					.is_dead = reader_is_dead,
+					.arg = l };
 	int r = rk_publish_open(&l->publish, &conf);
 
 	if (r < 0)
@@ -352,9 +366,15 @@ static int publish_make(struct loop *l, struct rk_err *err)
 static int control_make(struct loop *l, struct rk_err *err)
 {
 	struct rk_control_conf conf = {
-		.event = l->event, .segments = &l->segments, .clients = l->clients,
-		.name = l->conf->name, .keeper = getppid(), .supervisor = getpid(),
-		.on_change = on_change, .on_stop = on_stop, .arg = l,
+		.event = l->event,
+		.segments = &l->segments,
+		.clients = l->clients,
+		.name = l->conf->name,
+		.keeper = getppid(),
+		.supervisor = getpid(),
+		.on_change = on_change,
+		.on_stop = on_stop,
+		.arg = l,
 	};
 
 	return rk_control_open(&conf, &l->control, err);
@@ -419,8 +439,12 @@ static void reserved_say(struct loop *l)
 
 int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 {
-	struct loop l = { .conf = conf, .link = link, .lock = -1, .news = -1,
-			  .say.quiet = conf->quiet, .started_ns = rk_clock_ns() };
+	struct loop l = { .conf = conf,
+			  .link = link,
+			  .lock = -1,
+			  .news = -1,
+			  .say.quiet = conf->quiet,
+			  .started_ns = rk_clock_ns() };
 	int r;
 
 	memset(l.segments.fd, 0xff, sizeof(l.segments.fd));

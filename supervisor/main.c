@@ -75,8 +75,8 @@ int main(int argc, char **argv)
 		return rk_keeper_run(argv);
 	r = rk_conf_parse(&conf, argc, argv, &err);
 	if (r == RK_CONF_HELP || r == RK_CONF_VERSION) {
-		(void)fputs(r == RK_CONF_HELP ? rk_conf_usage() :
-						"rekindled " RK_CONTROL_RELEASE "\n",
+		(void)fputs(r == RK_CONF_HELP ? rk_conf_usage()
+					      : "rekindled " RK_CONTROL_RELEASE "\n",
 			    stdout);
 		return EXIT_SUCCESS;
 	}

@@ -15,8 +15,8 @@ void rk_obituary_words(struct rk_obituary *o, const char *words, size_t size)
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)words[i];
 
-		/* Bytes of UTF-8 stay; what could drive a terminal does not. */
-		o->last_words[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+		/* Plain ASCII stays: other bytes may be no UTF-8 at all, or drive a terminal. */
+		o->last_words[i] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
 	}
 	o->last_words[len] = '\0';
 }
@@ -86,8 +86,8 @@ const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_
 
 	rk_obituary_cause(o, cause, sizeof(cause));
 	outcome_format(o, outcome, sizeof(outcome));
-	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u (pid %d) %s%s%.*s%s: %s", o->worker, o->pid,
-		       cause, o->last_words[0] ? " (\"" : "", 200, o->last_words,
+	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u (pid %d) %s%s%.*s%s: %s", o->worker,
+		       o->pid, cause, o->last_words[0] ? " (\"" : "", 200, o->last_words,
 		       o->last_words[0] ? "\")" : "", outcome);
 	return text;
 }

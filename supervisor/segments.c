@@ -30,13 +30,14 @@ void rk_segments_describe(const struct rk_layout *l, char *text, size_t size)
 	bool told[RK_SEGMENT_KINDS] = { false };
 	size_t at;
 
-	(void)snprintf(text, size, "%llu MiB of shared memory:",
-		       (unsigned long long)mib_up(l->total_len));
+	(void)snprintf(text, size,
+		       "%llu MiB of shared memory:", (unsigned long long)mib_up(l->total_len));
 	for (int rank = 0; rank < 4; rank++) {
 		enum rk_segment_kind largest = 0;
 
 		for (enum rk_segment_kind k = 1; k < RK_SEGMENT_KINDS; k++)
-			if (!told[k] && rk_layout_segment_len(l, k) > rk_layout_segment_len(l, largest))
+			if (!told[k] &&
+			    rk_layout_segment_len(l, k) > rk_layout_segment_len(l, largest))
 				largest = k;
 		if (rk_layout_segment_len(l, largest) < MIB)
 			break;
@@ -144,7 +145,7 @@ static void contents_init(struct rk_segments *s)
 	m->board->geometry = m->g;
 	boot_id_read(m->board->boot_id);
 	m->board->epoch_mode = rk_epoch_probe();
-	/* Relaxed: nobody else has the segment yet. Epoch 0 would look like "free" to the writer. */
+	/* Relaxed: nobody else has the segment yet. 0 would look like "free" to the writer. */
 	atomic_store_explicit(&m->board->epoch, 2, memory_order_relaxed);
 	atomic_store_explicit(&m->board->incarnation, 1, memory_order_relaxed);
 	for (uint32_t p = 0; p < m->g.n_partitions; p++) {

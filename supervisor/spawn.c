@@ -18,17 +18,17 @@
 #include "base/cleanup.h"
 #include "shm/abi.h"
 
-#define CHILD_FD 3                           /* the first one a worker inherits */
+#define CHILD_FD 3                             /* the first one a worker inherits */
 #define GATE_FD (CHILD_FD + (int)RK_SPAWN_FDS) /* the gate, in the child */
-#define FD_FLOOR 32                          /* ours lie above all that */
+#define FD_FLOOR 32                            /* ours lie above all that */
 #define GATE_CLOSED 97 /* exit status of a child whose supervisor died, seen by nobody */
 
 extern char **environ;
 
 /* What is ours alone: a worker that found it would speak to systemd in our name. */
 static const char *const ours[] = { "REKINDLE_WORKER=", "REKINDLE_KEEPER_FD=", "NOTIFY_SOCKET=",
-				    "WATCHDOG_USEC=",	"WATCHDOG_PID=",       "LISTEN_PID=",
-				    "LISTEN_FDS=",	"LISTEN_FDNAMES=" };
+				    "WATCHDOG_USEC=",   "WATCHDOG_PID=",       "LISTEN_PID=",
+				    "LISTEN_FDS=",      "LISTEN_FDNAMES=" };
 
 /* ---- finding the program ---- */
 
@@ -48,7 +48,7 @@ static int along_path(const char *command, char ret[static PATH_MAX])
 	const char *at = getenv("PATH");
 	int r = -ENOENT;
 
-	for (at = at ? at : "/usr/local/bin:/usr/bin:/bin"; r != 0 && at; ) {
+	for (at = at ? at : "/usr/local/bin:/usr/bin:/bin"; r != 0 && at;) {
 		size_t len = strcspn(at, ":");
 		int n = snprintf(ret, PATH_MAX, "%.*s%s%s", (int)len, at, len ? "/" : "", command);
 		int found = n < PATH_MAX ? is_program(ret) : -ENAMETOOLONG;
@@ -148,7 +148,7 @@ void rk_spawn_close(struct rk_spawn *s)
 		rk_close_p(&s->fds[i]);
 }
 
-/* ---- in the child: async-signal-safe calls only, and nothing that writes its memory at large ---- */
+/* ---- in the child: async-signal-safe calls only ---- */
 
 static void child_signals(void)
 {
@@ -209,8 +209,7 @@ static pid_t child_make(int *ret_pidfd)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation,
-		  struct rk_spawned *ret)
+int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, struct rk_spawned *ret)
 {
 	rk_cleanup(rk_close_p) int gate = -1;
 	rk_cleanup(rk_close_p) int childs = -1;
@@ -250,7 +249,8 @@ int rk_spawn_exec_error(int gate)
 {
 	int reason = 0;
 
-	if (gate < 0 || recv(gate, &reason, sizeof(reason), MSG_DONTWAIT) != (ssize_t)sizeof(reason))
+	if (gate < 0 ||
+	    recv(gate, &reason, sizeof(reason), MSG_DONTWAIT) != (ssize_t)sizeof(reason))
 		return 0;
 	return reason;
 }

@@ -84,7 +84,8 @@ static void slot_look(struct watcher *t, uint32_t i, uint64_t incarnation,
 	/* Relaxed: read behind W5, or as a hint. */
 	atomic_store_explicit(&w->reports[t->first + i].holder, word & FUTEX_TID_MASK,
 			      memory_order_relaxed);
-	waits[(*n)++] = (struct futex_waitv){ .val = word, .flags = FUTEX_32,
+	waits[(*n)++] = (struct futex_waitv){ .val = word,
+					      .flags = FUTEX_32,
 					      .uaddr = (uintptr_t)rk_beat_lease_word(beat) };
 }
 
@@ -116,7 +117,8 @@ static void *thread_run(void *arg)
 		if (control & CONTROL_QUIT)
 			break;
 		n = leases_gather(t, waits);
-		waits[n] = (struct futex_waitv){ .val = control, .flags = FUTEX_32,
+		waits[n] = (struct futex_waitv){ .val = control,
+						 .flags = FUTEX_32,
 						 .uaddr = (uintptr_t)&t->control };
 		/* Returns at once when any word is no longer what we saw: then we look again. */
 		(void)syscall(SYS_futex_waitv, waits, n + 1, 0, NULL, 0);

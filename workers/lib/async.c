@@ -18,6 +18,7 @@
 
 #define NOT_YET (-EAGAIN)
 #define LOOK_AGAIN_NS (10 * RK_NS_PER_MS)
+#define OLDEST_ROUNDS 8u /* looks at the oldest call alone between two at all of them */
 
 static void unlink_async(struct rk_client *c, uint32_t previous, uint32_t slot)
 {
@@ -85,18 +86,46 @@ static bool looks_done(const struct rk_client *c, uint32_t slot)
 	       rk_cellword(call->sequence, 0, RK_CELL_DONE);
 }
 
-/* First finished asynchronous call, in the order they began. Lock held. */
-static int find_finished(struct rk_client *c, bool thorough, struct rk_reply *reply)
-{
-	uint64_t now_ns = thorough ? rk_clock_ns() : 0;
-	uint32_t previous = 0, at = c->async_head;
+/* How closely to look for a finished call. */
+enum look {
+	LOOK_OLDEST, /* the oldest call's cell: the likeliest, and no worker is disturbed in the others */
+	LOOK_ALL,    /* every call's cell */
+	LOOK_CLOSELY /* at the rings and the deadlines too */
+};
 
-	for (uint32_t n = 0; at && n < c->m.g.n_slots; n++) {
+static int outcome_of(struct rk_client *c, uint32_t slot, enum look look, uint64_t now_ns, struct rk_reply *reply)
+{
+	if (look == LOOK_CLOSELY)
+		return judge(c, slot, now_ns, reply);
+	return looks_done(c, slot) ? rk_client_collect(c, slot, reply) : NOT_YET;
+}
+
+/* Brings near what the next look at the oldest call will want. */
+static void prefetch_oldest(const struct rk_client *c)
+{
+	struct rk_cell *cell;
+
+	if (!c->async_head)
+		return;
+	cell = rk_shm_cell(&c->m, c->slots[c->async_head - 1].call.cell);
+	__builtin_prefetch(cell);
+	__builtin_prefetch(rk_cell_reply(&c->m, cell));
+}
+
+/* First finished asynchronous call, in the order they began. Lock held. */
+static int find_finished(struct rk_client *c, enum look look, struct rk_reply *reply)
+{
+	uint64_t now_ns = look == LOOK_CLOSELY ? rk_clock_ns() : 0;
+	uint32_t previous = 0, at = c->async_head, n_most = look == LOOK_OLDEST ? 1 : c->m.g.n_slots;
+
+	for (uint32_t n = 0; at && n < n_most; n++) {
 		uint32_t slot = at - 1;
-		int outcome = thorough || looks_done(c, slot) ? judge(c, slot, now_ns, reply) : NOT_YET;
+		int outcome = outcome_of(c, slot, look, now_ns, reply);
 
 		if (outcome != NOT_YET) {
+			c->out_of_order = n != 0;
 			unlink_async(c, previous, slot);
+			prefetch_oldest(c);
 			if (outcome == RK_DONE || outcome == RK_FAILED || outcome == RK_UNKNOWN) {
 				c->slots[slot].use = RK_USE_SYNC; /* the reply object holds it now */
 			} else {
@@ -132,12 +161,13 @@ static void drain_event(const struct rk_client *c)
 	(void)n;
 }
 
-static int find_locked(struct rk_client *c, bool thorough, struct rk_reply *reply)
+static int find_locked(struct rk_client *c, enum look look, struct rk_reply *reply)
 {
 	int r;
 
 	(void)pthread_mutex_lock(&c->lock);
-	r = find_finished(c, thorough, reply);
+	rk_client_release(c, reply);
+	r = find_finished(c, look, reply);
 	(void)pthread_mutex_unlock(&c->lock);
 	return r;
 }
@@ -155,14 +185,14 @@ static int sleep_until(struct rk_client *c, uint64_t deadline_ns, struct rk_repl
 
 		(void)poll(&p, 1, (int)rk_min_u64((rk_max_u64(deadline_ns, now_ns) - now_ns) / RK_NS_PER_MS + 1, 1u << 30));
 		drain_event(c);
-		return find_locked(c, true, reply);
+		return find_locked(c, LOOK_CLOSELY, reply);
 	}
 	word = rk_bell_park(bell);
-	r = find_locked(c, true, reply);
+	r = find_locked(c, LOOK_CLOSELY, reply);
 	if (r == NOT_YET)
 		(void)rk_bell_wait(bell, word, deadline_ns);
 	rk_bell_unpark(bell);
-	return r == NOT_YET ? find_locked(c, true, reply) : r;
+	return r == NOT_YET ? find_locked(c, LOOK_CLOSELY, reply) : r;
 }
 
 int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
@@ -172,23 +202,20 @@ int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
 
 	if (r)
 		return r;
-	if (reply->slot)
-		rk_reply_release(c, reply);
-	r = find_locked(c, false, reply);
+	r = find_locked(c, c->out_of_order ? LOOK_ALL : LOOK_OLDEST, reply);
 	if (r != NOT_YET)
 		return r;
 	if (!timeout_ms) {
 		drain_event(c); /* before the look: what finishes later raises it again */
-		return find_locked(c, true, reply);
+		return find_locked(c, LOOK_CLOSELY, reply);
 	}
 	deadline_ns = timeout_ms == RK_TIMEOUT_NONE ? UINT64_MAX / 2 : rk_client_deadline(timeout_ms);
 	spin_until_ns = rk_clock_ns() + rk_min_u64(c->spin_ns, UINT64_MAX / 2);
 	for (uint32_t round = 0; r == NOT_YET; round++) {
 		if (c->spin_ns && (round % 64 || rk_clock_ns() < spin_until_ns)) {
-			/* The oldest is the likeliest; its line is all that this touches. */
-			for (int i = 0; i < 16; i++)
+			for (int i = 0; i < 4; i++)
 				rk_relax();
-			r = find_locked(c, false, reply);
+			r = find_locked(c, (round + 1) % OLDEST_ROUNDS ? LOOK_OLDEST : LOOK_ALL, reply);
 			continue;
 		}
 		(void)pthread_mutex_lock(&c->lock);

@@ -144,9 +144,8 @@ static int begin(struct rk_client *c, const struct rk_request *request, struct r
 
 	if (r)
 		return r;
-	if (reply->slot)
-		rk_reply_release(c, reply);
 	lock(c);
+	rk_client_release(c, reply);
 	r = rk_client_begin(c, request, RK_USE_SYNC, ret_slot);
 	unlock(c);
 	return r;
@@ -245,14 +244,13 @@ int rk_call_retry(struct rk_client *c, const struct rk_request *request, struct 
 	}
 }
 
-void rk_reply_release(struct rk_client *c, struct rk_reply *reply)
+void rk_client_release(struct rk_client *c, struct rk_reply *reply)
 {
 	uint32_t slot = reply->slot - 1;
 	struct rk_client_slot *s;
 
-	if (!reply->slot || rk_client_usable(c) || slot >= c->m.g.n_slots)
+	if (!reply->slot || slot >= c->m.g.n_slots)
 		return;
-	lock(c);
 	s = &c->slots[slot];
 	if (s->use == RK_USE_SYNC && s->call.sequence == reply->sequence) {
 		if (is_done(c, &s->call)) {
@@ -263,6 +261,14 @@ void rk_reply_release(struct rk_client *c, struct rk_reply *reply)
 			c->n_submitted++;
 		}
 	}
-	unlock(c);
 	*reply = (struct rk_reply){ 0 };
+}
+
+void rk_reply_release(struct rk_client *c, struct rk_reply *reply)
+{
+	if (!reply->slot || rk_client_usable(c))
+		return;
+	lock(c);
+	rk_client_release(c, reply);
+	unlock(c);
 }

@@ -42,6 +42,7 @@ struct rk_client {
 	uint32_t free_head;              /* slot + 1 */
 	uint32_t async_head, async_tail; /* slot + 1 */
 	uint32_t n_async, n_submitted;
+	bool out_of_order; /* the last finished asynchronous call was not the oldest */
 	uint64_t n_refused; /* submitted jobs whose handler said no, since the last flush */
 	uint64_t random;
 	pthread_t thread; /* raises `event`; runs when has_thread */
@@ -56,6 +57,9 @@ int rk_client_begin(struct rk_client *c, const struct rk_request *request, enum 
 
 /* The slot is free again. Lock held. */
 void rk_client_free_slot(struct rk_client *c, uint32_t slot);
+
+/* Releases what a reply object holds, if anything. Lock held. */
+void rk_client_release(struct rk_client *c, struct rk_reply *reply);
 
 /* Fills in a reply from a DONE call. Lock held. Returns RK_DONE or RK_FAILED. */
 int rk_client_collect(struct rk_client *c, uint32_t slot, struct rk_reply *reply);

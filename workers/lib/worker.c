@@ -32,6 +32,7 @@
 
 #define SPIN_DEFAULT_US 50u
 #define STEPS_PER_VISIT 64 /* then another partition gets its turn */
+#define QUIET_VISITS 64u   /* in vain, until a partition's bit is cleared: a microsecond or two */
 #define EXIT_NOT_STARTED 64
 #define EXIT_DOES_NOT_FIT 78
 #define EXIT_LOST 3
@@ -41,6 +42,7 @@ enum worker_fd { FD_BOARD, FD_BEATS, FD_CALLS, FD_QUEUES, FD_PARTS, FD_STATE, FD
 struct partition {
 	struct rk_owner owner;
 	struct rk_check *check; /* with RK_CHECK=1 */
+	uint32_t n_quiet;       /* visits in vain since its last job */
 	bool open;
 };
 
@@ -56,7 +58,8 @@ struct worker {
 	char *room;
 	uint64_t spin_ns;
 	uint32_t batch_max;
-	bool told; /* the supervisor knows that we serve */
+	uint64_t ready_ns; /* when it began to scan */
+	bool told;         /* the supervisor knows that we serve */
 	bool checking;
 };
 
@@ -249,16 +252,23 @@ static int run_handler(struct rk_owner_job *inner, void *arg)
 	return r;
 }
 
-/* What the beat page says of the work done; relaxed: figures for people. */
+/* Relaxed: figures for people, which this thread alone writes. */
+static void add(_Atomic uint64_t *figure, uint64_t n)
+{
+	if (n)
+		atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + n,
+				      memory_order_relaxed);
+}
+
+/* What the beat page says of the work done. */
 static void note_progress(struct worker *w, const struct rk_owner *o, const struct rk_owner *before)
 {
 	struct rk_beat *b = w->beat;
 
-	atomic_fetch_add_explicit(&b->n_jobs, o->n_jobs - before->n_jobs, memory_order_relaxed);
-	atomic_fetch_add_explicit(&b->n_errors, o->n_errors - before->n_errors, memory_order_relaxed);
-	atomic_fetch_add_explicit(&b->n_without_effect, o->n_without_effect - before->n_without_effect,
-				  memory_order_relaxed);
-	atomic_fetch_add_explicit(&b->n_refused, o->n_refused - before->n_refused, memory_order_relaxed);
+	add(&b->n_jobs, o->n_jobs - before->n_jobs);
+	add(&b->n_errors, o->n_errors - before->n_errors);
+	add(&b->n_without_effect, o->n_without_effect - before->n_without_effect);
+	add(&b->n_refused, o->n_refused - before->n_refused);
 }
 
 static void stamp_first_commit(struct worker *w, const struct rk_owner *o)
@@ -266,6 +276,13 @@ static void stamp_first_commit(struct worker *w, const struct rk_owner *o)
 	atomic_store_explicit(&w->beat->first_commit_job, rk_commit_cursor(o->commit), memory_order_relaxed);
 	atomic_store_explicit(&w->beat->first_commit_partition, o->partition, memory_order_relaxed);
 	atomic_store_explicit(&w->beat->first_commit_ns, rk_clock_ns(), memory_order_release);
+}
+
+/* Once: after the first commit, or the first scan that found no work. */
+static void announce(struct worker *w)
+{
+	/* Release, and last: whoever sees it (any news makes the supervisor look) sees the first commit too. */
+	atomic_store_explicit(&w->beat->ready_ns, w->ready_ns, memory_order_release);
 	w->told = true;
 	tell_supervisor(w);
 }
@@ -289,15 +306,43 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 	before.n_refused = o->n_refused;
 	do {
 		r = rk_owner_step(o, run_handler, w);
-		if (rk_unlikely(r > 0 && !w->told))
+		if (rk_unlikely(r > 0 && !w->told)) {
 			stamp_first_commit(w, o);
+			announce(w);
+		}
 	} while (r > 0 && ++steps < STEPS_PER_VISIT);
-	note_progress(w, o, &before);
+	if (steps > 0)
+		note_progress(w, o, &before);
 	if (r == -ESTALE)
 		return rk_err_set(err, r, "partition %u was taken away", p);
-	if (r > 0) /* others first, then here again */
-		atomic_fetch_or_explicit(rk_bell_pending(w->bell) + p / 64, 1ull << p % 64, memory_order_relaxed);
 	return steps > 0;
+}
+
+static _Atomic uint64_t *pending_word(const struct worker *w, uint32_t p)
+{
+	return rk_bell_pending(w->bell) + p / 64;
+}
+
+/*
+ * A partition whose bit is set. The bit stays while work keeps coming, so that
+ * clients find it set and leave its line alone.
+ */
+static int turn(struct worker *w, uint32_t p, struct rk_err *err)
+{
+	struct partition *part = &w->partitions[p];
+	int r = visit(w, p, err);
+
+	if (r != 0 || ++part->n_quiet < QUIET_VISITS) {
+		part->n_quiet = r > 0 ? 0 : part->n_quiet;
+		return r;
+	}
+	part->n_quiet = 0;
+	/* O1: cleared before the last look (seq_cst, pairs with P1): a bit set later is for work we may not see. */
+	atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_seq_cst);
+	r = visit(w, p, err);
+	if (r > 0) /* there was more: it goes on as before */
+		atomic_fetch_or_explicit(pending_word(w, p), 1ull << p % 64, memory_order_relaxed);
+	return r;
 }
 
 /* Every partition whose bit is set. */
@@ -307,19 +352,18 @@ static int scan(struct worker *w, struct rk_err *err)
 	int did = 0;
 
 	for (uint32_t i = 0; i < n_words; i++) {
-		_Atomic uint64_t *word = rk_bell_pending(w->bell) + i;
-		uint64_t bits = atomic_load_explicit(word, memory_order_acquire);
+		uint64_t bits = atomic_load_explicit(rk_bell_pending(w->bell) + i, memory_order_acquire);
 
-		if (!bits)
-			continue;
-		/* O1: cleared before the scan (seq_cst, pairs with P1): a bit set later is for work we may not see. */
-		bits = atomic_exchange_explicit(word, 0, memory_order_seq_cst);
 		while (bits) {
 			uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(bits);
 			int r;
 
 			bits &= bits - 1;
-			r = p < w->m.g.n_partitions ? visit(w, p, err) : 0;
+			if (p >= w->m.g.n_partitions) { /* nobody's: damaged memory */
+				atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
+				continue;
+			}
+			r = turn(w, p, err);
 			if (r < 0)
 				return r;
 			did |= r;
@@ -392,22 +436,29 @@ static int serve(struct worker *w)
 	struct rk_err err;
 
 	mark_inherited(w);
-	atomic_store_explicit(&w->beat->ready_ns, rk_clock_ns(), memory_order_release);
+	w->ready_ns = rk_clock_ns();
 	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
 	while (!stop_wanted) {
 		int did = scan(w, &err);
 
 		if (did < 0)
 			return give_up(w, did == -ESTALE ? EXIT_LOST : EXIT_DOES_NOT_FIT, err.text);
-		if (!did && !w->told) {
-			w->told = true;
-			tell_supervisor(w);
-		}
+		if (!did && !w->told)
+			announce(w);
 		if (!did)
 			(void)idle(w);
 	}
 	atomic_store_explicit(&w->beat->state, RK_BEAT_STOPPING, memory_order_release);
 	return 0;
+}
+
+/* What is private; the mappings end with the process. */
+static void tear_down(struct worker *w)
+{
+	for (uint32_t p = 0; w->partitions && p < w->m.g.n_partitions; p++)
+		rk_check_free(w->partitions[p].check);
+	free(w->partitions);
+	free(w->room);
 }
 
 int rk_worker_main(const struct rk_worker_def *def)
@@ -428,7 +479,9 @@ int rk_worker_main(const struct rk_worker_def *def)
 	r = attach(&w, &err);
 	if (r == 0)
 		r = set_up(&w, &err);
-	return r < 0 ? give_up(&w, EXIT_DOES_NOT_FIT, err.text) : serve(&w);
+	r = r < 0 ? give_up(&w, EXIT_DOES_NOT_FIT, err.text) : serve(&w);
+	tear_down(&w);
+	return r;
 }
 
 int rk_touch(struct rk_job *job, const void *p, size_t len)

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal    The number of threads is read from a stat file whatever the process calls itself,
+ *         and a process that is gone has none.
+ * Method  Texts as the kernel writes them; this process with a second thread; a child that ends.
+ */
+#include "supervisor/proc.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/unit/unit.h"
+
+static const struct {
+	const char *text;
+	int threads;
+} texts[] = {
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 777 1 2", 1 },
+	{ "812 (a) R 9 (b) c) R 1 2 3 0 -1 4 100 0 0 0 1 2 0 0 20 0 37 0 777", 37 },
+	{ "812 () Z 1 2 3 0 -1 4 100 0 0 0 1 2 0 0 20 0 0 0 777", 0 },
+	{ "812 (w) S 1 812", -EPROTO },
+	{ "812 (w", -EPROTO },
+	{ "", -EPROTO },
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 x 0 777", -EPROTO },
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 -4 0 777", -EPROTO },
+};
+
+START_TEST(threads_are_found_whatever_the_name)
+{
+	ck_assert_int_eq(rk_proc_parse_threads(texts[_i].text), texts[_i].threads);
+}
+END_TEST
+
+static void *wait_for_end(void *arg)
+{
+	char byte;
+
+	return read(*(int *)arg, &byte, 1) == 0 ? NULL : arg;
+}
+
+START_TEST(a_second_thread_is_counted)
+{
+	rk_cleanup(rk_close_p) int fd = rk_proc_open(getpid());
+	int gate[2], before = rk_proc_threads(fd);
+	pthread_t thread;
+
+	ck_assert_int_ge(before, 1);
+	ck_assert_int_eq(pipe(gate), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_end, &gate[0]), 0);
+	ck_assert_int_eq(rk_proc_threads(fd), before + 1);
+	(void)close(gate[1]);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	(void)close(gate[0]);
+}
+END_TEST
+
+START_TEST(a_process_that_is_gone_has_no_threads)
+{
+	int gate[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(gate), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(gate[1]);
+		_exit(wait_for_end(&gate[0]) != NULL);
+	}
+	rk_cleanup(rk_close_p) int fd = rk_proc_open(pid);
+	ck_assert_int_eq(rk_proc_threads(fd), 1);
+	(void)close(gate[1]);
+	(void)close(gate[0]);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(rk_proc_threads(fd), 0);
+	ck_assert_int_eq(rk_proc_open(pid), -ENOENT);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *c = unit_case("proc");
+
+	tcase_add_loop_test(c, threads_are_found_whatever_the_name, 0,
+			    (int)(sizeof(texts) / sizeof(texts[0])));
+	tcase_add_test(c, a_second_thread_is_counted);
+	tcase_add_test(c, a_process_that_is_gone_has_no_threads);
+	return unit_run(c);
+}
