@@ -75,18 +75,29 @@ void rk_bell_ring_pending(const struct rk_shm *m)
 			rk_bell_ring_owner(m, p);
 }
 
+/* Those who wait for room are told, and `parked` stands no more: who must wait longer says it again. */
+static void clear_and_wake(_Atomic uint32_t *space, uint32_t word)
+{
+	/*
+	 * One CAS changes the word and clears the bit, so that whoever parks
+	 * after it (W1) sets it again, and whoever was about to sleep does not.
+	 * Shown by doc/models/space_bell.pml.
+	 */
+	while (!atomic_compare_exchange_weak_explicit(space, &word, (word + 2) & ~RK_BELL_PARKED, memory_order_seq_cst,
+						      memory_order_relaxed))
+		;
+	wake_all(space);
+}
+
 void rk_bell_ring_space(struct rk_ring *ring)
 {
 	uint32_t word = atomic_load_explicit(&ring->space, memory_order_seq_cst);
 
-	if (!(word & RK_BELL_PARKED))
-		return;
-	word = atomic_fetch_add_explicit(&ring->space, 2, memory_order_seq_cst) + 2;
-	wake_all(&ring->space);
-	/*
-	 * Everybody who waited is awake and will say `parked` again if it must;
-	 * cleared only if nobody has since. Killed before this: one needless call.
-	 */
-	atomic_compare_exchange_strong_explicit(&ring->space, &word, word & ~RK_BELL_PARKED, memory_order_relaxed,
-						memory_order_relaxed);
+	if (word & RK_BELL_PARKED)
+		clear_and_wake(&ring->space, word);
+}
+
+void rk_bell_open_space(struct rk_ring *ring)
+{
+	clear_and_wake(&ring->space, atomic_load_explicit(&ring->space, memory_order_seq_cst));
 }

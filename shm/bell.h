@@ -74,7 +74,13 @@ void rk_bell_ring_owner(const struct rk_shm *m, uint32_t partition);
 /* Rings every parked worker that owns a partition with published references. Supervisor, after a death. */
 void rk_bell_ring_pending(const struct rk_shm *m);
 
-/* Rings those who wait for room in a partition's ring, if any. */
+/*
+ * Owner: rings those who wait for room in a partition's ring, if any. Many may
+ * wait there, so it is the ringer that clears `parked`.
+ */
 void rk_bell_ring_space(struct rk_ring *ring);
+
+/* A new owner: the same, also if nobody says `parked`; its predecessor may have died between clearing and waking. */
+void rk_bell_open_space(struct rk_ring *ring);
 
 #endif

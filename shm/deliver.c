@@ -7,9 +7,6 @@
 #include "shm/queue.h"
 #include "shm/words.h"
 
-/* A cell that changes this often under us belongs to a client that plays games. */
-#define GIVE_ROUNDS 1000
-
 void rk_deliver_wake(const struct rk_shm *m, uint32_t cell)
 {
 	rk_bell_ring(&rk_shm_cell(m, cell)->bell);
@@ -45,18 +42,16 @@ enum given {
 	GIVEN_AGAIN, /* another worker is writing there: ask once more after recycling */
 };
 
-/* Leaves the stored reply in the cell if the cell waits for it. */
+/* Leaves the stored reply in the cell if the cell waits for it. The cell is declared in the worker's beat. */
 static enum given give(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint32_t cell)
 {
 	const struct rk_shm *m = b->m;
 	struct rk_cell *c = rk_shm_cell(m, cell);
-	struct rk_beat *beat = rk_shm_beat(m, worker);
 	uint32_t page = rk_shm_page_of(m, cell);
 	/* Relaxed: a wrong slot finds another reply of the same client, which no cell word will match. */
 	uint32_t slot = rk_request_slot(atomic_load_explicit(&c->request, memory_order_relaxed)) % m->g.n_slots;
 	const struct rk_dedup *e = rk_bank_dedup_find(b, page * m->g.n_slots + slot);
-	uint64_t released, want, writing;
-	enum given given = GIVEN_NOTHING;
+	uint64_t released, word, writing;
 
 	if (!e)
 		return GIVEN_NOTHING;
@@ -64,43 +59,28 @@ static enum given give(const struct rk_bank *b, uint32_t partition, uint32_t wor
 	released = atomic_load_explicit(&rk_shm_part(m, partition)->released, memory_order_acquire);
 	if (!rk_pos_before(e->job, released) && !rk_broken(GATE))
 		return GIVEN_NOTHING;
-	want = rk_cellword(e->sequence, 0, RK_CELL_WANT);
+	word = rk_cellword(e->sequence, 0, RK_CELL_WANT);
 	writing = rk_cellword(e->sequence, worker, RK_CELL_WRITING);
-	/* D1: declare before the CAS: whoever confirms my death repairs this one cell. Release; D2 comes after it. */
-	atomic_store_explicit(&beat->cell, (uint64_t)cell + 1, memory_order_release);
-	RK_KILL_POINT(DELIVER_DECLARED);
-	for (int round = 0; round < GIVE_ROUNDS; round++) {
-		uint64_t word = want;
-
-		/*
-		 * D2: acq_rel. From here on only this worker, or a sweep after its
-		 * death, changes the word: a time-out (C5) sets the cell aside.
-		 */
-		if (atomic_compare_exchange_strong_explicit(&c->word, &word, writing, memory_order_acq_rel,
-							    memory_order_acquire)) {
-			write_reply(m, c, e);
-			RK_KILL_POINT(DELIVER_WRITING);
-			word = writing;
-			/* D4: release; pairs with the client's acquire C3: a DONE cell holds the whole reply. */
-			atomic_compare_exchange_strong_explicit(&c->word, &word,
-								rk_cellword(e->sequence, 0, RK_CELL_DONE),
-								memory_order_seq_cst, memory_order_relaxed);
-			RK_KILL_POINT(DELIVER_DONE);
-			given = GIVEN_DONE;
-			break;
-		}
-		if (word == want)
-			continue; /* its writer died and was swept between the CAS and now */
-		if (rk_cellword_state(word) == RK_CELL_WRITING && rk_cellword_worker(word) != worker) {
-			raise_skip(c, rk_cellword_sequence(word));
-			given = GIVEN_AGAIN;
-		}
-		break;
+	/*
+	 * D2: acq_rel. From here on only this worker, or a sweep after its death,
+	 * changes the word: a time-out (C5) sets the cell aside.
+	 */
+	if (atomic_compare_exchange_strong_explicit(&c->word, &word, writing, memory_order_acq_rel,
+						    memory_order_acquire)) {
+		write_reply(m, c, e);
+		RK_KILL_POINT(DELIVER_WRITING);
+		/* D4: release; pairs with the client's acquire C3: a DONE cell holds the whole reply. */
+		atomic_compare_exchange_strong_explicit(&c->word, &writing, rk_cellword(e->sequence, 0, RK_CELL_DONE),
+							memory_order_seq_cst, memory_order_relaxed);
+		RK_KILL_POINT(DELIVER_DONE);
+		rk_deliver_wake(m, cell);
+		return GIVEN_DONE;
 	}
-	/* Also when found DONE: whoever wrote it may have died before it woke the client. */
-	rk_deliver_wake(m, cell);
-	atomic_store_explicit(&beat->cell, 0, memory_order_release);
-	return given;
+	if (rk_cellword_state(word) == RK_CELL_WRITING && rk_cellword_worker(word) != worker) {
+		raise_skip(c, rk_cellword_sequence(word));
+		return GIVEN_AGAIN;
+	}
+	return GIVEN_NOTHING;
 }
 
 void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint64_t position)
@@ -108,6 +88,7 @@ void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, ui
 	const struct rk_shm *m = b->m;
 	struct rk_part *part = rk_shm_part(m, partition);
 	struct rk_ring *ring = rk_shm_ring(m, partition);
+	struct rk_beat *beat = rk_shm_beat(m, worker);
 	uint64_t ref = atomic_load_explicit(rk_ring_place(m, ring, position), memory_order_acquire);
 	bool live = rk_ref_lap(ref) == rk_lap(position, m->g.n_ring) && rk_ref_state(ref) != RK_REF_FREE;
 	uint32_t cell = rk_ref_cell(ref);
@@ -116,6 +97,14 @@ void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, ui
 	bool taken = known && rk_ref_state(ref) == RK_REF_TAKEN;
 	enum given given = GIVEN_NOTHING;
 
+	/*
+	 * D1: declare the cell before anything is done to it: whoever confirms my
+	 * death repairs this one cell and wakes its client. Release; D2 and the
+	 * recycling come after it.
+	 */
+	if (known)
+		atomic_store_explicit(&beat->cell, (uint64_t)cell + 1, memory_order_release);
+	RK_KILL_POINT(DELIVER_DECLARED);
 	if (taken && !rk_broken(RECYCLE))
 		given = give(b, partition, worker, cell);
 	if (live || rk_broken(LAP))
@@ -125,9 +114,15 @@ void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, ui
 						memory_order_relaxed);
 	if (given == GIVEN_AGAIN || (taken && rk_broken(RECYCLE)))
 		(void)give(b, partition, worker, cell); /* its writer may have died between my look and my raise */
-	/* A job without effect leaves its cell WANT: its client decides once no ring names it, so tell it. */
+	/*
+	 * A job without effect leaves its cell WANT: its client decides once no
+	 * ring names it, so tell it. One found DONE too: whoever wrote it may have
+	 * died before it woke the client.
+	 */
 	if (known && given != GIVEN_DONE)
 		rk_deliver_wake(m, cell);
+	if (known)
+		atomic_store_explicit(&beat->cell, 0, memory_order_release);
 	rk_bell_ring_space(ring);
 }
 

@@ -26,6 +26,21 @@ int rk_owner_look(const struct rk_shm *m, uint32_t partition, uint32_t worker)
 	return (int)rk_owner_bank(owner);
 }
 
+/* The break FREED: what its predecessor committed is taken for delivered. */
+static void recycle_undelivered(struct rk_owner *o)
+{
+	struct rk_part *part = rk_shm_part(o->m, o->partition);
+
+	for (; rk_pos_before(o->freed, rk_commit_cursor(o->commit)); o->freed = rk_pos_add(o->freed, 1)) {
+		uint64_t ref = rk_queue_peek(o->m, o->partition, o->freed), freed = o->freed;
+
+		if (ref)
+			rk_queue_recycle(o->m, o->partition, o->freed, ref);
+		atomic_compare_exchange_strong_explicit(&part->freed, &freed, rk_pos_add(freed, 1),
+							memory_order_acq_rel, memory_order_relaxed);
+	}
+}
+
 int rk_owner_open(struct rk_owner *o, const struct rk_shm *m, uint32_t partition, uint32_t worker, uint32_t bank,
 		  void *mapped, void *room)
 {
@@ -45,6 +60,9 @@ int rk_owner_open(struct rk_owner *o, const struct rk_shm *m, uint32_t partition
 	o->rolled_back = rk_bank_roll_back(&o->bank, rk_commit_cursor(o->commit));
 	RK_KILL_POINT(OWNER_ROLLED);
 	o->freed = atomic_load_explicit(&part->freed, memory_order_acquire) & RK_MASK48;
+	rk_bell_open_space(rk_shm_ring(m, partition));
+	if (rk_broken(FREED))
+		recycle_undelivered(o);
 	return 0;
 }
 

@@ -67,6 +67,8 @@ enum rk_queue_result rk_queue_publish(const struct rk_shm *m, uint32_t partition
 	struct rk_cell *c = rk_shm_cell(m, cell);
 	int note = 0;
 
+	/* For writing at once: a load would fetch the line once and the CAS again. */
+	__builtin_prefetch(&ring->tail, 1);
 	while (note < 2 &&
 	       rk_queue_outstanding(m, cell, atomic_load_explicit(&c->ref[note], memory_order_relaxed)))
 		note++;
@@ -76,6 +78,8 @@ enum rk_queue_result rk_queue_publish(const struct rk_shm *m, uint32_t partition
 		/* Q1: acquire; pairs with Q4. */
 		uint64_t t = atomic_load_explicit(&ring->tail, memory_order_acquire) & RK_MASK48;
 		_Atomic uint64_t *place = rk_ring_place(m, ring, t);
+
+		__builtin_prefetch(place, 1);
 		/* Q2: acquire; pairs with Q5: a recycled place shows its cell free. */
 		uint64_t ref = atomic_load_explicit(place, memory_order_acquire);
 
@@ -178,6 +182,17 @@ void rk_queue_recycle(const struct rk_shm *m, uint32_t partition, uint64_t posit
 		atomic_compare_exchange_strong_explicit(rk_ring_place(m, ring, position), &ref, free_ref,
 							memory_order_acq_rel, memory_order_relaxed);
 	RK_KILL_POINT(DELIVER_RECYCLED);
+}
+
+bool rk_queue_is_full(const struct rk_shm *m, uint32_t partition)
+{
+	struct rk_ring *ring = rk_shm_ring(m, partition);
+	/* seq_cst: after whoever asks has said that it waits for room. */
+	uint64_t t = atomic_load_explicit(&ring->tail, memory_order_seq_cst) & RK_MASK48;
+	uint64_t ref = atomic_load_explicit(rk_ring_place(m, ring, t), memory_order_seq_cst);
+
+	return rk_ref_lap(ref) != rk_lap(t, m->g.n_ring) &&
+	       (atomic_load_explicit(&ring->tail, memory_order_seq_cst) & RK_MASK48) == t;
 }
 
 bool rk_queue_has_work(const struct rk_shm *m, uint32_t partition)

@@ -65,6 +65,9 @@ bool rk_queue_take(const struct rk_shm *m, uint32_t partition, uint64_t position
 /* Owner: gives the place to the next lap; conditional on the reference's lap. */
 void rk_queue_recycle(const struct rk_shm *m, uint32_t partition, uint64_t position, uint64_t ref);
 
+/* Whether the tail's place still carries the previous lap: nothing can be published now. */
+bool rk_queue_is_full(const struct rk_shm *m, uint32_t partition);
+
 /* Whether something is published that is not committed yet. Any process that maps parts and queues. */
 bool rk_queue_has_work(const struct rk_shm *m, uint32_t partition);
 

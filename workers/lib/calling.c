@@ -197,13 +197,18 @@ static bool owner_lives(struct rk_client *c, uint32_t partition)
 	return lives;
 }
 
-/* Waits for room in a ring, at most until then. */
-static void await_room(struct rk_client *c, uint32_t partition, uint64_t until_ns)
+/*
+ * After a call that was certainly not applied: waits until the next try. If
+ * the ring was full, until a worker has made room in it.
+ */
+static void await_next_try(struct rk_client *c, int outcome, uint32_t partition, uint64_t until_ns)
 {
 	struct rk_ring *ring = rk_shm_ring(&c->m, partition);
-	uint32_t word = rk_bell_park(&ring->space);
+	uint32_t word = rk_bell_park(&ring->space); /* of many clients: the worker clears `parked` */
 
-	(void)rk_bell_wait(&ring->space, word, until_ns); /* shared by many: the worker clears `parked` */
+	if (outcome == RK_FULL && !rk_queue_is_full(&c->m, partition)) /* W2: or its owner had no room for the reply */
+		until_ns = rk_min_u64(until_ns, rk_clock_ns() + AGAIN_NS);
+	(void)rk_bell_wait(&ring->space, word, until_ns);
 }
 
 /* One try with one sequence, for as long as it may still be applied. */
@@ -240,7 +245,7 @@ int rk_call_retry(struct rk_client *c, const struct rk_request *request, struct 
 		/* Certainly not applied: a new sequence, after a while or when there is room. */
 		if (rk_client_where(c, request->key, request->key_len, &partition, &worker, &pid) < 0)
 			return r;
-		await_room(c, partition, earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns)));
+		await_next_try(c, r, partition, earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns)));
 	}
 }
 

@@ -60,6 +60,7 @@ struct worker {
 	uint32_t batch_max;
 	uint64_t ready_ns; /* when it began to scan */
 	bool told;         /* the supervisor knows that we serve */
+	bool opened_space; /* whoever waits for room in a ring of ours has been woken once */
 	bool checking;
 };
 
@@ -431,6 +432,15 @@ static int idle(struct worker *w)
 	return 0;
 }
 
+/* Behind the first commit: those whom a predecessor cleared and did not wake, in partitions nobody calls. */
+static void open_space(struct worker *w)
+{
+	for (uint32_t p = 0; p < w->m.g.n_partitions; p++)
+		if (!w->partitions[p].open && rk_owner_look(&w->m, p, w->number) >= 0)
+			rk_bell_open_space(rk_shm_ring(&w->m, p));
+	w->opened_space = true;
+}
+
 static int serve(struct worker *w)
 {
 	struct rk_err err;
@@ -445,6 +455,8 @@ static int serve(struct worker *w)
 			return give_up(w, did == -ESTALE ? EXIT_LOST : EXIT_DOES_NOT_FIT, err.text);
 		if (!did && !w->told)
 			announce(w);
+		if (w->told && !w->opened_space)
+			open_space(w);
 		if (!did)
 			(void)idle(w);
 	}
