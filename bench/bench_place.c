@@ -146,13 +146,14 @@ int main(void)
 	qsort(b->floor_ns, N_RUNS, sizeof(b->floor_ns[0]), compare_u64);
 	p50_ns = percentile(b->took_ns, 50);
 	floor_ns = percentile(b->floor_ns, 50);
-	printf("{\"bench\":\"place\",\"case\":\"one of %u leaves, %u partitions\",\"runs\":%u,"
-	       "\"p50_ns\":%llu,\"p99_ns\":%llu,\"moves\":%u,\"needless_moves\":%llu,"
-	       "\"hashes\":%llu,\"floor_ns\":%llu,\"ratio\":%.2f,\"aim_ns\":200000}\n",
-	       N_MEMBERS, N_PARTITIONS, N_RUNS, (unsigned long long)p50_ns,
-	       (unsigned long long)percentile(b->took_ns, 99), b->n_moves,
-	       (unsigned long long)b->n_needless, (unsigned long long)b->n_hashes,
-	       (unsigned long long)floor_ns, (double)p50_ns / (double)floor_ns);
+	printf("{\"bench\":\"place\",\"case\":\"one of %u leaves, %u partitions\",\"unit\":\"us\","
+	       "\"p50\":%.5g,\"p99\":%.5g,\"runs\":%u,\"floor\":%.5g,"
+	       "\"floor_what\":\"copy of the table, %llu hashes\",\"ratio\":%.2f,\"aim\":200,"
+	       "\"moves\":%u,\"needless_moves\":%llu}\n",
+	       N_MEMBERS, N_PARTITIONS, (double)p50_ns / 1e3,
+	       (double)percentile(b->took_ns, 99) / 1e3, N_RUNS, (double)floor_ns / 1e3,
+	       (unsigned long long)b->n_hashes, (double)p50_ns / (double)floor_ns, b->n_moves,
+	       (unsigned long long)b->n_needless);
 	free(b->scratch);
 	free(b);
 	return 0;

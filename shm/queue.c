@@ -67,8 +67,6 @@ enum rk_queue_result rk_queue_publish(const struct rk_shm *m, uint32_t partition
 	struct rk_cell *c = rk_shm_cell(m, cell);
 	int note = 0;
 
-	/* For writing at once: a load would fetch the line once and the CAS again. */
-	__builtin_prefetch(&ring->tail, 1);
 	while (note < 2 &&
 	       rk_queue_outstanding(m, cell, atomic_load_explicit(&c->ref[note], memory_order_relaxed)))
 		note++;
@@ -78,8 +76,6 @@ enum rk_queue_result rk_queue_publish(const struct rk_shm *m, uint32_t partition
 		/* Q1: acquire; pairs with Q4. */
 		uint64_t t = atomic_load_explicit(&ring->tail, memory_order_acquire) & RK_MASK48;
 		_Atomic uint64_t *place = rk_ring_place(m, ring, t);
-
-		__builtin_prefetch(place, 1);
 		/* Q2: acquire; pairs with Q5: a recycled place shows its cell free. */
 		uint64_t ref = atomic_load_explicit(place, memory_order_acquire);
 

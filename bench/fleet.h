@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A real fleet for a bench: rekindled in a runtime directory of its own, and
+ * what its processes do, seen from outside.
+ *
+ * Who       one process; the fleet ends with it.
+ */
+#ifndef RK_BENCH_FLEET_H
+#define RK_BENCH_FLEET_H
+
+#include "bench/bench.h"
+#include "workers/lib/attach.h"
+#include "workers/lib/rekindle.h"
+
+#define BENCH_FLEET_NAME "bench"
+
+struct bench_fleet {
+	pid_t keeper;
+	char dir[64]; /* REKINDLE_RUNTIME_DIR */
+};
+
+/*
+ * Starts rekindled with these options (NULL ends them), running
+ * bench/echo_worker with worker_options, and waits until it serves.
+ */
+void bench_fleet_start(struct bench_fleet *f, const char *const *options, const char *const *worker_options);
+
+/* SIGTERM, waits until nothing is left, removes the directory. */
+void bench_fleet_stop(struct bench_fleet *f);
+
+/* Opens a client of the fleet. */
+struct rk_client *bench_fleet_client(void);
+
+/* A fleet's board and beats, as `status` sees them. */
+struct bench_look {
+	struct rk_shm m;
+	struct rk_reader *reader;
+	int sock; /* keeps the place */
+};
+
+void bench_look_open(struct bench_look *l);
+
+/* What the board says of a worker slot, and of the fleet (without its slots). Either may be NULL. */
+void bench_look_at(struct bench_look *l, uint32_t worker, struct rk_view_slot *ret_slot, struct rk_view *ret_view);
+
+/* Process id of the worker that owns the only partition; waits until there is one. */
+pid_t bench_fleet_worker(struct rk_client *c);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ask: a fleet's control socket, and what to tell people when nobody answers there.
+ *
+ * Who       rekindle. Blocking: until the answer, at most RK_ASK_TIMEOUT_MS a question.
+ */
+#ifndef RK_CLI_ASK_H
+#define RK_CLI_ASK_H
+
+#include <sys/types.h>
+
+#include "shm/abi.h"
+#include "workers/lib/connect.h"
+
+#define RK_ASK_TIMEOUT_MS 5000u
+
+struct rk_ask {
+	char fleet[RK_NAME_MAX];
+	int sock; /* -1 = none */
+};
+
+/*
+ * Chooses the fleet (rk_rundir_choose()) and connects. Returns 0; -errno as rk_rundir_choose()
+ * and rk_connect(). rk_ask_close_p() is for it in any case.
+ */
+RK_MUST_USE int rk_ask_open(struct rk_ask *a, const char *name, struct rk_err *err);
+void rk_ask_close_p(struct rk_ask *a);
+
+/*
+ * rk_connect_ask(); an error names the fleet and, when there is no answer, the process that does
+ * not give one.
+ */
+RK_MUST_USE int rk_ask(struct rk_ask *a, const char *request, struct json_object **ret_answer,
+		       struct rk_fds *ret_fds, struct rk_err *err);
+
+/* Who listens at the other end: the supervisor. -1 = unknown. */
+pid_t rk_ask_peer(const struct rk_ask *a);
+
+#endif

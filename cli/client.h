@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Client: how call and put open their place in a fleet.
+ *
+ * Who       rekindle. Blocking: as rk_client_open().
+ */
+#ifndef RK_CLI_CLIENT_H
+#define RK_CLI_CLIENT_H
+
+#include "cli/cli.h"
+#include "workers/lib/rekindle.h"
+
+/* Opens a place in the fleet of --name; name may be NULL. Returns 0 or -errno with its sentence. */
+RK_MUST_USE int rk_cli_client_open(struct rk_client **ret, const struct rk_args *a,
+				   const char *name, struct rk_err *err);
+void rk_cli_client_close_p(struct rk_client **client);
+
+/* 0; -EINVAL for an empty key. */
+RK_MUST_USE int rk_cli_key_check(const char *key, struct rk_err *err);
+
+#endif

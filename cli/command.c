@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/command.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/macro.h"
+#include "cli/cli.h"
+#include "cli/near.h"
+
+#define DAY_NS (24 * 3600 * RK_NS_PER_S)
+
+#define FLEET_OPTION                                                                               \
+	{                                                                                          \
+		"name", 0, RK_OPTION_NAME, "NAME",                                                 \
+			"the fleet ($REKINDLE_NAME, else the only one running)", 0, 0              \
+	}
+#define OUTPUT_OPTION                                                                              \
+	{                                                                                          \
+		"output", 'o', RK_OPTION_CHOICE, "text|json", "how to print (text)", 0, 0          \
+	}
+#define TIMEOUT_OPTION(help)                                                                       \
+	{                                                                                          \
+		"timeout", 0, RK_OPTION_TIME, "TIME", help, RK_NS_PER_MS, DAY_NS                   \
+	}
+
+#define OPTIONS(table) .options = table, .n_options = rk_countof(table)
+#define MEMBERS(table) .members = table, .n_members = rk_countof(table)
+
+/* Values of run's options are rekindled's to judge. */
+static const struct rk_option run_options[] = {
+	{ "name", 0, RK_OPTION_NAME, "NAME",
+	  "what the fleet is called ($REKINDLE_NAME, else the command's name)", 0, 0 },
+	{ "workers", 'n', RK_OPTION_COUNT, "N", "workers to run (4)", 0, 0 },
+	{ "partitions", 0, RK_OPTION_COUNT, "N",
+	  "partitions of the key space, a power of two (256)", 0, 0 },
+	{ "ring", 0, RK_OPTION_COUNT, "N", "places in a partition's queue, a power of two (512)", 0,
+	  0 },
+	{ "max-clients", 0, RK_OPTION_COUNT, "N", "clients at one time (128)", 0, 0 },
+	{ "slots", 0, RK_OPTION_COUNT, "N", "outstanding calls per client (16)", 0, 0 },
+	{ "dedup", 0, RK_OPTION_COUNT, "N", "unread replies kept per partition (64)", 0, 0 },
+	{ "max-request", 0, RK_OPTION_SIZE, "SIZE", "bytes of key and body together (1K)", 0, 0 },
+	{ "max-reply", 0, RK_OPTION_SIZE, "SIZE", "bytes of a reply (1K)", 0, 0 },
+	{ "max-state", 0, RK_OPTION_SIZE, "SIZE", "bytes of state per partition (64K)", 0, 0 },
+	{ "undo", 0, RK_OPTION_COUNT, "N", "changes that one job or batch may make (512)", 0, 0 },
+	{ "undo-data", 0, RK_OPTION_SIZE, "SIZE",
+	  "bytes kept for changes longer than 24 bytes (16K)", 0, 0 },
+	{ "batch", 0, RK_OPTION_COUNT, "N", "jobs per commit (the worker's own choice)", 0, 0 },
+	{ "stop-timeout", 0, RK_OPTION_TIME, "TIME", "from SIGTERM to SIGKILL at the end (5s)", 0,
+	  0 },
+	{ "quiet", 'q', RK_OPTION_FLAG, NULL, "no event lines on standard output", 0, 0 },
+	{ "debug", 0, RK_OPTION_FLAG, NULL, "every transition on standard error", 0, 0 },
+};
+
+static const struct rk_option status_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	{ "internals", 0, RK_OPTION_FLAG, NULL,
+	  "also views, readers, segments, clients and busy partitions", 0, 0 },
+};
+
+static const struct rk_option common_options[] = { FLEET_OPTION, OUTPUT_OPTION };
+static const struct rk_option output_options[] = { OUTPUT_OPTION };
+
+static const struct rk_option call_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	TIMEOUT_OPTION("how long to wait for the reply (10s)"),
+	{ "retry", 0, RK_OPTION_FLAG, NULL,
+	  "until the time-out, begin again when it was certainly not applied", 0, 0 },
+	{ "named", 0, RK_OPTION_NAME, "CLIENT",
+	  "be this client: a later call of the same name gets what this one left", 0, 0 },
+};
+
+static const struct rk_option put_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	TIMEOUT_OPTION("how long to wait for room, and at the end for the workers (10s)"),
+};
+
+static const struct rk_option stop_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	TIMEOUT_OPTION("how long to wait for its end (30s)"),
+};
+
+static const struct rk_option demo_options[] = {
+	{ "seconds", 0, RK_OPTION_COUNT, "N",
+	  "how long to count the text's words, over and over (10; with --text: once)", 1, 86400 },
+	{ "text", 0, RK_OPTION_TEXT, "PATH",
+	  "count the words of this file, and of any PATH (Debian's licence texts)", 0, 0 },
+	{ "workers", 'n', RK_OPTION_COUNT, "N", "workers of the fleet (4)", 1, 64 },
+	{ "clients", 0, RK_OPTION_COUNT, "N",
+	  "clients that send words, every other one with a name (4)", 1, 64 },
+	{ "in-flight", 0, RK_OPTION_COUNT, "N", "calls that a client has in flight (8)", 1, 64 },
+	{ "timeout", 0, RK_OPTION_TIME, "TIME",
+	  "of one call; what was not applied then is sent again (50ms)", 10 * RK_NS_PER_MS,
+	  10 * RK_NS_PER_S },
+	{ "batch", 0, RK_OPTION_COUNT, "N", "jobs per commit (1)", 1, 256 },
+	{ "kill-workers", 0, RK_OPTION_COUNT, "PER_S", "workers to SIGKILL per second (5)", 0,
+	  1000 },
+	{ "kill-clients", 0, RK_OPTION_COUNT, "PER_S", "clients to SIGKILL per second (2)", 0,
+	  1000 },
+	{ "stop-workers", 0, RK_OPTION_COUNT, "PER_S",
+	  "workers to SIGSTOP for a while per second (2)", 0, 1000 },
+	{ "stop-clients", 0, RK_OPTION_COUNT, "PER_S",
+	  "clients to SIGSTOP for a while per second (1)", 0, 1000 },
+	{ "seed", 0, RK_OPTION_COUNT, "N", "of whom it strikes and when (from the clock)", 0,
+	  UINT64_MAX },
+	{ "counts", 0, RK_OPTION_TEXT, "FILE",
+	  "write the final count of each word there, as 'uniq -c' would", 0, 0 },
+	{ "keep", 0, RK_OPTION_FLAG, NULL,
+	  "leave the fleet running behind the verdict, until Ctrl-C", 0, 0 },
+	OUTPUT_OPTION,
+};
+
+static const struct rk_option help_options[] = {
+	{ "man", 0, RK_OPTION_FLAG, NULL, "print rekindle(1) as its roff source", 0, 0 },
+	{ "completion", 0, RK_OPTION_CHOICE, "bash", "print the completion script of a shell", 0,
+	  0 },
+};
+
+static const struct rk_member status_members[] = {
+	{ "name", "name of the fleet" },
+	{ "command", "what its workers run" },
+	{ "keeper_pid", "its root process" },
+	{ "supervisor_pid", "its control plane" },
+	{ "uptime_ms", "since the fleet started" },
+	{ "partitions", "of the key space" },
+	{ "clients", "that hold a place now" },
+	{ "queued_jobs", "published and not yet committed, in all partitions" },
+	{ "finished_jobs",
+	  "committed since the fleet started; duplicates and withdrawn ones count too" },
+	{ "workers", "one object per slot that is or was in use" },
+	{ "workers[].slot", "its place in the fleet, stable over restarts" },
+	{ "workers[].state", "of the slot: starting, ready, stopping, down, empty" },
+	{ "workers[].declared",
+	  "what the process says of itself: starting, ready, running, calling, parked or "
+	  "stopping; null before it attached" },
+	{ "workers[].pid", "null without a process" },
+	{ "workers[].incarnation", "of the process" },
+	{ "workers[].uptime_ms", "of the process; null without one" },
+	{ "workers[].restarts", "since the fleet started" },
+	{ "workers[].partitions", "that it owns" },
+	{ "workers[].jobs", "committed by this process" },
+	{ "workers[].errors", "of those, answered with the handler's error" },
+	{ "workers[].last_words", "a line the process left before it gave up, or null" },
+	{ "workers[].last_death", "of the process before this one; null if there was none" },
+	{ "workers[].last_death.pid", "of the dead process" },
+	{ "workers[].last_death.cause", "exit, signal, core (a signal, core dumped) or unknown" },
+	{ "workers[].last_death.status", "exit status or number of the signal; null if unknown" },
+	{ "workers[].last_death.signal", "name of the signal, such as SIGKILL, or null" },
+	{ "workers[].last_death.ago_ms", "since the death was noticed" },
+	{ "internals", "only with --internals" },
+	{ "internals.view_version", "of the board's view all of this was read from" },
+	{ "internals.view_age_ms", "since it was published" },
+	{ "internals.grace_periods", "waited for so far" },
+	{ "internals.coalesced_views", "merged since no buffer was free" },
+	{ "internals.stalled_readers", "how many held up the last attempt" },
+	{ "internals.stalled_pids", "who they are, at most seven" },
+	{ "internals.epoch_mode", "plain or exchange" },
+	{ "internals.segments", "one object per segment of shared memory" },
+	{ "internals.segments[].name",
+	  "board, beats, calls, queues, parts, readers, state or journal" },
+	{ "internals.segments[].size_bytes", "its size" },
+	{ "internals.clients", "one object per named client; anonymous ones have no name to show" },
+	{ "internals.clients[].name", "as it was given at open" },
+	{ "internals.clients[].id", "never used twice" },
+	{ "internals.clients[].pid", "null when it is not there" },
+	{ "internals.clients[].alive", "false: its unread replies wait for a successor" },
+	{ "internals.busy_partitions", "one object per partition with something unfinished" },
+	{ "internals.busy_partitions[].partition", "its number" },
+	{ "internals.busy_partitions[].worker", "slot of its owner, or null" },
+	{ "internals.busy_partitions[].cursor", "next job not committed" },
+	{ "internals.busy_partitions[].freed", "jobs below are delivered and their places free" },
+	{ "internals.busy_partitions[].released", "replies of jobs below may be delivered" },
+	{ "internals.busy_partitions[].queued_jobs", "published and not yet committed" },
+};
+
+static const struct rk_member key_members[] = {
+	{ "name", "name of the fleet" },
+	{ "keys", "one object per KEY, in their order" },
+	{ "keys[].key", "the key" },
+	{ "keys[].key_encoding", "utf-8, or base64 if the key is no UTF-8" },
+	{ "keys[].partition", "that it belongs to" },
+	{ "keys[].worker", "slot of the owner, or null" },
+	{ "keys[].pid", "null when the owner is down" },
+	{ "keys[].state", "of the owner: see status" },
+};
+
+static const struct rk_member call_members[] = {
+	{ "outcome",
+	  "done, failed, not-applied, unknown, too-large, full, no-worker, stale, no-slot or error" },
+	{ "reply", "of the handler; null unless the outcome is done or failed" },
+	{ "reply_encoding", "utf-8, or base64 if the reply is no UTF-8; null without a reply" },
+	{ "partition", "of the key" },
+	{ "job", "the job's number within the partition; null unless it was applied" },
+	{ "sequence", "the client's number for the call; null if it was never begun" },
+	{ "error", "errno name that the handler answered with, such as EINVAL, or null" },
+	{ "message", "a sentence on what went wrong, or null" },
+	{ "timed_out", "whether the time was up" },
+	{ "resumed",
+	  "with --named: calls that an earlier client of this name left, as objects like this one" },
+};
+
+static const struct rk_member put_members[] = {
+	{ "submitted", "jobs queued" },
+	{ "applied", "of those, finished without an error; null if the time was up" },
+	{ "refused", "of those, known to be answered with an error or found no room" },
+	{ "finished", "whether all of them were finished in time" },
+};
+
+static const struct rk_member stop_members[] = {
+	{ "name", "name of the fleet" },
+	{ "keeper_pid", "of the process whose end was awaited" },
+	{ "stopped", "false: the time was up" },
+};
+
+static const struct rk_member list_members[] = {
+	{ "fleets", "one object per running fleet, by name" },
+	{ "fleets[].name", "its name" },
+	{ "fleets[].keeper_pid", "null when its supervisor does not answer" },
+	{ "fleets[].supervisor_pid", "null when it does not answer" },
+	{ "fleets[].release", "of its rekindled; null when it does not answer" },
+};
+
+static const struct rk_member version_members[] = {
+	{ "release", "of this program" },
+	{ "abi", "version of the shared memory it speaks" },
+};
+
+static const struct rk_member demo_members[] = {
+	{ "ok", "whether the exit status is 0" },
+	{ "sent", "words that clients meant to send" },
+	{ "acknowledged", "of those, answered with a count" },
+	{ "applied", "sum of the final counts" },
+	{ "lost", "acknowledged, yet not in the final counts: must be 0" },
+	{ "doubled", "counted, yet sent by nobody: must be 0" },
+	{ "unresolved",
+	  "in flight in anonymous clients that were killed; unresolved_applied of them were counted" },
+	{ "unanswered", "without an answer, their client alive: must be 0" },
+	{ "contradicted", "answered twice, and not with the same count: must be 0" },
+	{ "refused", "that wordcount had no room for" },
+	{ "kills",
+	  "workers and clients killed; times a worker was caught inside_a_job or inside_a_reply" },
+	{ "stops", "workers and clients that stood still for a while" },
+	{ "recovery_ms",
+	  "p50, p99 and max: from SIGKILL to the successor's first commit; n of them" },
+	{ "jobs_per_s", "acknowledged" },
+	{ "words_exact",
+	  "of so many words the final count had to be, and was, the number of acknowledgements" },
+	{ "seed", "for --seed" },
+};
+
+static const struct rk_command commands[] = {
+	{
+		.name = "run",
+		.summary = "start a fleet in the foreground",
+		.arguments = "[--] COMMAND [ARGUMENT...]",
+		.text = "Runs COMMAND in N workers and keeps them alive until Ctrl-C, SIGTERM or "
+			"'rekindle stop'. This program executes rekindled, which stays in the "
+			"foreground; it prints the fleet's name and pids, and a line for each "
+			"event. Nothing else ever starts a fleet.\n\n"
+			"Every size is fixed while the fleet runs. SIZE is a number of bytes "
+			"such as 4096, 64K or 1M, TIME a duration such as 500ms or 2s.",
+		OPTIONS(run_options),
+		.n_min = 1,
+		.n_max = -1,
+		.stops_at_first = true,
+		.rest_help = "the COMMAND that the workers run, behind '--'",
+		.run = rk_cli_run,
+	},
+	{
+		.name = "status",
+		.summary = "show a fleet, its workers and their last deaths",
+		.arguments = "",
+		.text = "Reads the fleet's board, which the supervisor publishes, and the "
+			"counters that workers keep in shared memory. Nobody is interrupted by "
+			"it.\n\n"
+			"STATE is what a ready worker says of itself (parked: waits for work; "
+			"running: is inside a job; calling: waits for somebody else), else the "
+			"state of its slot. JOBS and ERRORS are those of the present process.",
+		OPTIONS(status_options),
+		MEMBERS(status_members),
+		.run = rk_cli_status,
+	},
+	{
+		.name = "key",
+		.summary = "show which worker owns a key",
+		.arguments = "KEY...",
+		.text = "A key belongs to a partition for ever; a partition belongs to a worker "
+			"slot; restarting a worker moves no key.",
+		OPTIONS(common_options),
+		MEMBERS(key_members),
+		.n_min = 1,
+		.n_max = -1,
+		.rest_help = "at least one KEY",
+		.run = rk_cli_key,
+	},
+	{
+		.name = "call",
+		.summary = "send one job and print its reply",
+		.arguments = "KEY [BODY|-]",
+		.text = "BODY '-' is read from standard input; without BODY the job has none. "
+			"The reply is printed as it is; on a terminal a newline follows.\n\n"
+			"When the time is up and no worker has taken the job, it is withdrawn: "
+			"it was not applied and will not be. When a worker has it, the outcome "
+			"is unknown; with --named, the next call of the same client name prints "
+			"the reply on standard error first.",
+		OPTIONS(call_options),
+		MEMBERS(call_members),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "a KEY",
+		.run = rk_cli_call,
+	},
+	{
+		.name = "put",
+		.summary = "send jobs whose replies nobody awaits",
+		.arguments = "KEY [BODY|-]... | -",
+		.text = "One job per BODY, in their order; BODY '-' is read from standard input, "
+			"and without BODY there is one job without. 'put -' reads lines from "
+			"standard input, each KEY, a tab and BODY; a line without a tab is a KEY "
+			"alone.\n\n"
+			"Waits until the workers have finished all of them and says how many. "
+			"When only some were refused, the exit status is 2.",
+		OPTIONS(put_options),
+		MEMBERS(put_members),
+		.n_min = 1,
+		.n_max = -1,
+		.rest_help = "a KEY, or '-' for lines on standard input",
+		.run = rk_cli_put,
+	},
+	{
+		.name = "stop",
+		.summary = "end a fleet and wait until it is gone",
+		.arguments = "",
+		.text = "Workers finish the job they are in. The states of the partitions live "
+			"as long as the fleet: they are gone afterwards.",
+		OPTIONS(stop_options),
+		MEMBERS(stop_members),
+		.run = rk_cli_stop,
+	},
+	{
+		.name = "list",
+		.summary = "list the fleets that run now",
+		.arguments = "",
+		.text = "One line per fleet of this user's runtime directory: its name and the "
+			"pid of its keeper.",
+		OPTIONS(output_options),
+		MEMBERS(list_members),
+		.run = rk_cli_list,
+	},
+	{
+		.name = "demo",
+		.summary = "kill workers and clients under load and check the result",
+		.arguments = "[PATH...]",
+		.text = "Starts a fleet that counts words, kills its workers and clients while "
+			"they work, and ends with the verdict of a checker that shares no code "
+			"with it. The exit status is 0 only if nothing was lost, nothing counted "
+			"twice, and every surviving client got its answers.",
+		OPTIONS(demo_options),
+		MEMBERS(demo_members),
+		.n_max = -1,
+		.run = rk_cli_demo,
+	},
+	{
+		.name = "help",
+		.summary = "explain rekindle or one of its commands",
+		.arguments = "[COMMAND]",
+		.text = "Without COMMAND it lists the commands, the exit statuses, the environment "
+			"and some examples.",
+		OPTIONS(help_options),
+		.n_max = 1,
+		.run = rk_cli_help,
+	},
+	{
+		.name = "version",
+		.summary = "print the release",
+		.arguments = "",
+		.text = "The release is the program's, the ABI that of the shared memory it can read.",
+		OPTIONS(output_options),
+		MEMBERS(version_members),
+		.run = rk_cli_version,
+	},
+};
+
+/* What people write who come from elsewhere. */
+static const struct {
+	const char *written, *meant;
+} synonyms[] = {
+	{ "start", "run" },  { "ps", "status" },     { "where", "key" }, { "send", "call" },
+	{ "submit", "put" }, { "kill", "stop" },     { "ls", "list" },   { "fleets", "list" },
+	{ "top", "status" }, { "shutdown", "stop" },
+};
+
+const struct rk_command *rk_commands(size_t *ret_n)
+{
+	*ret_n = rk_countof(commands);
+	return commands;
+}
+
+const struct rk_command *rk_command_find(const char *name)
+{
+	for (size_t i = 0; i < rk_countof(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+const char *rk_command_nearest(const char *name)
+{
+	unsigned int best = RK_NEAR_NEVER;
+	const char *nearest = NULL;
+
+	for (size_t i = 0; i < rk_countof(synonyms); i++)
+		if (strcmp(synonyms[i].written, name) == 0)
+			return synonyms[i].meant;
+	for (size_t i = 0; i < rk_countof(commands); i++) {
+		unsigned int d = rk_near_judge(name, commands[i].name);
+
+		if (d < best) {
+			best = d;
+			nearest = commands[i].name;
+		}
+	}
+	return nearest;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/demo_chaos.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/demo_client.h"
+#include "cli/demo_step.h"
+
+#define AWAIT_NS (5 * RK_NS_PER_S) /* a successor that has not committed by then had nothing to do */
+#define STOP_LOOKS 1000u
+#define STEPS_INTO_JOB 400u           /* instructions; a handler of wordcount has about so many */
+#define STOP_MIN_MS 10u
+#define STOP_MAX_MS 100u
+#define RESUME_NS (40 * RK_NS_PER_MS) /* for a killed client's successor to go on */
+#define VICTIMS 8u                    /* draws until somebody fits */
+
+enum aim { AIM_JOB, AIM_REPLY, AIM_REPLY_OF_NAMED };
+
+/* One worker that is aimed at. */
+struct victim {
+	uint32_t worker;
+	pid_t pid;
+	int pidfd;
+	uint64_t incarnation;
+};
+
+static uint64_t between(struct rk_demo_chaos *c, uint64_t min, uint64_t max)
+{
+	return min + rk_rand_below(&c->random, max - min + 1);
+}
+
+/*
+ * 0 .. n-1: how a deed is done, 0 the quick way. A rate that leaves no time to aim is more
+ * important than aim.
+ */
+static uint64_t draw_how(struct rk_demo_chaos *c, enum rk_demo_deed deed, uint64_t n, uint64_t now_ns)
+{
+	uint64_t how = rk_rand_below(&c->random, n);
+
+	return now_ns > c->next_ns[deed] + RK_NS_PER_S / 2 ? 0 : how;
+}
+
+/* ---- choosing ---- */
+
+/* A worker that is ready, stands in no other deed, and is held by its pidfd. */
+static bool choose_worker(struct rk_demo_chaos *c, struct victim *ret)
+{
+	for (uint32_t i = 0; i < VICTIMS; i++) {
+		uint32_t w = (uint32_t)rk_rand_below(&c->random, c->fleet->n_workers);
+		struct rk_demo_worker seen = rk_demo_fleet_worker(c->fleet, w);
+		int pidfd;
+
+		if (!seen.ready || seen.pid <= 0 || c->workers_stopped[w].until_ns || c->losses[w].killed_ns)
+			continue;
+		pidfd = rk_demo_pidfd_open(seen.pid);
+		if (pidfd < 0)
+			continue;
+		/* Still on the board after that: the pidfd is this worker's, not of somebody with its old pid. */
+		if (rk_demo_fleet_worker(c->fleet, w).incarnation == seen.incarnation) {
+			*ret = (struct victim){ w, seen.pid, pidfd, seen.incarnation };
+			return true;
+		}
+		rk_close_p(&pidfd);
+	}
+	return false;
+}
+
+static bool choose_client(struct rk_demo_chaos *c, uint32_t *ret)
+{
+	for (uint32_t i = 0; i < VICTIMS; i++) {
+		uint32_t k = (uint32_t)rk_rand_below(&c->random, c->n_clients);
+
+		if (c->clients[k].pid > 0 && !c->clients_stopped[k].until_ns) {
+			*ret = k;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- aiming ---- */
+
+/* State letter of a process that a pidfd holds, or 'X'. */
+static char state_of(pid_t pid)
+{
+	char path[32], text[256];
+	const char *after;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	rk_cleanup(rk_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	after = strrchr(text, ')');
+	return after && after[1] == ' ' ? after[2] : 'X';
+}
+
+/* Stops a process and waits until it stands. False: it is gone, or does not stop. */
+static bool stand_still(pid_t pid, int pidfd)
+{
+	if (!rk_demo_pidfd_signal(pidfd, SIGSTOP))
+		return false;
+	for (uint32_t i = 0; i < STOP_LOOKS; i++) {
+		char state = state_of(pid);
+
+		if (state == 'T')
+			return true;
+		if (state == 'Z' || state == 'X')
+			return false;
+		(void)sched_yield();
+	}
+	(void)rk_demo_pidfd_signal(pidfd, SIGCONT);
+	return false;
+}
+
+/* Place of the client that holds a page, or n_clients. */
+static uint32_t client_of(const struct rk_demo_chaos *c, uint32_t page)
+{
+	pid_t pid = rk_demo_fleet_client(c->fleet, page);
+	uint32_t k = 0;
+
+	while (k < c->n_clients && (pid <= 0 || c->clients[k].pid != pid))
+		k++;
+	return k;
+}
+
+/* Where a worker is stepped to. */
+struct target {
+	struct rk_demo_chaos *c;
+	uint32_t worker;
+	enum aim aim;
+	uint32_t client;  /* whose reply it writes: of AIM_REPLY_OF_NAMED */
+	uint64_t n_steps; /* of AIM_JOB: into the handler */
+	bool entered;
+};
+
+static bool is_in_job(struct target *t)
+{
+	bool running = rk_demo_fleet_is_running(t->c->fleet, t->worker);
+
+	t->entered = t->entered || running;
+	/* Some way into it, or just behind its end, where nothing is committed yet. */
+	return t->entered && (!running || t->n_steps-- == 0);
+}
+
+static bool is_there(void *arg)
+{
+	struct target *t = arg;
+	uint32_t page;
+
+	if (t->aim == AIM_JOB)
+		return is_in_job(t);
+	if (!rk_demo_fleet_is_writing(t->c->fleet, t->worker, &page))
+		return false;
+	if (t->aim == AIM_REPLY)
+		return true;
+	t->client = client_of(t->c, page);
+	return t->client < t->c->n_clients && rk_demo_client_is_named(t->client) &&
+	       !t->c->clients_stopped[t->client].until_ns;
+}
+
+static bool is_through(void *arg)
+{
+	const struct target *t = arg;
+	uint32_t page;
+
+	return !rk_demo_fleet_is_writing(t->c->fleet, t->worker, &page);
+}
+
+/* True: the worker is where it hurts, and stands still. False: it goes on. */
+static bool aim_at(struct rk_demo_chaos *c, const struct victim *v, enum aim aim, uint32_t *ret_client)
+{
+	struct target t = { .c = c, .worker = v->worker, .aim = aim, .n_steps = between(c, 0, STEPS_INTO_JOB) };
+
+	if (rk_demo_step_until(v->pid, is_there, &t, RK_DEMO_AIM_MS, false) != 0)
+		return false;
+	*(aim == AIM_JOB ? &c->n_in_job : &c->n_in_reply) += 1;
+	*ret_client = t.client;
+	return true;
+}
+
+/* ---- deeds ---- */
+
+static bool kill_worker(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	uint64_t how = draw_how(c, RK_DEMO_KILL_WORKER, 4, now_ns);
+	struct rk_demo_loss loss;
+	struct victim v;
+	uint32_t unused;
+	bool done;
+
+	if (!choose_worker(c, &v))
+		return false;
+	if (how > 0)
+		(void)aim_at(c, &v, how == 1 ? AIM_REPLY : AIM_JOB, &unused);
+	loss = (struct rk_demo_loss){ .incarnation = v.incarnation,
+				      .had_work = rk_demo_fleet_has_work(c->fleet, v.worker) };
+	loss.killed_ns = rk_clock_ns();
+	done = rk_demo_pidfd_signal(v.pidfd, SIGKILL);
+	if (done)
+		c->losses[v.worker] = loss;
+	rk_close_p(&v.pidfd);
+	return done;
+}
+
+static bool kill_client(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	uint32_t k;
+
+	(void)now_ns;
+	return choose_client(c, &k) && rk_demo_child_signal(&c->clients[k], SIGKILL);
+}
+
+static bool stop_worker(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	uint64_t how = draw_how(c, RK_DEMO_STOP_WORKER, 4, now_ns), ns = between(c, STOP_MIN_MS, STOP_MAX_MS) * RK_NS_PER_MS;
+	struct rk_demo_stop stop = { 0 };
+	struct victim v;
+
+	if (!choose_worker(c, &v))
+		return false;
+	stop.pid = v.pid;
+	stop.pidfd = v.pidfd;
+	if (how > 0 && aim_at(c, &v, how == 1 ? AIM_REPLY : AIM_REPLY_OF_NAMED, &stop.client)) {
+		stop.kill_client = how > 1;
+		/* Longer than its client waits, so that it asks again in another cell. */
+		ns = (c->conf.timeout_ms + between(c, 10, 20)) * RK_NS_PER_MS;
+	} else if (!stand_still(v.pid, v.pidfd)) {
+		rk_close_p(&v.pidfd);
+		return false;
+	}
+	stop.until_ns = rk_clock_ns() + ns;
+	c->workers_stopped[v.worker] = stop;
+	return true;
+}
+
+static bool stop_client(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	uint32_t k;
+
+	if (!choose_client(c, &k) || !rk_demo_child_signal(&c->clients[k], SIGSTOP))
+		return false;
+	c->clients_stopped[k] = (struct rk_demo_stop){ .until_ns = now_ns + between(c, STOP_MIN_MS, STOP_MAX_MS) * RK_NS_PER_MS,
+						       .pidfd = -1 };
+	return true;
+}
+
+/* ---- what follows a stop ---- */
+
+static void worker_goes_on(struct rk_demo_stop *s)
+{
+	(void)rk_demo_pidfd_signal(s->pidfd, SIGCONT);
+	rk_close_p(&s->pidfd);
+	s->until_ns = 0;
+}
+
+/*
+ * The client whose reply is half written asks again in another cell by now. It is killed; the
+ * worker ends the reply, and stops before it comes to the second reference; the client's
+ * successor finds the reply and goes on.
+ */
+static void kill_waiting_client(struct rk_demo_chaos *c, uint32_t worker, struct rk_demo_stop *s)
+{
+	struct target t = { .c = c, .worker = worker };
+	uint32_t page;
+
+	s->kill_client = false;
+	if (!rk_demo_fleet_is_writing(c->fleet, worker, &page) || client_of(c, page) != s->client)
+		return; /* somebody else killed it meanwhile */
+	c->n_done[RK_DEMO_KILL_CLIENT] += rk_demo_child_signal(&c->clients[s->client], SIGKILL);
+	(void)!rk_demo_step_until(s->pid, is_through, &t, RK_DEMO_AIM_MS, true);
+	s->until_ns = rk_clock_ns() + RESUME_NS;
+}
+
+static void end_stops(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	for (uint32_t w = 0; w < c->fleet->n_workers; w++) {
+		struct rk_demo_stop *s = &c->workers_stopped[w];
+
+		if (!s->until_ns || now_ns < s->until_ns)
+			continue;
+		if (s->kill_client)
+			kill_waiting_client(c, w, s);
+		if (rk_clock_ns() >= s->until_ns)
+			worker_goes_on(s);
+	}
+	for (uint32_t k = 0; k < c->n_clients; k++) {
+		struct rk_demo_stop *s = &c->clients_stopped[k];
+
+		if (!s->until_ns || now_ns < s->until_ns)
+			continue;
+		(void)rk_demo_child_signal(&c->clients[k], SIGCONT);
+		s->until_ns = 0;
+	}
+}
+
+/* ---- recoveries ---- */
+
+static void recovered(struct rk_demo_chaos *c, uint64_t ns)
+{
+	c->last_recovery_ns = ns;
+	if (c->n_recoveries < RK_DEMO_RECOVERIES_MAX)
+		c->recoveries_ns[c->n_recoveries++] = ns;
+}
+
+/* When a later incarnation of the worker stamped what is awaited, or 0. */
+static uint64_t stamp_of(const struct rk_demo_chaos *c, uint32_t worker, const struct rk_demo_loss *loss)
+{
+	struct rk_beat *b = rk_shm_beat(&c->fleet->look.m, worker);
+	/* Acquire, and once more after: the stamp is of the incarnation that stands beside it. */
+	uint64_t incarnation = atomic_load_explicit(&b->incarnation, memory_order_acquire);
+	uint64_t ns = atomic_load_explicit(loss->had_work ? &b->first_commit_ns : &b->ready_ns,
+					   memory_order_acquire);
+
+	if (incarnation <= loss->incarnation ||
+	    atomic_load_explicit(&b->incarnation, memory_order_acquire) != incarnation)
+		return 0;
+	return ns > loss->killed_ns ? ns : 0;
+}
+
+uint32_t rk_demo_chaos_look(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	uint32_t n = 0;
+
+	for (uint32_t w = 0; w < c->fleet->n_workers; w++) {
+		struct rk_demo_loss *loss = &c->losses[w];
+		uint64_t ns = loss->killed_ns ? stamp_of(c, w, loss) : 0;
+
+		if (!loss->killed_ns)
+			continue;
+		if (!ns && now_ns < loss->killed_ns + AWAIT_NS) {
+			n++;
+			continue;
+		}
+		if (ns)
+			recovered(c, ns - loss->killed_ns);
+		else
+			c->n_unmeasured++;
+		loss->killed_ns = 0;
+	}
+	return n;
+}
+
+/* ---- the calendar ---- */
+
+static void draw_next(struct rk_demo_chaos *c, enum rk_demo_deed deed, uint64_t now_ns)
+{
+	uint64_t every_ns = c->conf.per_s[deed] ? RK_NS_PER_S / c->conf.per_s[deed] : 0;
+
+	c->next_ns[deed] = every_ns ? now_ns + between(c, every_ns / 2, every_ns + every_ns / 2) : UINT64_MAX;
+}
+
+int rk_demo_chaos_begin(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	c->random = rk_rand_init(c->conf.seed);
+	c->recoveries_ns = calloc(RK_DEMO_RECOVERIES_MAX, sizeof(*c->recoveries_ns));
+	if (!c->recoveries_ns)
+		return -ENOMEM;
+	for (int d = 0; d < RK_DEMO_DEEDS; d++)
+		draw_next(c, (enum rk_demo_deed)d, now_ns);
+	return 0;
+}
+
+uint64_t rk_demo_chaos_step(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	static bool (*const deeds[RK_DEMO_DEEDS])(struct rk_demo_chaos *c, uint64_t now_ns) = {
+		[RK_DEMO_KILL_WORKER] = kill_worker,
+		[RK_DEMO_KILL_CLIENT] = kill_client,
+		[RK_DEMO_STOP_WORKER] = stop_worker,
+		[RK_DEMO_STOP_CLIENT] = stop_client,
+	};
+	uint64_t next_ns = UINT64_MAX;
+
+	end_stops(c, now_ns);
+	for (int d = 0; d < RK_DEMO_DEEDS; d++) {
+		if (now_ns >= c->next_ns[d]) {
+			c->n_done[d] += deeds[d](c, rk_clock_ns());
+			draw_next(c, (enum rk_demo_deed)d, c->next_ns[d]);
+		}
+		next_ns = rk_min_u64(next_ns, c->next_ns[d]);
+	}
+	return next_ns;
+}
+
+void rk_demo_chaos_end(struct rk_demo_chaos *c)
+{
+	for (uint32_t w = 0; w < c->fleet->n_workers; w++)
+		if (c->workers_stopped[w].until_ns)
+			worker_goes_on(&c->workers_stopped[w]);
+	for (uint32_t k = 0; k < c->n_clients; k++) {
+		if (c->clients_stopped[k].until_ns)
+			(void)rk_demo_child_signal(&c->clients[k], SIGCONT);
+		c->clients_stopped[k].until_ns = 0;
+	}
+	for (int d = 0; d < RK_DEMO_DEEDS; d++)
+		c->next_ns[d] = UINT64_MAX;
+}
+
+void rk_demo_chaos_free(struct rk_demo_chaos *c)
+{
+	free(c->recoveries_ns);
+	c->recoveries_ns = NULL;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/demo_fleet.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "shm/queue.h"
+#include "shm/words.h"
+#include "workers/lib/attach.h"
+
+#define START_MS 10000u
+#define END_MS 8000
+#define OPEN_FDS 4u /* board, calls, queues, readers */
+#define PAUSE_MS 5
+#define LOG_SHOWN 4096
+#define CLIENTS_ROOM 16u /* beside demo's own: whoever looks on */
+
+/* ---- programs ---- */
+
+static int find(char path[static PATH_MAX], const char *self, const char *beside,
+		const char *installed, struct rk_err *err)
+{
+	const char *slash = strrchr(self, '/');
+
+	if (slash) {
+		int n = snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - self), self, beside);
+
+		if (n < PATH_MAX && access(path, X_OK) == 0)
+			return 0;
+	}
+	(void)snprintf(path, PATH_MAX, "%s", installed);
+	if (access(path, X_OK) == 0)
+		return 0;
+	return rk_err_set(err, -EACCES, "cannot find %s: neither beside this program nor as %s", beside,
+			  installed);
+}
+
+int rk_demo_fleet_programs(struct rk_demo_programs *ret, struct rk_err *err)
+{
+	ssize_t n = readlink("/proc/self/exe", ret->self, sizeof(ret->self) - 1);
+	int r;
+
+	if (n < 0)
+		return rk_err_set(err, -errno, "cannot find this program: %s; is /proc mounted?", strerror(errno));
+	ret->self[n] = '\0';
+	r = find(ret->rekindled, ret->self, "rekindled", RK_SBINDIR "/rekindled", err);
+	if (r == 0)
+		r = find(ret->worker, ret->self, "workers/examples/wordcount",
+			 RK_LIBEXECDIR "/rekindle/wordcount", err);
+	return r;
+}
+
+/* ---- start ---- */
+
+static int start_keeper(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf *c, struct rk_err *err)
+{
+	char workers[16], partitions[16], clients[16], slots[16], batch[16];
+	char *argv[20];
+	const char *words[] = { "rekindled", "--name", f->name, "--quiet", "--workers", workers,
+				"--partitions", partitions, "--max-clients", clients, "--slots", slots,
+				c->batch ? "--batch" : "--", c->batch ? batch : c->worker,
+				c->batch ? "--" : NULL, c->worker, NULL };
+
+	(void)snprintf(workers, sizeof(workers), "%u", c->n_workers);
+	(void)snprintf(partitions, sizeof(partitions), "%u", c->n_partitions);
+	(void)snprintf(clients, sizeof(clients), "%u", 2 * c->n_clients + CLIENTS_ROOM);
+	(void)snprintf(slots, sizeof(slots), "%u", c->n_slots);
+	(void)snprintf(batch, sizeof(batch), "%u", c->batch);
+	for (size_t i = 0; i < rk_countof(words); i++)
+		argv[i] = (char *)(uintptr_t)words[i]; /* exec only reads them */
+	f->log = memfd_create("rekindle-demo-log", MFD_CLOEXEC);
+	if (f->log < 0)
+		return rk_err_set(err, -errno, "memfd_create: %s", strerror(errno));
+	(void)fcntl(f->log, F_SETFL, O_APPEND); /* demo's own clients write here too */
+	return rk_demo_child_start(&f->keeper, &(struct rk_demo_spawn){ .path = c->rekindled, .argv = argv,
+									.death_signal = SIGTERM, .fd = -1,
+									.output = f->log }, err);
+}
+
+/* The clients' cells, read-only. */
+static int open_calls(struct rk_demo_fleet *f, struct rk_err *err)
+{
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	struct json_object *answer;
+	char request[48];
+	int r = rk_ask_open(&f->ask, f->name, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(request, sizeof(request), "{\"verb\":\"open\",\"abi\":%u}", RK_ABI_VERSION);
+	r = rk_ask(&f->ask, request, &answer, &fds, err);
+	if (r < 0)
+		return r;
+	json_object_put(answer);
+	if (fds.n != OPEN_FDS)
+		return rk_err_set(err, -EPROTO, "the supervisor passed %u descriptors instead of %u", fds.n, OPEN_FDS);
+	const struct rk_attach_segment calls = { RK_SEGMENT_CALLS, fds.fd[1], false, &f->calls.calls };
+
+	return rk_attach(&f->calls, fds.fd[0], &calls, 1, err);
+}
+
+/* Tries to open what demo looks at; the fleet may not be that far yet. */
+static int look_in(struct rk_demo_fleet *f, struct rk_err *err)
+{
+	int r = rk_look_open(&f->look, f->name, err);
+
+	if (r == 0)
+		r = open_calls(f, err);
+	f->is_open = r == 0;
+	if (r < 0) {
+		rk_detach(&f->calls);
+		rk_ask_close_p(&f->ask);
+		rk_look_close_p(&f->look);
+	}
+	return r;
+}
+
+static bool all_ready(struct rk_demo_fleet *f)
+{
+	for (uint32_t w = 0; w < f->n_workers; w++)
+		if (!rk_demo_fleet_worker(f, w).ready)
+			return false;
+	return true;
+}
+
+int rk_demo_fleet_start(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf *conf, struct rk_err *err)
+{
+	uint64_t deadline_ns = rk_clock_ns() + START_MS * RK_NS_PER_MS;
+	int r;
+
+	(void)snprintf(f->name, sizeof(f->name), "demo-%d", (int)getpid());
+	f->n_workers = conf->n_workers;
+	r = start_keeper(f, conf, err);
+	if (r < 0)
+		return r;
+	for (;; (void)poll(NULL, 0, PAUSE_MS)) {
+		if (rk_demo_child_reap(&f->keeper))
+			return rk_err_set(err, -ECHILD, "the fleet ended while it was starting, with status %d",
+					  f->keeper.status);
+		if (!f->is_open)
+			r = look_in(f, err);
+		if (f->is_open && all_ready(f))
+			return 0;
+		if (r < 0 && r != -ENOENT && r != -ECONNRESET)
+			return r;
+		if (rk_clock_ns() > deadline_ns)
+			return rk_err_set(err, -ETIMEDOUT, "the fleet was not ready within %u s", START_MS / 1000);
+	}
+}
+
+void rk_demo_fleet_end(struct rk_demo_fleet *f)
+{
+	f->is_open = false;
+	rk_detach(&f->calls);
+	rk_ask_close_p(&f->ask);
+	rk_look_close_p(&f->look);
+	rk_demo_child_end(&f->keeper, END_MS);
+	rk_close_p(&f->log);
+}
+
+/* ---- looking ---- */
+
+struct rk_demo_worker rk_demo_fleet_worker(struct rk_demo_fleet *f, uint32_t worker)
+{
+	const struct rk_view_slot *s;
+
+	rk_look_view(&f->look);
+	s = rk_look_slot(&f->look, worker);
+	if (!s)
+		return (struct rk_demo_worker){ 0 };
+	return (struct rk_demo_worker){ .pid = s->pid, .incarnation = s->incarnation,
+					.ready = s->state == RK_SLOT_READY };
+}
+
+pid_t rk_demo_fleet_client(struct rk_demo_fleet *f, uint32_t page)
+{
+	const struct rk_view_client *c;
+
+	if (page >= f->look.m.g.n_clients)
+		return 0;
+	rk_look_view(&f->look);
+	c = &rk_view_clients(&f->look.m, f->look.view)[page];
+	return c->flags & RK_CLIENT_ALIVE ? c->pid : 0;
+}
+
+bool rk_demo_fleet_has_work(struct rk_demo_fleet *f, uint32_t worker)
+{
+	for (uint32_t p = 0; p < f->look.m.g.n_partitions; p++) {
+		/* Acquire, as every look at another process's word; a stale answer costs one figure. */
+		uint64_t owner = atomic_load_explicit(&rk_shm_part(&f->look.m, p)->owner, memory_order_acquire);
+
+		if (rk_owner_worker(owner) == worker && rk_queue_has_work(&f->look.m, p))
+			return true;
+	}
+	return false;
+}
+
+bool rk_demo_fleet_is_writing(struct rk_demo_fleet *f, uint32_t worker, uint32_t *ret_page)
+{
+	uint64_t cell = atomic_load_explicit(&rk_shm_beat(&f->look.m, worker)->cell, memory_order_acquire), word;
+
+	if (!cell || cell > rk_shm_n_cells(&f->look.m))
+		return false;
+	word = atomic_load_explicit(&rk_shm_cell(&f->calls, (uint32_t)cell - 1)->word, memory_order_acquire);
+	if (rk_cellword_state(word) != RK_CELL_WRITING || rk_cellword_worker(word) != worker)
+		return false;
+	*ret_page = ((uint32_t)cell - 1) / f->look.m.g.n_cells;
+	return true;
+}
+
+bool rk_demo_fleet_is_running(struct rk_demo_fleet *f, uint32_t worker)
+{
+	return atomic_load_explicit(&rk_shm_beat(&f->look.m, worker)->state, memory_order_acquire) == RK_BEAT_RUNNING;
+}
+
+void rk_demo_fleet_print_log(const struct rk_demo_fleet *f)
+{
+	char text[LOG_SHOWN + 1];
+	off_t len = f->log < 0 ? 0 : lseek(f->log, 0, SEEK_END);
+	ssize_t n = len <= 0 ? 0 : pread(f->log, text, LOG_SHOWN, len > LOG_SHOWN ? len - LOG_SHOWN : 0);
+	char *at = text, *end;
+
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	if (len > LOG_SHOWN && (end = strchr(text, '\n')) != NULL)
+		at = end + 1; /* the first line is cut */
+	for (; *at; at = end + 1) {
+		end = strchrnul(at, '\n');
+		(void)fprintf(stderr, "  | %.*s\n", (int)(end - at), at);
+		if (!*end)
+			break;
+	}
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/demo_show.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "cli/out.h"
+
+#define TABLE_LINES 5
+
+/* A number with separators; as many at once as one line may need. */
+struct number {
+	char text[RK_NUM_TEXT];
+};
+
+#define NUMBER(v) rk_num_format((struct number){ 0 }.text, v)
+#define TIME(ns) rk_out_time((struct time_text){ 0 }.text, ns)
+
+struct time_text {
+	char text[RK_OUT_TIME];
+};
+
+void rk_demo_show_init(struct rk_demo_show *s, const struct rk_demo_plan *plan)
+{
+	const char *term = getenv("TERM");
+
+	*s = (struct rk_demo_show){ .plan = plan, .is_terminal = isatty(STDOUT_FILENO) && term &&
+								 strcmp(term, "dumb") != 0 };
+}
+
+uint64_t rk_demo_show_every_ns(const struct rk_demo_show *s)
+{
+	return s->is_terminal ? RK_NS_PER_S / 5 : RK_NS_PER_S;
+}
+
+/* One row of the table; what stood there before is cleared. */
+static void row(const char *head, const char *text)
+{
+	(void)printf("\r\033[K  %-10s%s\n", head, text);
+}
+
+static void show_table(struct rk_demo_show *s, const struct rk_demo_moment *m, const struct rk_demo_chaos *c)
+{
+	char text[200];
+
+	if (s->n_lines)
+		(void)printf("\033[%uA", s->n_lines);
+	(void)snprintf(text, sizeof(text), "%.1f s%s%s", (double)m->elapsed_ns / RK_NS_PER_S,
+		       s->plan->seconds ? " of " : "", s->plan->seconds ? NUMBER(s->plan->seconds) : "");
+	row("time", text);
+	(void)snprintf(text, sizeof(text), "%s acknowledged, %s per second", NUMBER(m->n_acked), NUMBER(m->per_s));
+	row("words", text);
+	(void)snprintf(text, sizeof(text), "%u, %s killed, %s stopped for a while; %s times inside a job, %s inside a reply",
+		       s->plan->n_workers, NUMBER(c->n_done[RK_DEMO_KILL_WORKER]),
+		       NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), NUMBER(c->n_in_job), NUMBER(c->n_in_reply));
+	row("workers", text);
+	(void)snprintf(text, sizeof(text), "%u, %s killed, %s stopped for a while; %s answers came to a successor",
+		       s->plan->n_clients, NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
+		       NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]), NUMBER(m->n_resumed));
+	row("clients", text);
+	(void)snprintf(text, sizeof(text), "%s%s", c->n_recoveries ? TIME(c->last_recovery_ns) : "-",
+		       c->n_recoveries ? " from the last SIGKILL to the successor's first commit" : "");
+	row("recovery", text);
+	s->n_lines = TABLE_LINES;
+}
+
+void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m, const struct rk_demo_chaos *c)
+{
+	if (s->plan->json)
+		return;
+	if (s->is_terminal)
+		show_table(s, m, c);
+	else
+		(void)printf("%3.0f s: %s words acknowledged, %s per second; killed %s workers, %s clients; "
+			     "last recovery %s\n",
+			     (double)m->elapsed_ns / RK_NS_PER_S, NUMBER(m->n_acked), NUMBER(m->per_s),
+			     NUMBER(c->n_done[RK_DEMO_KILL_WORKER]), NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
+			     c->n_recoveries ? TIME(c->last_recovery_ns) : "-");
+	(void)fflush(stdout);
+}
+
+/* ---- the verdict ---- */
+
+bool rk_demo_result_is_good(const struct rk_demo_result *r)
+{
+	return rk_demo_verdict_is_good(&r->verdict) && !r->n_clients_failed;
+}
+
+uint64_t rk_demo_percentile(const uint64_t *sorted, uint32_t n, uint32_t percent)
+{
+	uint64_t rank = ((uint64_t)n * percent + 99) / 100;
+
+	return n ? sorted[rank ? rank - 1 : 0] : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t jobs_per_s(const struct rk_demo_result *r)
+{
+	return r->moment.elapsed_ns ? (uint64_t)((double)r->verdict.acknowledged * RK_NS_PER_S /
+						 (double)r->moment.elapsed_ns) : 0;
+}
+
+static void put_ms(struct json_object *to, const char *name, const struct rk_demo_chaos *c, uint32_t percent)
+{
+	char text[32];
+
+	if (!c->n_recoveries) {
+		json_object_object_add(to, name, NULL);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%.3f",
+		       (double)rk_demo_percentile(c->recoveries_ns, c->n_recoveries, percent) / RK_NS_PER_MS);
+	json_object_object_add(to, name, json_object_new_double_s(strtod(text, NULL), text));
+}
+
+static void show_json(const struct rk_demo_show *s, const struct rk_demo_result *r)
+{
+	struct json_object *o = json_object_new_object(), *kills = json_object_new_object(),
+			   *stops = json_object_new_object(), *recovery = json_object_new_object();
+	const struct rk_demo_verdict *v = &r->verdict;
+	const struct rk_demo_chaos *c = r->chaos;
+	const struct {
+		struct json_object *to;
+		const char *name;
+		uint64_t value;
+	} first[] = {
+		{ o, "sent", v->sent }, { o, "acknowledged", v->acknowledged }, { o, "applied", v->applied },
+		{ o, "lost", v->lost }, { o, "doubled", v->doubled }, { o, "unresolved", v->unresolved },
+		{ kills, "workers", c->n_done[RK_DEMO_KILL_WORKER] },
+		{ kills, "clients", c->n_done[RK_DEMO_KILL_CLIENT] },
+		{ kills, "inside_a_job", c->n_in_job }, { kills, "inside_a_reply", c->n_in_reply },
+		{ stops, "workers", c->n_done[RK_DEMO_STOP_WORKER] },
+		{ stops, "clients", c->n_done[RK_DEMO_STOP_CLIENT] },
+		{ recovery, "n", c->n_recoveries }, { recovery, "unmeasured", c->n_unmeasured },
+	}, last[] = {
+		{ o, "jobs_per_s", jobs_per_s(r) }, { o, "elapsed_ms", r->moment.elapsed_ns / RK_NS_PER_MS },
+		{ o, "words", v->n_words }, { o, "words_exact", v->n_words_exact },
+		{ o, "unresolved_applied", v->unresolved_applied }, { o, "unanswered", v->unanswered },
+		{ o, "refused", v->refused }, { o, "contradicted", v->contradicted }, { o, "invalid", v->invalid },
+		{ o, "clients_failed", r->n_clients_failed }, { o, "sent_again", r->moment.n_again },
+		{ o, "resumed", r->moment.n_resumed }, { o, "left_out", r->n_left_out }, { o, "seed", s->plan->seed },
+	};
+
+	for (size_t i = 0; i < rk_countof(first); i++)
+		json_object_object_add(first[i].to, first[i].name, json_object_new_uint64(first[i].value));
+	put_ms(recovery, "p50", c, 50);
+	put_ms(recovery, "p99", c, 99);
+	put_ms(recovery, "max", c, 100);
+	json_object_object_add(o, "kills", kills);
+	json_object_object_add(o, "stops", stops);
+	json_object_object_add(o, "recovery_ms", recovery);
+	for (size_t i = 0; i < rk_countof(last); i++)
+		json_object_object_add(last[i].to, last[i].name, json_object_new_uint64(last[i].value));
+	json_object_object_add(o, "ok", json_object_new_boolean(rk_demo_result_is_good(r)));
+	rk_out_json(o);
+}
+
+static void show_faults(const struct rk_demo_result *r)
+{
+	const struct rk_demo_verdict *v = &r->verdict;
+
+	if (v->lost)
+		(void)printf("  LOST: %s acknowledged words are not in the final counts.\n", NUMBER(v->lost));
+	if (v->doubled)
+		(void)printf("  DOUBLED: %s words were counted that nobody sent.\n", NUMBER(v->doubled));
+	if (v->has_worst)
+		(void)printf("  For instance '%s': its final count is %s, %s were acknowledged, %s more may have been "
+			     "counted.\n", r->worst_word, NUMBER(v->worst_final), NUMBER(v->worst_acknowledged),
+			     NUMBER(v->worst_unresolved));
+	if (v->contradicted)
+		(void)printf("  CONTRADICTED: %s words were answered twice, and not with the same count.\n",
+			     NUMBER(v->contradicted));
+	if (v->invalid)
+		(void)printf("  INVALID: %s records of the ledger make no sense.\n", NUMBER(v->invalid));
+	if (v->unanswered || r->n_clients_failed)
+		(void)printf("  UNANSWERED: %s words, and %u clients ended without all their answers.\n",
+			     NUMBER(v->unanswered), r->n_clients_failed);
+}
+
+static void show_text(const struct rk_demo_result *r)
+{
+	const struct rk_demo_verdict *v = &r->verdict;
+	const struct rk_demo_chaos *c = r->chaos;
+
+	(void)printf("\n%s words sent, %s acknowledged, %s per second.\n", NUMBER(v->sent), NUMBER(v->acknowledged),
+		     NUMBER(jobs_per_s(r)));
+	(void)printf("%s workers and %s clients were killed with SIGKILL, %s and %s stopped for a while;\n"
+		     "%s workers were caught in the middle of a job, %s in the middle of a reply.\n",
+		     NUMBER(c->n_done[RK_DEMO_KILL_WORKER]), NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
+		     NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]),
+		     NUMBER(c->n_in_job), NUMBER(c->n_in_reply));
+	if (c->n_recoveries)
+		(void)printf("From a worker's SIGKILL to its successor's first commit: median %s, 99 %% within %s, "
+			     "longest %s.\n",
+			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 50)),
+			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 99)),
+			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 100)));
+	if (v->unresolved)
+		(void)printf("%s words were in flight in anonymous clients that were killed: nobody was left to be told\n"
+			     "(%s of them had been counted).\n",
+			     NUMBER(v->unresolved), NUMBER(v->unresolved_applied));
+	if (v->refused)
+		(void)printf("%s words were refused by wordcount, which says so when its table is full.\n",
+			     NUMBER(v->refused));
+	if (r->n_left_out)
+		(void)printf("%s words of the text are longer than %u letters and were left out.\n",
+			     NUMBER(r->n_left_out), RK_DEMO_WORD_MAX);
+	(void)printf("\nVerdict of the checker, which compared every answer with the final counts of %s words:\n",
+		     NUMBER(v->n_words));
+	rk_out_color(rk_demo_result_is_good(r) ? RK_OUT_GREEN : RK_OUT_RED, 0,
+		     rk_demo_result_is_good(r) ? "  nothing lost, nothing counted twice, every living client got all its "
+						 "answers" :
+						 "  THE PROMISES WERE BROKEN");
+	(void)printf("\n");
+	show_faults(r);
+}
+
+void rk_demo_show_result(struct rk_demo_show *s, const struct rk_demo_result *r)
+{
+	qsort(r->chaos->recoveries_ns, r->chaos->n_recoveries, sizeof(uint64_t), compare);
+	if (s->plan->json)
+		show_json(s, r);
+	else
+		show_text(r);
+	(void)fflush(stdout);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rekindle key: which worker owns a key.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "cli/look.h"
+#include "cli/out.h"
+#include "shm/route.h"
+#include "shm/words.h"
+
+#define KEY_SHOWN 128u /* bytes of a key in the table */
+
+struct owner {
+	uint32_t partition;
+	uint32_t worker;
+	const struct rk_view_slot *slot; /* NULL: nobody owns it */
+};
+
+static struct owner find(const struct rk_look *l, const char *key)
+{
+	struct owner o = { .partition = rk_route_partition(&l->m.g, key, strlen(key)) };
+	/* Acquire, as everybody who looks at a route. It may be newer than our copy of the view. */
+	uint64_t route =
+		atomic_load_explicit(&rk_shm_routes(&l->m)[o.partition], memory_order_acquire);
+
+	o.worker = rk_route_worker(route);
+	o.slot = rk_look_slot(l, o.worker);
+	return o;
+}
+
+static const char *state_of(const struct owner *o)
+{
+	return o->slot ? rk_look_state(o->slot->state) : "nobody";
+}
+
+static void print_text(const struct rk_look *l, const struct rk_args *a)
+{
+	char shown[KEY_SHOWN];
+	int width = 3;
+
+	for (int i = 0; i < a->n_rest; i++) {
+		int len = (int)strlen(
+			rk_out_clean(shown, sizeof(shown), a->rest[i], strlen(a->rest[i])));
+
+		width = len > width ? len : width;
+	}
+	rk_out_color(RK_OUT_BOLD, -width, "KEY");
+	rk_out_color(RK_OUT_BOLD, 0, "  PARTITION  WORKER      PID  STATE");
+	(void)putchar('\n');
+	for (int i = 0; i < a->n_rest; i++) {
+		struct owner o = find(l, a->rest[i]);
+
+		(void)printf("%-*s  %9u  ", width,
+			     rk_out_clean(shown, sizeof(shown), a->rest[i], strlen(a->rest[i])),
+			     o.partition);
+		if (o.slot)
+			(void)printf("%6u  %7d  %s\n", o.worker, o.slot->pid, state_of(&o));
+		else
+			(void)printf("%6s  %7s  %s\n", "-", "-", state_of(&o));
+	}
+}
+
+static void print_json(const struct rk_look *l, const struct rk_args *a)
+{
+	struct json_object *all = json_object_new_object(), *keys = json_object_new_array();
+
+	for (int i = 0; i < a->n_rest; i++) {
+		struct owner o = find(l, a->rest[i]);
+		struct json_object *k = json_object_new_object();
+
+		rk_out_json_bytes(k, "key", a->rest[i], strlen(a->rest[i]));
+		rk_out_json_int(k, "partition", o.partition);
+		rk_out_json_int_or_null(k, "worker", o.slot, o.worker);
+		rk_out_json_int_or_null(k, "pid", o.slot && o.slot->pid > 0,
+					o.slot ? o.slot->pid : 0);
+		rk_out_json_text(k, "state", state_of(&o));
+		json_object_array_add(keys, k);
+	}
+	rk_out_json_text(all, "name", l->ask.fleet);
+	json_object_object_add(all, "keys", keys);
+	rk_out_json(all);
+}
+
+int rk_cli_key(int argc, char **argv)
+{
+	rk_cleanup(rk_look_close_p) struct rk_look look = { .ask.sock = -1 };
+	struct rk_err err = { 0 };
+	struct rk_args a;
+	int status;
+
+	if (!rk_cli_begin(&a, argc, argv, &status))
+		return status;
+	if (rk_look_open(&look, rk_args_text(&a, "name"), &err) < 0)
+		return rk_cli_fail(&err);
+	if (rk_args_json(&a))
+		print_json(&look, &a);
+	else
+		print_text(&look, &a);
+	return RK_CLI_OK;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rekindle put: jobs whose replies nobody awaits, one after the other; at the end it waits until
+ * the workers have finished them.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/num.h"
+#include "cli/client.h"
+#include "cli/input.h"
+#include "cli/out.h"
+
+#define NO_ROOM_MS 2 /* a ring full of other clients' jobs: nobody rings us for that */
+
+struct put {
+	struct rk_client *client;
+	uint64_t timeout_ms;
+	uint64_t n_submitted, n_refused;
+	bool is_late;
+};
+
+/* Waits for what is under way. Returns 0 or a negative errno; sets is_late. */
+static int flush(struct put *p, struct rk_err *err)
+{
+	uint64_t n_failed = 0;
+	int r = rk_flush(p->client, (uint32_t)p->timeout_ms, &n_failed);
+
+	p->is_late = r == RK_UNKNOWN;
+	p->n_refused += n_failed;
+	if (r == 0 || r == RK_UNKNOWN || r == RK_FAILED)
+		return 0;
+	return rk_err_set(err, r < 0 ? r : -EIO, "%s", rk_outcome_text(r));
+}
+
+/* Queues one job, waiting for room up to the time-out. Returns 0 or -errno; sets is_late. */
+static int submit(struct put *p, const struct rk_request *request, struct rk_err *err)
+{
+	uint64_t start_ns = rk_clock_ns();
+
+	while (!p->is_late) {
+		int r = rk_submit(p->client, request);
+
+		if (r == 0) {
+			p->n_submitted++;
+			return 0;
+		}
+		if (r == RK_TOO_LARGE)
+			return rk_err_set(
+				err, -EMSGSIZE,
+				"key '%.40s': key and body are longer than the fleet's --max-request",
+				request->key);
+		if (r != RK_NO_SLOT && r != RK_FULL)
+			return rk_err_set(err, r < 0 ? r : -EIO, "key '%.40s': %s", request->key,
+					  rk_outcome_text(r));
+		r = flush(p, err);
+		if (r < 0)
+			return r;
+		if (rk_clock_ns() - start_ns >= p->timeout_ms * RK_NS_PER_MS)
+			p->is_late = true;
+		else
+			(void)poll(NULL, 0, NO_ROOM_MS);
+	}
+	return 0;
+}
+
+static int put_arguments(struct put *p, const struct rk_args *a, struct rk_err *err)
+{
+	int r = rk_cli_key_check(a->rest[0], err), i = 1;
+
+	while (r == 0 && !p->is_late && (i < a->n_rest || i == 1)) {
+		rk_cleanup(rk_input_free_p) struct rk_input body = { 0 };
+
+		r = rk_input_read(&body, a->rest[i], err); /* NULL behind the last: no body */
+		if (r == 0)
+			r = submit(p,
+				   &(struct rk_request){
+					   .key = a->rest[0], .body = body.bytes, .len = body.len },
+				   err);
+		i++;
+	}
+	return r;
+}
+
+/* One line without its end: KEY, or KEY, a tab and BODY. */
+static int put_line(struct put *p, char *line, size_t len, struct rk_err *err)
+{
+	char *tab = memchr(line, '\t', len);
+	size_t key_len = tab ? (size_t)(tab - line) : len;
+
+	if (len == 0)
+		return 0;
+	if (key_len == 0)
+		return rk_err_set(err, -EINVAL, "the KEY is empty: a line is KEY, a tab and BODY");
+	return submit(p,
+		      &(struct rk_request){ .key = line,
+					    .key_len = key_len,
+					    .body = tab ? tab + 1 : "",
+					    .len = tab ? len - key_len - 1 : 0 },
+		      err);
+}
+
+static int put_lines(struct put *p, struct rk_err *err)
+{
+	rk_cleanup(rk_free_p) char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+	int r = 0;
+
+	for (unsigned long long n = 1; r == 0 && !p->is_late; n++) {
+		char where[32];
+
+		errno = 0;
+		len = getline(&line, &room, stdin);
+		if (len < 0)
+			return errno ? rk_err_set(err, -errno, "standard input: %s",
+						  strerror(errno))
+				     : 0;
+		if (len > 0 && line[len - 1] == '\n')
+			len--;
+		r = put_line(p, line, (size_t)len, err);
+		(void)snprintf(where, sizeof(where), "line %llu", n);
+		if (r < 0)
+			return rk_err_prefix(err, r, where);
+	}
+	return r;
+}
+
+static void print(const struct put *p, bool as_json)
+{
+	char submitted[RK_NUM_TEXT], refused[RK_NUM_TEXT];
+
+	if (as_json) {
+		struct json_object *o = json_object_new_object();
+
+		rk_out_json_int(o, "submitted", (int64_t)p->n_submitted);
+		rk_out_json_int_or_null(o, "applied", !p->is_late,
+					(int64_t)(p->n_submitted - p->n_refused));
+		rk_out_json_int(o, "refused", (int64_t)p->n_refused);
+		json_object_object_add(o, "finished", json_object_new_boolean(!p->is_late));
+		rk_out_json(o);
+		return;
+	}
+	(void)printf("put %s job%s", rk_num_format(submitted, p->n_submitted),
+		     p->n_submitted == 1 ? "" : "s");
+	if (p->n_refused)
+		(void)printf(", %s refused", rk_num_format(refused, p->n_refused));
+	(void)printf("%s\n", p->is_late ? ", not all finished" : "");
+}
+
+static int conclude(const struct put *p)
+{
+	if (p->is_late)
+		return rk_cli_complain(
+			RK_CLI_TIMEOUT,
+			"not all jobs were finished in time: workers apply what is queued when they get to "
+			"it; see 'rekindle status'");
+	if (p->n_refused == 0)
+		return RK_CLI_OK;
+	(void)rk_cli_complain(0, "%llu of %llu jobs were refused: 'rekindle call' shows why",
+			      (unsigned long long)p->n_refused, (unsigned long long)p->n_submitted);
+	return p->n_refused < p->n_submitted ? RK_CLI_PARTLY : RK_CLI_FAILED;
+}
+
+int rk_cli_put(int argc, char **argv)
+{
+	rk_cleanup(rk_cli_client_close_p) struct rk_client *client = NULL;
+	struct rk_err err = { 0 }, late = { 0 };
+	struct put p = { 0 };
+	struct rk_args a;
+	int status, r;
+
+	if (!rk_cli_begin(&a, argc, argv, &status))
+		return status;
+	if (rk_cli_client_open(&client, &a, NULL, &err) < 0)
+		return rk_cli_fail(&err);
+	p.client = client;
+	p.timeout_ms =
+		rk_args_number(&a, "timeout", RK_TIMEOUT_DEFAULT_MS * RK_NS_PER_MS) / RK_NS_PER_MS;
+	r = a.n_rest == 1 && strcmp(a.rest[0], "-") == 0 ? put_lines(&p, &err)
+							 : put_arguments(&p, &a, &err);
+	if (!p.is_late && flush(&p, &late) < 0 && r == 0) {
+		r = late.code;
+		err = late;
+	}
+	print(&p, rk_args_json(&a));
+	status = conclude(&p);
+	if (r < 0) /* what was queued before counts all the same */
+		return rk_cli_complain(p.n_submitted ? RK_CLI_PARTLY : rk_cli_exit_for(r), "%s",
+				       err.text);
+	return status;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/snapshot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cli/out.h"
+#include "shm/beat.h"
+#include "shm/queue.h"
+#include "shm/words.h"
+
+/* Relaxed everywhere below: a counter is shown, nothing is concluded from its order to others. */
+static uint64_t load(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/* ---- workers ---- */
+
+static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
+{
+	struct rk_beat *beat = rk_shm_beat(&l->m, w->slot);
+	char words[sizeof(beat->last_words)];
+
+	if (load(&beat->incarnation) != w->view.incarnation)
+		return; /* the page still speaks of a predecessor */
+	w->n_jobs = load(&beat->n_jobs);
+	w->n_errors = load(&beat->n_errors);
+	if (w->view.pid > 0)
+		w->declared = rk_beat_state_name(
+			atomic_load_explicit(&beat->state, memory_order_relaxed));
+	memcpy(words, beat->last_words, sizeof(words)); /* once: it may change under our eyes */
+	(void)rk_out_clean(w->last_words, sizeof(w->last_words), words, sizeof(words));
+}
+
+static bool was_used(const struct rk_view_slot *slot)
+{
+	return slot->state != RK_SLOT_EMPTY || slot->restarts || slot->died_ns;
+}
+
+static void read_workers(struct rk_snapshot *s)
+{
+	const struct rk_look *l = s->look;
+
+	for (uint32_t slot = 0; slot < l->m.g.n_workers; slot++) {
+		struct rk_snapshot_worker *w = &s->workers[s->n_workers];
+
+		if (!was_used(rk_look_slot(l, slot)))
+			continue;
+		*w = (struct rk_snapshot_worker){ .slot = slot, .view = *rk_look_slot(l, slot) };
+		read_beat(l, w);
+		s->n_workers++;
+	}
+}
+
+/* ---- partitions ---- */
+
+uint32_t rk_snapshot_depth(const struct rk_shm *m, uint32_t partition)
+{
+	uint64_t cursor = rk_commit_cursor(load(&rk_shm_part(m, partition)->commit));
+	uint64_t tail = load(&rk_shm_ring(m, partition)->tail) & RK_MASK48;
+	uint64_t n = rk_pos_before(tail, cursor) ? 0 : (tail - cursor) & RK_MASK48;
+
+	/* The tail may lag by the one reference whose publisher has not moved it yet. */
+	if (rk_queue_peek(m, partition, rk_pos_add(cursor, n)) != 0)
+		n++;
+	return (uint32_t)rk_min_u64(n, m->g.n_ring);
+}
+
+static struct rk_snapshot_part read_part(const struct rk_shm *m, uint32_t partition)
+{
+	const struct rk_part *part = rk_shm_part(m, partition);
+	uint64_t owner = load(&part->owner);
+	struct rk_snapshot_part p = { .partition = partition };
+
+	p.freed = load(&part->freed) & RK_MASK48; /* before the cursor: it never overtakes it */
+	p.cursor = rk_commit_cursor(load(&part->commit));
+	p.released = load(&part->released) & RK_MASK48;
+	p.is_owned = rk_owner_flag(owner) == RK_OWNER_RUN || rk_owner_flag(owner) == RK_OWNER_STOP;
+	p.worker = rk_owner_worker(owner);
+	p.n_queued = rk_snapshot_depth(m, partition);
+	return p;
+}
+
+static void read_parts(struct rk_snapshot *s)
+{
+	for (uint32_t i = 0; i < s->look->m.g.n_partitions; i++) {
+		struct rk_snapshot_part p = read_part(&s->look->m, i);
+
+		s->n_queued += p.n_queued;
+		s->n_finished += p.cursor;
+		if (p.n_queued || p.freed != p.cursor || p.released != p.cursor)
+			s->busy[s->n_busy++] = p;
+	}
+}
+
+static void count_clients(struct rk_snapshot *s)
+{
+	const struct rk_look *l = s->look;
+
+	for (uint32_t i = 0; i < l->m.g.n_clients; i++)
+		s->n_clients += (rk_view_clients(&l->m, l->view)[i].flags & RK_CLIENT_ALIVE) != 0;
+}
+
+int rk_snapshot_take(struct rk_snapshot *s, const struct rk_look *look)
+{
+	*s = (struct rk_snapshot){ .look = look };
+	s->workers = calloc(look->m.g.n_workers, sizeof(*s->workers));
+	s->busy = calloc(look->m.g.n_partitions, sizeof(*s->busy));
+	if (!s->workers || !s->busy)
+		return -ENOMEM;
+	read_workers(s);
+	read_parts(s);
+	count_clients(s);
+	return 0;
+}
+
+void rk_snapshot_free_p(struct rk_snapshot *s)
+{
+	rk_free_p(&s->workers);
+	rk_free_p(&s->busy);
+	*s = (struct rk_snapshot){ 0 };
+}
+
+/* ---- deaths ---- */
+
+const char *rk_snapshot_cause(int32_t exit_code)
+{
+	switch (exit_code) {
+	case CLD_EXITED:
+		return "exit";
+	case CLD_KILLED:
+		return "signal";
+	case CLD_DUMPED:
+		return "core";
+	default:
+		return "unknown";
+	}
+}
+
+const char *rk_snapshot_signal(int32_t signal, char *text, size_t size)
+{
+	const char *name = sigabbrev_np(signal);
+
+	if (name)
+		(void)snprintf(text, size, "SIG%s", name);
+	else
+		(void)snprintf(text, size, "signal %d", signal);
+	return text;
+}
+
+const char *rk_snapshot_death(const struct rk_view_slot *slot, uint64_t now_ns, char *text,
+			      size_t size)
+{
+	uint64_t ago_ns = slot->died_ns < now_ns ? now_ns - slot->died_ns : 0;
+	char how[40], ago[RK_OUT_TIME];
+
+	if (slot->died_ns == 0) {
+		(void)snprintf(text, size, "-");
+		return text;
+	}
+	switch (slot->exit_code) {
+	case CLD_EXITED:
+		(void)snprintf(how, sizeof(how), "exit %d", slot->exit_status);
+		break;
+	case CLD_KILLED:
+	case CLD_DUMPED:
+		(void)rk_snapshot_signal(slot->exit_status, how, sizeof(how));
+		break;
+	default:
+		(void)snprintf(how, sizeof(how), "unknown cause");
+	}
+	(void)snprintf(text, size, "%s%s %s ago (pid %d)", how,
+		       slot->exit_code == CLD_DUMPED ? ", core dumped," : "",
+		       rk_out_time(ago, ago_ns), slot->died_pid);
+	return text;
+}

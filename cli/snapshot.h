@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshot: what `rekindle status` shows of a fleet: a copied view, and the counters that workers
+ * and clients keep beside it, read once. They are live, so the figures of one snapshot may be a
+ * few jobs apart.
+ *
+ * Who       rekindle, one thread. What workers wrote may be anything: it is bounded and cleaned.
+ * Blocking  never; allocates.
+ */
+#ifndef RK_CLI_SNAPSHOT_H
+#define RK_CLI_SNAPSHOT_H
+
+#include <stdbool.h>
+
+#include "cli/look.h"
+
+struct rk_snapshot_worker {
+	uint32_t slot;
+	struct rk_view_slot view;
+	const char *declared; /* what it says of itself, or NULL: not attached yet, or no process */
+	uint64_t n_jobs, n_errors;
+	char last_words[256]; /* "" = none */
+};
+
+struct rk_snapshot_part {
+	uint32_t partition;
+	bool is_owned;
+	uint32_t worker;
+	uint64_t cursor, freed, released;
+	uint32_t n_queued;
+};
+
+struct rk_snapshot {
+	const struct rk_look *look;
+	uint32_t n_workers; /* slots in use, or used before */
+	struct rk_snapshot_worker *workers;
+	uint32_t n_busy; /* partitions with something unfinished */
+	struct rk_snapshot_part *busy;
+	uint32_t n_clients; /* that live */
+	uint64_t n_queued, n_finished;
+};
+
+/* Reads it; the look stays the caller's and must outlive it. Returns 0; -ENOMEM. */
+RK_MUST_USE int rk_snapshot_take(struct rk_snapshot *s, const struct rk_look *look);
+void rk_snapshot_free_p(struct rk_snapshot *s);
+
+/* Jobs published at a partition and not committed. */
+uint32_t rk_snapshot_depth(const struct rk_shm *m, uint32_t partition);
+
+/* "SIGKILL 12 s ago (pid 815)"; "-" when nothing died in this slot. */
+const char *rk_snapshot_death(const struct rk_view_slot *slot, uint64_t now_ns, char *text,
+			      size_t size);
+
+/* What ended a process: exit, signal, core or unknown. */
+const char *rk_snapshot_cause(int32_t exit_code);
+
+/* "SIGKILL", or "signal 34" where it has no name. */
+const char *rk_snapshot_signal(int32_t signal, char *text, size_t size);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rekindle status: a fleet as text or as one JSON object.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/num.h"
+#include "cli/cli.h"
+#include "cli/out.h"
+#include "cli/snapshot.h"
+
+#define NAME_SHOWN 24
+
+/* ---- text ---- */
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void text_head(const struct rk_snapshot *s)
+{
+	const struct rk_view *v = s->look->view;
+	char up[RK_OUT_TIME], command[sizeof(v->command)], queued[RK_NUM_TEXT],
+		finished[RK_NUM_TEXT];
+
+	rk_out_color(RK_OUT_BOLD, 0, s->look->ask.fleet);
+	(void)printf("  up %s, keeper %d, supervisor %d\n",
+		     rk_out_time(up, s->look->now_ns > v->started_ns
+					     ? s->look->now_ns - v->started_ns
+					     : 0),
+		     v->keeper_pid, v->supervisor_pid);
+	(void)printf("%s\n",
+		     rk_out_clean(command, sizeof(command), v->command, sizeof(v->command)));
+	(void)printf("%u partition%s, %u client%s, %s job%s queued, %s finished\n\n",
+		     s->look->m.g.n_partitions, plural(s->look->m.g.n_partitions), s->n_clients,
+		     plural(s->n_clients), rk_num_format(queued, s->n_queued), plural(s->n_queued),
+		     rk_num_format(finished, s->n_finished));
+}
+
+/* The slot's state; of a ready one what its process says of itself. */
+static const char *state_of(const struct rk_snapshot_worker *w)
+{
+	return w->view.state == RK_SLOT_READY && w->declared ? w->declared
+							     : rk_look_state(w->view.state);
+}
+
+static enum rk_out_color color_of(uint32_t state)
+{
+	switch (state) {
+	case RK_SLOT_READY:
+		return RK_OUT_GREEN;
+	case RK_SLOT_DOWN:
+		return RK_OUT_RED;
+	case RK_SLOT_STARTING:
+	case RK_SLOT_STOPPING:
+		return RK_OUT_YELLOW;
+	default:
+		return RK_OUT_PLAIN;
+	}
+}
+
+static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_worker *w)
+{
+	char pid[16] = "-", jobs[RK_NUM_TEXT], errors[RK_NUM_TEXT], death[96];
+
+	if (w->view.pid > 0)
+		(void)snprintf(pid, sizeof(pid), "%d", w->view.pid);
+	(void)printf("%4u  ", w->slot);
+	rk_out_color(color_of(w->view.state), -8, state_of(w));
+	(void)printf("  %7s  %5llu  %8llu  %5u  %11s  %6s  %s\n", pid,
+		     (unsigned long long)w->view.incarnation, (unsigned long long)w->view.restarts,
+		     w->view.n_partitions, rk_num_format(jobs, w->n_jobs),
+		     rk_num_format(errors, w->n_errors),
+		     rk_snapshot_death(&w->view, s->look->now_ns, death, sizeof(death)));
+	if (w->last_words[0])
+		(void)printf("      last words: %s\n", w->last_words);
+}
+
+static void text_workers(const struct rk_snapshot *s)
+{
+	rk_out_color(
+		RK_OUT_BOLD, 0,
+		"SLOT  STATE         PID  INCAR  RESTARTS  PARTS         JOBS  ERRORS  LAST DEATH");
+	(void)putchar('\n');
+	for (uint32_t i = 0; i < s->n_workers; i++)
+		text_worker(s, &s->workers[i]);
+}
+
+static const char *mode_name(const struct rk_snapshot *s)
+{
+	return s->look->m.board->epoch_mode == RK_EPOCH_PLAIN ? "plain" : "exchange";
+}
+
+static uint32_t n_stalled(const struct rk_view *v)
+{
+	return rk_min_u32(v->n_stalled, rk_countof(v->stalled_pid));
+}
+
+static void text_board(const struct rk_snapshot *s)
+{
+	const struct rk_view *v = s->look->view;
+
+	(void)printf(
+		"\nview %llu, grace periods %llu, coalesced views %llu, epoch mode %s, stalled readers %u",
+		(unsigned long long)v->version, (unsigned long long)v->n_grace,
+		(unsigned long long)v->n_coalesced, mode_name(s), v->n_stalled);
+	for (uint32_t i = 0; i < n_stalled(v); i++)
+		(void)printf("%s%d", i ? ", " : ": pid ", v->stalled_pid[i]);
+	(void)printf("\nsegments");
+	for (int k = RK_SEGMENT_BOARD; k < RK_SEGMENT_KINDS; k++)
+		(void)printf("%s %s %llu KiB", k > RK_SEGMENT_BOARD ? "," : "",
+			     rk_segment_name((enum rk_segment_kind)k),
+			     (unsigned long long)rk_layout_segment_len(&s->look->m.l,
+								       (enum rk_segment_kind)k) /
+				     1024);
+	(void)putchar('\n');
+}
+
+static const struct rk_view_client *client(const struct rk_snapshot *s, uint32_t i)
+{
+	return &rk_view_clients(&s->look->m, s->look->view)[i];
+}
+
+static bool is_named(const struct rk_view_client *c)
+{
+	return (c->flags & RK_CLIENT_USED) && (c->flags & RK_CLIENT_NAMED);
+}
+
+static void text_clients(const struct rk_snapshot *s)
+{
+	char name[RK_NAME_MAX];
+	bool is_first = true;
+
+	for (uint32_t i = 0; i < s->look->m.g.n_clients; i++) {
+		const struct rk_view_client *c = client(s, i);
+
+		if (!is_named(c))
+			continue;
+		if (is_first)
+			rk_out_color(RK_OUT_BOLD, 0,
+				     "\nCLIENT                        ID      PID\n");
+		is_first = false;
+		(void)printf("%-*s  %6llu", NAME_SHOWN,
+			     rk_out_clean(name, sizeof(name), c->name, sizeof(c->name)),
+			     (unsigned long long)c->id);
+		if (c->flags & RK_CLIENT_ALIVE)
+			(void)printf("  %7d\n", c->pid);
+		else
+			(void)printf("  %7s  gone; its replies wait for a successor\n", "-");
+	}
+}
+
+static void text_parts(const struct rk_snapshot *s)
+{
+	if (s->n_busy)
+		rk_out_color(
+			RK_OUT_BOLD, 0,
+			"\nPARTITION  WORKER        CURSOR         FREED      RELEASED  QUEUED\n");
+	for (uint32_t i = 0; i < s->n_busy; i++) {
+		const struct rk_snapshot_part *p = &s->busy[i];
+		char worker[16] = "-";
+
+		if (p->is_owned)
+			(void)snprintf(worker, sizeof(worker), "%u", p->worker);
+		(void)printf("%9u  %6s  %12llu  %12llu  %12llu  %6u\n", p->partition, worker,
+			     (unsigned long long)p->cursor, (unsigned long long)p->freed,
+			     (unsigned long long)p->released, p->n_queued);
+	}
+}
+
+static void print_text(const struct rk_snapshot *s, bool with_internals)
+{
+	text_head(s);
+	text_workers(s);
+	if (!with_internals)
+		return;
+	text_board(s);
+	text_clients(s);
+	text_parts(s);
+}
+
+/* ---- JSON ---- */
+
+static struct json_object *json_death(const struct rk_view_slot *slot, uint64_t now_ns)
+{
+	bool is_signal = slot->exit_code == CLD_KILLED || slot->exit_code == CLD_DUMPED;
+	struct json_object *o;
+	char name[16];
+
+	if (slot->died_ns == 0)
+		return NULL;
+	o = json_object_new_object();
+	rk_out_json_int(o, "pid", slot->died_pid);
+	rk_out_json_text(o, "cause", rk_snapshot_cause(slot->exit_code));
+	rk_out_json_int_or_null(o, "status", is_signal || slot->exit_code == CLD_EXITED,
+				slot->exit_status);
+	rk_out_json_text(o, "signal",
+			 is_signal ? rk_snapshot_signal(slot->exit_status, name, sizeof(name))
+				   : NULL);
+	rk_out_json_int(o, "ago_ms", rk_out_ms_since(slot->died_ns, now_ns));
+	return o;
+}
+
+static struct json_object *json_worker(const struct rk_snapshot *s,
+				       const struct rk_snapshot_worker *w)
+{
+	struct json_object *o = json_object_new_object();
+	bool has_process = w->view.pid > 0;
+
+	rk_out_json_int(o, "slot", w->slot);
+	rk_out_json_text(o, "state", rk_look_state(w->view.state));
+	rk_out_json_text(o, "declared", w->declared);
+	rk_out_json_int_or_null(o, "pid", has_process, w->view.pid);
+	rk_out_json_int(o, "incarnation", (int64_t)w->view.incarnation);
+	rk_out_json_int_or_null(o, "uptime_ms", has_process,
+				rk_out_ms_since(w->view.started_ns, s->look->now_ns));
+	rk_out_json_int(o, "restarts", (int64_t)w->view.restarts);
+	rk_out_json_int(o, "partitions", w->view.n_partitions);
+	rk_out_json_int(o, "jobs", (int64_t)w->n_jobs);
+	rk_out_json_int(o, "errors", (int64_t)w->n_errors);
+	rk_out_json_text(o, "last_words", w->last_words[0] ? w->last_words : NULL);
+	json_object_object_add(o, "last_death", json_death(&w->view, s->look->now_ns));
+	return o;
+}
+
+static struct json_object *json_segments(const struct rk_snapshot *s)
+{
+	struct json_object *all = json_object_new_array();
+
+	for (int k = RK_SEGMENT_BOARD; k < RK_SEGMENT_KINDS; k++) {
+		struct json_object *o = json_object_new_object();
+
+		rk_out_json_text(o, "name", rk_segment_name((enum rk_segment_kind)k));
+		rk_out_json_int(o, "size_bytes",
+				(int64_t)rk_layout_segment_len(&s->look->m.l,
+							       (enum rk_segment_kind)k));
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static struct json_object *json_clients(const struct rk_snapshot *s)
+{
+	struct json_object *all = json_object_new_array();
+	char name[RK_NAME_MAX];
+
+	for (uint32_t i = 0; i < s->look->m.g.n_clients; i++) {
+		const struct rk_view_client *c = client(s, i);
+		bool is_alive = c->flags & RK_CLIENT_ALIVE;
+		struct json_object *o;
+
+		if (!is_named(c))
+			continue;
+		o = json_object_new_object();
+		rk_out_json_text(o, "name",
+				 rk_out_clean(name, sizeof(name), c->name, sizeof(c->name)));
+		rk_out_json_int(o, "id", (int64_t)c->id);
+		rk_out_json_int_or_null(o, "pid", is_alive, c->pid);
+		json_object_object_add(o, "alive", json_object_new_boolean(is_alive));
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static struct json_object *json_parts(const struct rk_snapshot *s)
+{
+	struct json_object *all = json_object_new_array();
+
+	for (uint32_t i = 0; i < s->n_busy; i++) {
+		const struct rk_snapshot_part *p = &s->busy[i];
+		struct json_object *o = json_object_new_object();
+
+		rk_out_json_int(o, "partition", p->partition);
+		rk_out_json_int_or_null(o, "worker", p->is_owned, p->worker);
+		rk_out_json_int(o, "cursor", (int64_t)p->cursor);
+		rk_out_json_int(o, "freed", (int64_t)p->freed);
+		rk_out_json_int(o, "released", (int64_t)p->released);
+		rk_out_json_int(o, "queued_jobs", p->n_queued);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static struct json_object *json_internals(const struct rk_snapshot *s)
+{
+	struct json_object *o = json_object_new_object(), *pids = json_object_new_array();
+	const struct rk_view *v = s->look->view;
+
+	for (uint32_t i = 0; i < n_stalled(v); i++)
+		json_object_array_add(pids, json_object_new_int(v->stalled_pid[i]));
+	rk_out_json_int(o, "view_version", (int64_t)v->version);
+	rk_out_json_int(o, "view_age_ms", rk_out_ms_since(v->published_ns, s->look->now_ns));
+	rk_out_json_int(o, "grace_periods", (int64_t)v->n_grace);
+	rk_out_json_int(o, "coalesced_views", (int64_t)v->n_coalesced);
+	rk_out_json_int(o, "stalled_readers", v->n_stalled);
+	json_object_object_add(o, "stalled_pids", pids);
+	rk_out_json_text(o, "epoch_mode", mode_name(s));
+	json_object_object_add(o, "segments", json_segments(s));
+	json_object_object_add(o, "clients", json_clients(s));
+	json_object_object_add(o, "busy_partitions", json_parts(s));
+	return o;
+}
+
+static void print_json(const struct rk_snapshot *s, bool with_internals)
+{
+	struct json_object *o = json_object_new_object(), *workers = json_object_new_array();
+	const struct rk_view *v = s->look->view;
+	char command[sizeof(v->command)];
+
+	for (uint32_t i = 0; i < s->n_workers; i++)
+		json_object_array_add(workers, json_worker(s, &s->workers[i]));
+	rk_out_json_text(o, "name", s->look->ask.fleet);
+	rk_out_json_text(o, "command",
+			 rk_out_clean(command, sizeof(command), v->command, sizeof(v->command)));
+	rk_out_json_int(o, "keeper_pid", v->keeper_pid);
+	rk_out_json_int(o, "supervisor_pid", v->supervisor_pid);
+	rk_out_json_int(o, "uptime_ms", rk_out_ms_since(v->started_ns, s->look->now_ns));
+	rk_out_json_int(o, "partitions", s->look->m.g.n_partitions);
+	rk_out_json_int(o, "clients", s->n_clients);
+	rk_out_json_int(o, "queued_jobs", (int64_t)s->n_queued);
+	rk_out_json_int(o, "finished_jobs", (int64_t)s->n_finished);
+	json_object_object_add(o, "workers", workers);
+	if (with_internals)
+		json_object_object_add(o, "internals", json_internals(s));
+	rk_out_json(o);
+}
+
+int rk_cli_status(int argc, char **argv)
+{
+	rk_cleanup(rk_look_close_p) struct rk_look look = { .ask.sock = -1 };
+	rk_cleanup(rk_snapshot_free_p) struct rk_snapshot s = { 0 };
+	struct rk_err err = { 0 };
+	struct rk_args a;
+	int status;
+
+	if (!rk_cli_begin(&a, argc, argv, &status))
+		return status;
+	if (rk_look_open(&look, rk_args_text(&a, "name"), &err) < 0)
+		return rk_cli_fail(&err);
+	if (rk_snapshot_take(&s, &look) < 0)
+		return rk_cli_complain(RK_CLI_FAILED, "no memory");
+	if (rk_args_json(&a))
+		print_json(&s, rk_args_flag(&a, "internals"));
+	else
+		print_text(&s, rk_args_flag(&a, "internals"));
+	return RK_CLI_OK;
+}

@@ -1,0 +1,382 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Goal    every command of rekindle does what its help says, as text and as JSON, and every error
+#         has its exit status and a sentence that says what to do.
+# Method  real fleets of wordcount in a runtime directory of their own, with the programs of
+#         $BUILD. Nothing waits by the clock: the fleet's own event lines and its status tell.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+build=$(cd "${BUILD:-build}" && pwd) || exit 1
+rekindle=$build/rekindle
+wordcount=$build/workers/examples/wordcount
+tmp=$(mktemp -d /tmp/rk-cli.XXXXXX)
+export REKINDLE_RUNTIME_DIR=$tmp/r
+unset REKINDLE_NAME
+n=0
+failed=0
+out=
+err=
+status=0
+
+# The fleets this test started, which must not outlive it.
+keepers=()
+cleanup() {
+	local pid
+	for pid in "${keepers[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+# result NAME COMPLAINT: a test passes if there is nothing to complain of.
+result() {
+	n=$((n + 1))
+	if [ -z "$2" ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		printf '%s\n' "$2" "status $status" "stdout: $out" "stderr: $err" | sed 's/^/# /'
+		failed=1
+	fi
+}
+
+skip() {
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
+}
+
+# run COMMAND…: runs rekindle with it; standard input is this function's.
+run() {
+	out=$("$rekindle" "$@" 2>"$tmp/err")
+	status=$?
+	err=$(cat "$tmp/err")
+}
+
+# expect NAME STATUS PATTERN: what run left. PATTERN (ERE) is looked for in stdout and stderr.
+expect() {
+	local complaint=
+	[ "$status" -eq "$2" ] || complaint="expected status $2"
+	printf '%s\n%s\n' "$out" "$err" | grep -qE -e "$3" || complaint="$complaint, expected /$3/"
+	result "$1" "$complaint"
+}
+
+# member JSON-PATH: of what run printed, as jq writes it
+member() {
+	printf '%s' "$out" | jq -r "$1" 2>/dev/null
+}
+
+have_jq=
+command -v jq >/dev/null && have_jq=1
+
+# json NAME EXPRESSION: what run printed is one JSON object for which EXPRESSION is true
+json() {
+	if [ -z "$have_jq" ]; then
+		skip "$1" "jq: jq is not installed"
+	elif [ "$(printf '%s' "$out" | jq -s 'length' 2>&1)" != 1 ]; then
+		result "$1" "not one JSON object"
+	else
+		result "$1" "$([ "$(member "$2")" = true ] || echo "not so: $2")"
+	fi
+}
+
+# documented COMMAND: every member of what run printed stands in the command's help
+documented() {
+	if [ -z "$have_jq" ]; then
+		skip "$1: every member of its JSON is documented" "jq: jq is not installed"
+		return
+	fi
+	"$rekindle" help "$1" | sed -n '/^-o json/,$s/^  \([a-z][^ ]*\).*/\1/p' | sort -u >"$tmp/documented"
+	member 'paths | map(if type == "number" then "[]" else . end) | join(".") | gsub("\\.\\[\\]"; "[]")' |
+		grep -v '\[\]$' | sort -u >"$tmp/printed"
+	result "$1: every member of its JSON is documented" "$(comm -13 "$tmp/documented" "$tmp/printed")"
+}
+
+# start NAME WORKERS FD: a fleet whose event lines come on descriptor FD
+start() {
+	mkfifo "$tmp/events.$1"
+	"$rekindle" run --name "$1" -n "$2" -- "$wordcount" >"$tmp/events.$1" 2>"$tmp/run.$1" </dev/null &
+	keepers+=("$!")
+	eval "exec $3<\"$tmp/events.$1\""
+	await "$3" "fleet $1"
+}
+
+# await FD TEXT: reads event lines until one contains TEXT, which is left in line
+await() {
+	while IFS= read -r -t 30 -u "$1" line; do
+		[[ $line != *"$2"* ]] || return 0
+	done
+	return 1
+}
+
+# until_status EXPRESSION: looks at the status until EXPRESSION is true of it
+until_status() {
+	local i
+	for i in $(seq 2000); do
+		run status --name one -o json
+		[ "$(member "$1")" != true ] || return 0
+	done
+	return 1
+}
+
+# ---- without a fleet --------------------------------------------------------------------------
+
+run
+expect "without a command it shows its usage" 64 "usage: rekindle COMMAND"
+run help
+expect "help lists the commands" 0 "^  status +show"
+for c in $("$rekindle" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+	run help "$c"
+	one=$out
+	run "$c" --help
+	result "help $c and $c --help say the same" "$([ "$status$one" = "0$out" ] || echo "they differ")"
+done
+run --version
+expect "--version" 0 "^rekindle [0-9]+\.[0-9]+"
+run version -o json
+json "version as JSON" '(.release | type) == "string" and .abi > 0'
+documented version
+
+run stat
+expect "a misspelt command: the nearest is named" 64 "did you mean 'status'"
+run frobnicate
+expect "an unknown command points to help" 64 "rekindle help"
+run --name x status
+expect "options before the command are explained" 64 "behind the command"
+run status --internal
+expect "a misspelt option: the nearest is named" 64 "did you mean '--internals'"
+run status -z
+expect "an unknown letter" 64 "has no option '-z'"
+run status extra
+expect "one argument too many" 64 "'extra' is one argument too many"
+run status -o yaml
+expect "an unknown format names the formats" 64 "text\|json"
+run call
+expect "call without KEY" 64 "call needs a KEY"
+run call ''
+expect "an empty KEY" 64 "KEY is empty"
+run call k --timeout 5
+expect "a time without its unit" 64 "--timeout: '5' is not a duration such as"
+run call k --timeout
+expect "an option without its value" 64 "--timeout needs a value"
+run status --name 'a/b'
+expect "a name that is none" 64 "use 1 to 63 letters"
+run run
+expect "run without a command" 64 "behind '--'"
+run run --worker 3 -- /bin/true
+expect "run: a misspelt option" 64 "did you mean '--workers'"
+run run -- '/bin/[bad name]'
+expect "run: a command whose name cannot be a fleet's" 64 "choose one with --name"
+run run --workers 0 -- "$wordcount"
+expect "run: what only rekindled can judge" 64 "workers"
+for c in "status" "key k" "call k" "put k" "stop"; do
+	# shellcheck disable=SC2086 # several words are meant
+	run $c
+	expect "${c%% *} without a fleet" 3 "no fleet is running: start one with 'rekindle run"
+done
+run status --name nobody
+expect "a fleet that does not run" 3 "no fleet named 'nobody' is running"
+run list
+expect "list without a fleet is no error" 0 "^$"
+run list -o json
+json "list without a fleet as JSON" '.fleets == []'
+cp "$rekindle" "$tmp/rekindle"
+if command -v rekindled >/dev/null || [ -x /usr/local/sbin/rekindled ]; then
+	skip "run without rekindled" "installed: rekindled is installed on this machine"
+else
+	out=$("$tmp/rekindle" run -- "$wordcount" 2>"$tmp/err")
+	status=$?
+	err=$(cat "$tmp/err")
+	expect "run without rekindled" 77 "cannot execute rekindled"
+fi
+result "run documents every option of rekindled" "$(comm -3 \
+	<("$rekindle" run --help | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort) \
+	<("$build/rekindled" --help </dev/null | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort))"
+result "nothing was started by all that" "$(ls -A "$REKINDLE_RUNTIME_DIR" 2>/dev/null)"
+
+# ---- one fleet --------------------------------------------------------------------------------
+
+start one 3 7
+result "run says that the fleet is there" "$([[ ${line-} == *"fleet one, 3 workers"* ]] || echo "said: ${line-}")"
+
+run status
+expect "status" 0 "^one  up .*keeper ${keepers[0]}, supervisor [0-9]+"
+run status -o json
+json "status as JSON" ".name == \"one\" and .keeper_pid == ${keepers[0]} and .partitions == 256 and (.workers | length) == 3"
+json "its partitions are all owned" '([.workers[].partitions] | add) == 256'
+json "no death so far" 'all(.workers[]; .last_death == null and .restarts == 0)'
+json "nothing internal without --internals" 'has("internals") | not'
+documented status
+run list
+expect "list" 0 "^one  keeper ${keepers[0]}$"
+run list -o json
+documented list
+
+run call hello
+expect "call prints the reply" 0 "^1$"
+run call --timeout 2s hello --retry
+expect "options may stand anywhere" 0 "^2$"
+run call hello '?' -o json
+json "call as JSON" '.outcome == "done" and .reply == "2" and .reply_encoding == "utf-8" and .error == null and .sequence > 0'
+documented call
+run call hello - <<<'?'
+expect "a body from standard input" 0 "^2$"
+run call -- --strange
+expect "a key that looks like an option, behind --" 0 "^1$"
+long=$(printf 'x%.0s' {1..100})
+run call "$long" -o json
+json "a handler's error as JSON" '.outcome == "failed" and .error == "ENAMETOOLONG" and .reply == "" and (.message | test("too long"))'
+run call "$long"
+expect "a handler's error" 1 "the worker refused: File name too long"
+run call "$long$long$long$long$long$long$long$long$long$long$long"
+expect "a request that is too large" 1 "longer than the fleet's --max-request"
+
+run key hello other
+expect "key" 0 "^hello +[0-9]+ +[0-9] +[0-9]+ +ready"
+run key hello $'\xff' -o json
+json "key as JSON, also of what is no UTF-8" '.keys[0].key == "hello" and .keys[1].key == "/w==" and .keys[1].key_encoding == "base64"'
+documented key
+run key $'\e[31mred'
+result "control characters do not reach the terminal" "$(printf '%s' "$out" | grep -q $'\e' && echo "ESC came through")"
+
+run put hello
+expect "put" 0 "^put 1 job$"
+run put hello '?' '?' ''
+expect "put with several bodies" 0 "^put 3 jobs$"
+run call hello '?'
+expect "what was put is applied" 0 "^4$"
+text=/usr/share/common-licenses/GPL-3
+[ -f $text ] || text=tests/system/cli.sh
+tr -cs a-z '\n' <$text | grep . >"$tmp/words"
+run put - -o json <"$tmp/words"
+json "put lines as JSON" ".submitted == $(wc -l <"$tmp/words") and .applied == .submitted and .refused == 0 and .finished"
+documented put
+run call the '?'
+expect "every line was counted once" 0 "^$(grep -cx the "$tmp/words")$"
+run put - <<<"good
+$long
+tabbed	?"
+expect "put where some are refused" 2 "put 3 jobs, 1 refused"
+run put "$long"
+expect "put where all are refused" 1 "1 of 1 jobs were refused"
+
+# Where the commands' words go wrong: neither a full disk nor a closed pipe is success.
+out=$("$rekindle" status 2>"$tmp/err" >/dev/full)
+status=$?
+err=$(cat "$tmp/err")
+expect "a full disk is an error" 1 "cannot write to standard output"
+if command -v script >/dev/null; then
+	out=$(TERM=xterm NO_COLOR='' script -qec "$rekindle status" /dev/null </dev/null)
+	result "colored on a terminal" "$(grep -q $'\e\[32m' <<<"$out" || echo "no color")"
+	out=$(TERM=xterm NO_COLOR=1 script -qec "$rekindle status" /dev/null </dev/null)
+	result "not with NO_COLOR" "$(grep $'\e' <<<"$out")"
+else
+	skip "colored on a terminal" "script: script is not installed"
+fi
+
+# ---- deaths, stops ----------------------------------------------------------------------------
+
+owner() { # pid of the worker that owns KEY
+	"$rekindle" key --name one "$1" | awk 'NR == 2 { print $4 }'
+}
+
+victim=$(owner hello)
+kill -KILL "$victim"
+run call hello
+expect "a killed worker's successor goes on counting" 0 "^5$"
+await 7 "pid $victim"
+result "run tells of the death" "$([[ ${line-} == *SIGKILL* ]] || echo "said: ${line-}")"
+run status
+expect "status shows the death" 0 "SIGKILL .* ago \(pid $victim\)"
+run status -o json
+json "status as JSON shows it" "any(.workers[]; .restarts == 1 and .last_death.pid == $victim and .last_death.signal == \"SIGKILL\" and .last_death.cause == \"signal\")"
+documented status
+
+stopped=$(owner hello)
+kill -STOP "$stopped"
+run call hello --timeout 200ms -o json
+json "a call that no worker takes is withdrawn when its time is up" '.outcome == "not-applied" and .timed_out and .reply == null'
+result "and that is a time-out" "$([ "$status" -eq 4 ] || echo "expected status 4")"
+run put hello --timeout 200ms
+expect "put says what it does not know" 4 "not all jobs were finished in time"
+if [ -n "$have_jq" ]; then
+	"$rekindle" call hello --named gateway --timeout 60s >/dev/null 2>&1 &
+	caller=$!
+	until_status '.queued_jobs >= 2'
+	run status --internals -o json
+	json "status --internals names the client and the busy partition" \
+		"(.internals.clients | any(.name == \"gateway\" and .pid == $caller)) and (.internals.busy_partitions | any(.queued_jobs >= 2))"
+	documented status
+	run status --internals
+	expect "status --internals as text" 0 "^gateway +[0-9]+ +$caller"
+	run call x --named gateway
+	expect "a client's name is one process's" 1 "gateway"
+	kill -KILL $caller
+	wait $caller 2>/dev/null
+	kill -CONT "$stopped"
+	until_status '.queued_jobs == 0'
+	run call other --named gateway
+	expect "the next client of a killed one's name gets its reply" 0 "left call [0-9]+; its reply: 7$"
+else
+	skip "named clients" "jq: jq is not installed"
+	kill -CONT "$stopped"
+fi
+
+supervisor=$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')
+kill -STOP "$supervisor"
+run status
+expect "a supervisor that does not answer" 69 "supervisor of fleet 'one' \(pid $supervisor\) has not answered"
+kill -CONT "$supervisor"
+run status
+expect "and answers again" 0 "^one  up"
+
+# ---- two fleets, other users, the end ---------------------------------------------------------
+
+start two 1 8
+run status
+expect "two fleets and no name: both are listed" 64 "2 fleets are running: choose one with --name: (one two|two one)"
+run status --name two
+expect "--name chooses" 0 "^two  up"
+REKINDLE_NAME=one run status
+expect "\$REKINDLE_NAME chooses" 0 "^one  up"
+REKINDLE_NAME=one run status --name two
+expect "--name goes before it" 0 "^two  up"
+run list
+expect "list shows both" 0 "^two  keeper ${keepers[1]}$"
+run run --name two -- "$wordcount"
+expect "a name that is taken" 1 "a fleet named 'two' is running already"
+
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+	out=$(setpriv --reuid=65534 --regid=65534 --clear-groups "$rekindle" status --name two 2>"$tmp/err")
+	status=$?
+	err=$(cat "$tmp/err")
+	if grep -q 'failed to execute' "$tmp/err"; then
+		skip "another user's fleet" "nobody: the build is not readable for others"
+	else
+		expect "another user's fleet" 77 "Permission denied"
+	fi
+else
+	skip "another user's fleet" "root: needs root to become somebody else"
+fi
+
+mapfile -t workers < <("$rekindle" status --name one | awk '$1 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ { print $3 }')
+run stop --name one
+expect "stop" 0 "^stopped one$"
+result "its workers are gone" "$(for p in "${workers[@]}" "${keepers[0]}"; do
+	state=$(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$p/status" 2>/dev/null)
+	[ -z "$state" ] || [ "$state" = Z ] || echo "pid $p is there: $state"
+done)"
+run stop -o json
+json "stop as JSON, of the only one left" '.name == "two" and .stopped'
+documented stop
+result "nothing is left" "$(ls -A "$REKINDLE_RUNTIME_DIR")"
+for i in 0 1; do
+	wait "${keepers[$i]}"
+	status=$?
+	result "run ended well ($i)" "$([ $status -eq 0 ] || echo "status $status")"
+done
+keepers=()
+
+echo "1..$n"
+exit $failed
