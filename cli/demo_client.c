@@ -117,7 +117,6 @@ static uint64_t count_of(const struct rk_reply *reply)
 /* What came of one call. The reply stays held until the ledger has it. */
 static void on_outcome(struct work *w, int outcome, struct rk_reply *reply)
 {
-	bool resumed = reply->flags & RK_RESUMED; /* the release forgets it */
 	bool resumed = reply->flags & RK_RESUMED;
 	uint64_t i = reply->tag;
 

@@ -6,6 +6,8 @@
 
 /* More rounds than this mean that the ring's memory is damaged; the caller hears "full". */
 #define PUBLISH_ROUNDS 100000
+/* Pauses of a publisher that has lost a place to another: long enough for the winner to use the lines it has fetched. */
+#define LOST_PAUSES 16
 
 void rk_queue_init(const struct rk_shm *m, uint32_t partition, uint64_t first)
 {
@@ -61,6 +63,13 @@ bool rk_queue_names(const struct rk_shm *m, uint32_t cell)
 	return false;
 }
 
+/* Two that meet in a ring without this take tail and place from each other at every step: 290 ns each instead of 40. */
+static void back_off(void)
+{
+	for (int i = 0; i < LOST_PAUSES; i++)
+		rk_relax();
+}
+
 enum rk_queue_result rk_queue_publish(const struct rk_shm *m, uint32_t partition, uint32_t cell)
 {
 	struct rk_ring *ring = rk_shm_ring(m, partition);
@@ -103,8 +112,10 @@ enum rk_queue_result rk_queue_publish(const struct rk_shm *m, uint32_t partition
 		 */
 		if (!atomic_compare_exchange_strong_explicit(place, &ref,
 							     rk_ref(t, m->g.n_ring, cell, RK_REF_READY),
-							     memory_order_seq_cst, memory_order_relaxed))
+							     memory_order_seq_cst, memory_order_relaxed)) {
+			back_off();
 			continue;
+		}
 		RK_KILL_POINT(QUEUE_PUBLISHED);
 		help_tail(ring, t);
 		RK_KILL_POINT(QUEUE_TAIL);
