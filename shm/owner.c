@@ -309,27 +309,9 @@ static bool commit(struct rk_owner *o, uint32_t n)
 	return true;
 }
 
-/* The reference at this position, TAKEN or TOMB; 0 when there is none. */
-static uint64_t take(struct rk_owner *o, uint64_t position)
+/* Brings the lines of a READY reference's request near; it may be anything. */
+static void prefetch(const struct rk_owner *o, uint64_t ref)
 {
-	for (int round = 0; round < 4; round++) { /* READY can turn into TOMB once */
-		uint64_t ref = rk_queue_peek(o->m, o->partition, position);
-
-		if (!ref || rk_ref_state(ref) != RK_REF_READY)
-			return ref;
-		if (rk_queue_take(o->m, o->partition, position, ref)) {
-			RK_KILL_POINT(OWNER_TAKEN);
-			return rk_ref_with(ref, RK_REF_TAKEN);
-		}
-	}
-	return 0;
-}
-
-/* Brings the lines of a coming request near. */
-static void prefetch(const struct rk_owner *o, uint64_t position)
-{
-	uint64_t ref = atomic_load_explicit(rk_ring_place(o->m, rk_shm_ring(o->m, o->partition), position),
-					    memory_order_relaxed);
 	uint32_t cell = rk_ref_cell(ref);
 	struct rk_cell *c;
 
@@ -339,6 +321,32 @@ static void prefetch(const struct rk_owner *o, uint64_t position)
 	__builtin_prefetch(c, 1);
 	__builtin_prefetch(rk_cell_request(o->m, c), 0);
 	__builtin_prefetch(rk_cell_reply(o->m, c), 1);
+}
+
+/* The same for the job after this one. Relaxed: a hint. */
+static void prefetch_next(const struct rk_owner *o, uint64_t position)
+{
+	_Atomic uint64_t *place =
+		rk_ring_place(o->m, rk_shm_ring(o->m, o->partition), rk_pos_add(position, 1));
+
+	prefetch(o, atomic_load_explicit(place, memory_order_relaxed));
+}
+
+/* The reference at this position, TAKEN or TOMB; 0 when there is none. */
+static uint64_t take(struct rk_owner *o, uint64_t position)
+{
+	for (int round = 0; round < 4; round++) { /* READY can turn into TOMB once */
+		uint64_t ref = rk_queue_peek(o->m, o->partition, position);
+
+		if (!ref || rk_ref_state(ref) != RK_REF_READY)
+			return ref;
+		prefetch(o, ref); /* on its way while the CAS fetches the place */
+		if (rk_queue_take(o->m, o->partition, position, ref)) {
+			RK_KILL_POINT(OWNER_TAKEN);
+			return rk_ref_with(ref, RK_REF_TAKEN);
+		}
+	}
+	return 0;
 }
 
 int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
@@ -356,7 +364,7 @@ int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
 	}
 	rk_bank_begin(&o->bank, cursor);
 	while (n < limit && (ref = take(o, rk_pos_add(cursor, n))) != 0) {
-		prefetch(o, rk_pos_add(cursor, n + 1));
+		prefetch_next(o, rk_pos_add(cursor, n));
 		if (rk_ref_state(ref) == RK_REF_TOMB) {
 			if (rk_broken(TOMB)) {
 				rk_queue_recycle(o->m, o->partition, rk_pos_add(cursor, n), ref);

@@ -499,6 +499,25 @@ static void writing_for_ever(struct stage *s)
 	work(s);
 }
 
+/* An owner that looked before it was evicted rolls back now. */
+static void roll_back_meanwhile(struct world *w, uint32_t partition, uint32_t bank)
+{
+	uint64_t commit = atomic_load_explicit(&rk_shm_part(&w->m, partition)->commit, memory_order_acquire);
+	struct rk_bank b;
+
+	rk_bank_view(&b, &w->m, w->state + rk_bank_offset(&w->m, partition, bank));
+	(void)rk_bank_roll_back(&b, rk_commit_cursor(commit));
+}
+
+/* Worker 1 has taken up what worker 0 left half-done, is evicted, and rolls back while its state is copied. */
+static void rolled_back_while_evicted(struct stage *s)
+{
+	half_done_for_1(s);
+	s->w.while_copying = roll_back_meanwhile;
+	evict_all(s, 1);
+	s->w.while_copying = NULL;
+}
+
 /* Client 2, anonymous, is dead: one reply not collected, one call withdrawn, one filled and never published. */
 static void dead_client(struct stage *s)
 {
@@ -546,6 +565,11 @@ static void act_sweep_0(struct stage *s)
 	rk_deliver_sweep(&s->w.m, 0);
 }
 
+static void act_evict(struct stage *s)
+{
+	(void)world_evict(&s->w, 1, 2);
+}
+
 static void act_assign(struct stage *s)
 {
 	give_all(s, 2);
@@ -579,6 +603,11 @@ static void act_read(struct stage *s)
 
 /* ---- after ---- */
 
+static void bury_nobody(struct stage *s)
+{
+	worker_init(&s->me, 2);
+}
+
 static void bury_client_0(struct stage *s)
 {
 	client_resume(&s->w, client_of(s, 0));
@@ -611,6 +640,11 @@ static void bury_worker_1(struct stage *s)
 }
 
 /* The supervisor begins again, with the death it was about to repair. */
+static void bury_nobody(struct stage *s)
+{
+	(void)s;
+}
+
 static void bury_sweep(struct stage *s)
 {
 	bury_worker(s, 0);
@@ -725,6 +759,8 @@ const struct scene scenes[] = {
 	{ "worker: a tombstone and a job", tomb_0, act_work_0, bury_worker_0, go_on_without_0, false },
 	{ "worker: four jobs in one commit", several_1, act_work_1, bury_worker_1, go_on_without_1, false },
 	{ "worker: recover, roll back", half_done_for_1, act_work_1, bury_worker_1, go_on_without_1, false },
+	{ "worker: rolls back while an eviction copies it", rolled_back_while_evicted, act_nothing, bury_nobody, NULL,
+	  false },
 	{ "supervisor: sweep", half_written, act_sweep_0, bury_sweep, NULL, false },
 	{ "supervisor: assignment", half_done, act_assign, bury_sweep, NULL, false },
 	{ "supervisor: page reassignment", dead_client, act_reassign, bury_reassign, go_on_working, false },
@@ -757,13 +793,16 @@ static void half_written_for_1(struct stage *s)
 			stage_fail(s, "no bank to evict to");
 }
 
+static const struct scene evict_1 = { "", nothing, act_evict, bury_nobody, NULL, false };
+
 const struct duet duets[] = {
-	{ "publish against publish", nothing, &publish_0, &publish_1 },
-	{ "publish against consume", job_for_0, &publish_0, &work_0 },
-	{ "consume against publish", job_for_0, &work_0, &publish_0 },
-	{ "time-out against deliver", called_0, &expire_0, &work_0 },
-	{ "deliver against time-out", called_0, &work_0, &expire_0 },
-	{ "sweep against deliver", half_written_for_1, &sweep_0, &work_1 },
-	{ "deliver against sweep", half_written_for_1, &work_1, &sweep_0 },
+	{ "publish against publish", nothing, &publish_0, &publish_1, false },
+	{ "publish against consume", job_for_0, &publish_0, &work_0, false },
+	{ "consume against publish", job_for_0, &work_0, &publish_0, false },
+	{ "time-out against deliver", called_0, &expire_0, &work_0, false },
+	{ "deliver against time-out", called_0, &work_0, &expire_0, false },
+	{ "sweep against deliver", half_written_for_1, &sweep_0, &work_1, false },
+	{ "deliver against sweep", half_written_for_1, &work_1, &sweep_0, false },
+	{ "eviction against roll-back", half_done_for_1, &evict_1, &work_1, true },
 };
 const unsigned int n_duets = rk_countof(duets);

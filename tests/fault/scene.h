@@ -48,6 +48,7 @@ struct duet {
 	const char *name;
 	void (*prepare)(struct stage *);
 	const struct scene *a, *b;
+	bool only_through; /* both go on to their ends in either order; nobody dies */
 };
 
 extern const struct duet duets[];

@@ -189,7 +189,7 @@ static void against(struct stage *s, const struct duet *d, const struct walk *a,
 	walk_begin(&b, s, d->b);
 	while (walk_to_change(&b, s)) {
 		stage_save(s, here);
-		for (int fate = 0; fate < FATES; fate++) {
+		for (int fate = d->only_through ? A_THEN_B : BOTH_DIE; fate < FATES; fate++) {
 			decide(s, d, a, &b, (enum fate)fate);
 			note(r, s, names[fate], a, &b);
 			stage_restore(s, here);

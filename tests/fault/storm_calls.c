@@ -8,7 +8,7 @@
  *         gates held closed; then a calm, in which every client must get an answer from every
  *         partition; then an independent ledger against the state. Every run prints its seed.
  *
- *	storm_calls [SECONDS [SEED [VARIANT…]]]     VARIANT: plain wrap parked small-dedup own-gate
+ *	storm_calls [SECONDS [SEED|- [VARIANT…]]]     VARIANT: plain wrap parked small-dedup own-gate
  */
 #include <errno.h>
 #include <string.h>
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	char verdict[512], claim[128] = "the books are right after a storm:";
 
 	if ((argc > 1 && rk_num_parse(argv[1], 1, 3600, &seconds, NULL) < 0) ||
-	    (argc > 2 && rk_num_parse(argv[2], 0, UINT64_MAX, &seed, NULL) < 0))
+	    (argc > 2 && strcmp(argv[2], "-") != 0 && rk_num_parse(argv[2], 0, UINT64_MAX, &seed, NULL) < 0))
 		goto usage;
 	storm_conf_default(&conf);
 	conf.storm_ns = seconds * RK_NS_PER_S;

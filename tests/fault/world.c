@@ -481,6 +481,8 @@ static void copy_bank(struct world *w, uint32_t p, uint32_t from, uint32_t to)
 
 		memcpy(target + fixed + k * w->conf.n_calls, source + fixed + k * w->conf.n_calls, n);
 	}
+	if (w->while_copying)
+		w->while_copying(w, p, from);
 	atomic_thread_fence(memory_order_seq_cst); /* every byte of the state before the log's word */
 	word = atomic_load_explicit(&log->word, memory_order_acquire);
 	memcpy(target + sizeof(struct rk_log), source + sizeof(struct rk_log),

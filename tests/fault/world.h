@@ -118,6 +118,8 @@ struct world {
 	/* supervisor: worker + 1 whose buffer an eviction left; free again once its death is confirmed */
 	uint32_t kept[WORLD_PARTITIONS][WORLD_BANKS];
 	bool die_in_handler; /* this process kills itself in the next job */
+	/* Called in the middle of an eviction, the state copied and the log not yet: what its owner may do there. */
+	void (*while_copying)(struct world *, uint32_t partition, uint32_t bank);
 };
 
 /* Maps a world; ends the test when there is no memory. */
