@@ -4,7 +4,8 @@
  *         raw round trip when both sides spin; at most 2 us warm (both poll for
  *         a while); parked, at most 1.25 times a raw futex round trip. With 64
  *         calls in flight one client and one worker do at least 5 million jobs
- *         a second, each replied to and read; 10 million with 64 a commit.
+ *         a second, each replied to and read; 10 million with up to 16 or 64 a
+ *         commit.
  * Method  A real fleet of one worker on processor 1, the client on processor 0.
  *         The floors are two processes on the same processors: one line each
  *         way with spinning or a futex, or 64 slots of a line each way. Fleet and
@@ -268,6 +269,7 @@ int main(void)
 	static const char *const spinning[] = { "--cpu=1", "--spin-us=forever", NULL };
 	static const char *const warm[] = { "--cpu=1", NULL };
 	static const char *const parked[] = { "--cpu=1", "--spin-us=1", NULL };
+	static const char *const some[] = { "--cpu=1", "--spin-us=forever", "--batch=16", NULL };
 	static const char *const batched[] = { "--cpu=1", "--spin-us=forever", "--batch=64", NULL };
 	const char *line = "a line each way, both spin", *slots = "64 slots of a line each way, both spin";
 
@@ -280,6 +282,8 @@ int main(void)
 		    FUTEX, parked, 0, bench_scale(100));
 	rates((struct bench_case){ .name = "64 in flight", .floor_what = slots, .aim = 5 }, spinning, bench_scale(200),
 	      1u << 15);
+	rates((struct bench_case){ .name = "64 in flight, 16 a commit", .floor_what = slots, .aim = 10 }, some,
+	      bench_scale(200), 1u << 15);
 	rates((struct bench_case){ .name = "64 in flight, 64 a commit", .floor_what = slots, .aim = 10 }, batched,
 	      bench_scale(200), 1u << 15);
 	return 0;

@@ -94,7 +94,7 @@ static const struct rk_option demo_options[] = {
 	  "clients that send words, every other one with a name (4)", 1, 64 },
 	{ "in-flight", 0, RK_OPTION_COUNT, "N", "calls that a client has in flight (8)", 1, 64 },
 	{ "timeout", 0, RK_OPTION_TIME, "TIME",
-	  "of one call; what was not applied then is sent again (50ms)", 10 * RK_NS_PER_MS,
+	  "of one call; what was not applied then is sent again (50ms)", RK_NS_PER_MS,
 	  10 * RK_NS_PER_S },
 	{ "batch", 0, RK_OPTION_COUNT, "N", "jobs per commit (1)", 1, 256 },
 	{ "kill-workers", 0, RK_OPTION_COUNT, "PER_S", "workers to SIGKILL per second (5)", 0,

@@ -258,6 +258,11 @@ enum rk_call_state rk_call_expire(struct rk_caller *c, struct rk_call *call)
 	return rk_call_look(c, call);
 }
 
+bool rk_call_again(struct rk_caller *c, struct rk_call *call)
+{
+	return !call->repeated && rk_call_look(c, call) == RK_CALL_TAKEN && publish_again(c, call);
+}
+
 void rk_call_reply(const struct rk_caller *c, const struct rk_call *call, struct rk_call_reply *ret)
 {
 	struct rk_cell *cell = rk_shm_cell(c->m, call->cell);

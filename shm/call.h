@@ -92,6 +92,12 @@ enum rk_call_state rk_call_look(struct rk_caller *c, struct rk_call *call);
  */
 enum rk_call_state rk_call_expire(struct rk_caller *c, struct rk_call *call);
 
+/*
+ * Asks again for a call that a worker has TAKEN: a second reference with the
+ * same sequence, once. Returns whether it was published.
+ */
+bool rk_call_again(struct rk_caller *c, struct rk_call *call);
+
 /* A DONE call's reply; bytes stay in the shared cell until rk_call_release(). */
 struct rk_call_reply {
 	const void *bytes;

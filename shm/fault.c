@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NAME_ENTRY(name, what) #name,
@@ -47,6 +48,8 @@ static struct {
 	unsigned long long seed;
 	long left;
 	unsigned int counts[RK_KILL_POINT_COUNT];
+	enum rk_kill_point delay_point;
+	unsigned int delay_us; /* 0 = no delay */
 } fault;
 
 static unsigned long long next_random(void)
@@ -63,6 +66,11 @@ void rk_fault_reach(enum rk_kill_point point)
 	/* The compiler must not move shared stores across the place where we die. */
 	__asm__ volatile("" ::: "memory");
 	fault.counts[point]++;
+	if (fault.delay_us && point == fault.delay_point) {
+		const struct timespec pause = { .tv_sec = fault.delay_us / 1000000, .tv_nsec = fault.delay_us % 1000000 * 1000L };
+
+		(void)nanosleep(&pause, NULL);
+	}
 	if (fault.nth && point == fault.point && fault.counts[point] == fault.nth)
 		(void)kill(getpid(), fault.signal);
 	if (fault.mean && --fault.left <= 0) {
@@ -101,10 +109,35 @@ unsigned int rk_fault_count(enum rk_kill_point point)
 	return fault.counts[point];
 }
 
+void rk_fault_delay(enum rk_kill_point point, unsigned int us)
+{
+	fault.delay_point = point;
+	fault.delay_us = us;
+}
+
+/* POINT:US */
+static int delay_from(const char *text)
+{
+	const char *colon = strchr(text, ':');
+	char *end;
+	unsigned long us = colon ? strtoul(colon + 1, &end, 10) : 0;
+
+	if (!colon || *end || us > 10000000)
+		return -EINVAL;
+	for (int i = 0; i < RK_KILL_POINT_COUNT; i++)
+		if (strlen(point_names[i]) == (size_t)(colon - text) &&
+		    strncmp(point_names[i], text, (size_t)(colon - text)) == 0) {
+			rk_fault_delay((enum rk_kill_point)i, (unsigned int)us);
+			return 0;
+		}
+	return -EINVAL;
+}
+
 int rk_fault_from_environment(void)
 {
 	const char *which = getenv("REKINDLE_BREAK");
 	const char *random = getenv("REKINDLE_FAULT");
+	const char *delay = getenv("REKINDLE_DELAY");
 
 	if (which) {
 		int i = 0;
@@ -124,7 +157,7 @@ int rk_fault_from_environment(void)
 			return -EINVAL;
 		rk_fault_arm_random((unsigned int)mean, seed ^ (unsigned long long)getpid() << 32);
 	}
-	return 0;
+	return delay ? delay_from(delay) : 0;
 }
 
 #else
@@ -153,9 +186,15 @@ unsigned int rk_fault_count(enum rk_kill_point point)
 	return 0;
 }
 
+void rk_fault_delay(enum rk_kill_point point, unsigned int us)
+{
+	(void)point;
+	(void)us;
+}
+
 int rk_fault_from_environment(void)
 {
-	return getenv("REKINDLE_BREAK") || getenv("REKINDLE_FAULT") ? -ENOTSUP : 0;
+	return getenv("REKINDLE_BREAK") || getenv("REKINDLE_FAULT") || getenv("REKINDLE_DELAY") ? -ENOTSUP : 0;
 }
 
 #endif

@@ -112,10 +112,13 @@ void rk_fault_break(enum rk_break which);
 /* How often this process has reached the point since it was armed. */
 unsigned int rk_fault_count(enum rk_kill_point point);
 
+/* This process sleeps so long whenever it reaches the point: it widens a window. 0 takes it back. */
+void rk_fault_delay(enum rk_kill_point point, unsigned int us);
+
 /*
- * Reads REKINDLE_BREAK=NAME and REKINDLE_FAULT=MEAN:SEED from the environment.
- * Returns 0; -EINVAL for an unknown name; -ENOTSUP when one is set and this is
- * not a test build.
+ * Reads REKINDLE_BREAK=NAME, REKINDLE_FAULT=MEAN:SEED (rk_fault_arm_random) and
+ * REKINDLE_DELAY=POINT:US from the environment. Returns 0; -EINVAL for what it
+ * does not understand; -ENOTSUP when one is set and this is not a test build.
  */
 int rk_fault_from_environment(void);
 

@@ -497,6 +497,32 @@ START_TEST(retried_calls_survive_a_worker_killed_again_and_again)
 }
 END_TEST
 
+/* Every point on a worker's way through a job, and through its start. */
+static const enum rk_kill_point worker_points[] = {
+	RK_KP_OWNER_INIT,     RK_KP_OWNER_ROLLED,     RK_KP_OWNER_TAKEN,     RK_KP_STATE_SAVED,
+	RK_KP_OWNER_RAN,      RK_KP_OWNER_COMMITTED,  RK_KP_OWNER_RELEASED,  RK_KP_DELIVER_DECLARED,
+	RK_KP_DELIVER_WRITING, RK_KP_DELIVER_DONE,    RK_KP_DELIVER_HELPED,  RK_KP_DELIVER_RECYCLED,
+};
+
+START_TEST(a_worker_killed_anywhere_is_succeeded_by_one_that_goes_on)
+{
+	enum rk_kill_point point = worker_points[_i];
+	struct rk_client *c;
+	char armed[64];
+
+	/* The first time for what happens once, the 7th job for the rest. */
+	snprintf(armed, sizeof(armed), "%s:%d", rk_kill_point_name(point), _i < 2 ? 1 : 7);
+	ck_assert_int_eq(setenv("RK_TEST_KILL_POINT", armed, 1), 0);
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	for (unsigned long i = 1; i <= 20; i++)
+		ck_assert_uint_eq(ask(c, "k", "add"), i);
+	fleet_await_line(&fleet, "SIGKILL"); /* it did die */
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
 START_TEST(rk_check_names_a_write_without_touch)
 {
 	struct rk_request request = brief("k", "untouched", 1000);
@@ -669,6 +695,8 @@ int main(void)
 	tcase_add_test(c, submitted_calls_are_all_applied_when_flush_returns);
 	tcase_add_test(c, threads_share_one_client);
 	tcase_add_test(c, retried_calls_survive_a_worker_killed_again_and_again);
+	tcase_add_loop_test(c, a_worker_killed_anywhere_is_succeeded_by_one_that_goes_on, 0,
+			    (int)(sizeof(worker_points) / sizeof(worker_points[0])));
 	tcase_add_test(c, rk_check_names_a_write_without_touch);
 	tcase_add_loop_test(c, a_client_killed_anywhere_with_the_fleet_parked_leaves_nothing_undone, 0,
 			    (int)(sizeof(client_points) / sizeof(client_points[0])));

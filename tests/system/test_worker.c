@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shm/fault.h"
 #include "workers/lib/rekindle.h"
 
 struct state {
@@ -80,7 +81,22 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	return rk_reply(job, job->body, job->len);
 }
 
+/* RK_TEST_KILL_POINT=NAME:NTH: the first incarnation dies there. */
+static void arm(void)
+{
+	const char *point = getenv("RK_TEST_KILL_POINT"), *worker = getenv("REKINDLE_WORKER");
+	const char *colon = point ? strchr(point, ':') : NULL;
+
+	if (!colon || !worker || !strstr(worker, "incarnation=1 "))
+		return;
+	for (int i = 0; i < RK_KILL_POINT_COUNT; i++)
+		if (strncmp(point, rk_kill_point_name((enum rk_kill_point)i), (size_t)(colon - point)) == 0 &&
+		    strlen(rk_kill_point_name((enum rk_kill_point)i)) == (size_t)(colon - point))
+			rk_fault_arm((enum rk_kill_point)i, (unsigned int)strtoul(colon + 1, NULL, 10), SIGKILL);
+}
+
 int main(void)
 {
+	arm();
 	return rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(struct state), .on_job = on_job });
 }

@@ -175,6 +175,9 @@ int rk_wait(struct rk_client *c, struct rk_reply *reply, uint32_t timeout_ms)
 		return r;
 	if (!reply->slot || slot >= c->m.g.n_slots || c->slots[slot].use == RK_USE_FREE)
 		return -EINVAL;
+	lock(c);
+	(void)rk_call_again(&c->caller, &c->slots[slot].call);
+	unlock(c);
 	s = timeout_ms ? await(c, slot, rk_client_deadline(timeout_ms)) : look(c, slot);
 	return conclude(c, slot, s, reply);
 }

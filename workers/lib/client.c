@@ -113,7 +113,7 @@ static int open_client(struct rk_client *c, const char *fleet, const char *name,
 		return r;
 	if (rk_fault_from_environment() < 0)
 		return rk_err_set(err, -ENOTSUP,
-				  "REKINDLE_BREAK or REKINDLE_FAULT is set, which only a build with fault points obeys");
+				  "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
 	c->sock = rk_connect(chosen, err);
 	if (c->sock < 0)
 		return c->sock;

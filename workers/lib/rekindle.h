@@ -190,7 +190,7 @@ int rk_call(struct rk_client *client, const struct rk_request *request, struct r
  */
 int rk_call_retry(struct rk_client *client, const struct rk_request *request, struct rk_reply *reply);
 
-/* Goes on waiting for an unfinished call, with its sequence. 0 ms: only looks. */
+/* Asks again for an unfinished call, with its sequence, and goes on waiting. 0 ms: only looks. */
 int rk_wait(struct rk_client *client, struct rk_reply *reply, uint32_t timeout_ms);
 
 /* The reply is read: its slot is free again. Of an unfinished call: its result will be dropped. */

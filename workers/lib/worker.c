@@ -487,7 +487,7 @@ int rk_worker_main(const struct rk_worker_def *def)
 	r = rk_fault_from_environment();
 	if (r < 0)
 		return give_up(&w, EXIT_DOES_NOT_FIT,
-			       "REKINDLE_BREAK or REKINDLE_FAULT is set, which only a build with fault points obeys");
+			       "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
 	r = attach(&w, &err);
 	if (r == 0)
 		r = set_up(&w, &err);
