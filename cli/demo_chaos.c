@@ -231,7 +231,7 @@ static bool stop_worker(struct rk_demo_chaos *c, uint64_t now_ns)
 	stop.pid = v.pid;
 	stop.pidfd = v.pidfd;
 	if (how > 0 && aim_at(c, &v, how == 1 ? AIM_REPLY : AIM_REPLY_OF_NAMED, &stop.client)) {
-		stop.kill_client = how > 1;
+		stop.kill_client = how > 1 && c->conf.per_s[RK_DEMO_KILL_CLIENT];
 		/* Longer than its client waits, so that it asks again in another cell. */
 		ns = (c->conf.timeout_ms + between(c, 10, 20)) * RK_NS_PER_MS;
 	} else if (!stand_still(v.pid, v.pidfd)) {
