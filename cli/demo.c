@@ -23,6 +23,7 @@
 #include "cli/cli.h"
 #include "cli/demo_client.h"
 #include "cli/demo_show.h"
+#include "shm/fault.h"
 #include "workers/lib/rekindle.h"
 
 #define SECONDS_DEFAULT 10u
@@ -210,6 +211,13 @@ static int settle(struct demo *d, struct rk_err *err)
 
 /* ---- the verdict ---- */
 
+/* What a build with fault points makes of its environment is for clients and workers, not for demo itself. */
+static void disarm(void)
+{
+	rk_fault_arm_random(0, 0);
+	rk_fault_break(RK_BREAK_NONE);
+}
+
 /* The fleet's final count of each word. A ring keeps its order: what clients published before is in it. */
 static int ask_finals(struct demo *d, struct rk_err *err)
 {
@@ -219,6 +227,7 @@ static int ask_finals(struct demo *d, struct rk_err *err)
 
 	if (r < 0)
 		return rk_err_set(err, r, "cannot ask for the final counts: %s", rk_client_error());
+	disarm(); /* opening read the environment again */
 	for (uint32_t w = 0; w < d->ledger.head->n_words && r == 0; w++) {
 		const char *word = rk_demo_ledger_word(&d->ledger, w);
 		char text[24] = "";
@@ -358,6 +367,12 @@ static int begin(struct demo *d, const struct rk_args *a, struct rk_demo_text *t
 					   .batch = (uint32_t)rk_args_number(a, "batch", 0) };
 	int r = rk_demo_fleet_programs(&d->programs, err);
 
+	/* Every worker would refuse it, again and again. */
+	if (rk_fault_from_environment() < 0)
+		return rk_err_set(err, -ENOTSUP,
+				  "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, "
+				  "or not understood");
+	disarm();
 	if (r == 0)
 		r = read_text(text, a, err);
 	if (r == 0)

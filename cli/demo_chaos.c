@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,49 +140,62 @@ struct target {
 	uint32_t worker;
 	enum aim aim;
 	uint32_t client;  /* whose reply it writes: of AIM_REPLY_OF_NAMED */
-	uint64_t n_steps; /* of AIM_JOB: into the handler */
+	uint64_t n_steps; /* of AIM_JOB: instructions into the handler */
 	bool entered;
 };
 
-static bool is_in_job(struct target *t)
+static enum rk_demo_where where_in_job(struct target *t)
 {
 	bool running = rk_demo_fleet_is_running(t->c->fleet, t->worker);
 
 	t->entered = t->entered || running;
 	/* Some way into it, or just behind its end, where nothing is committed yet. */
-	return t->entered && (!running || t->n_steps-- == 0);
+	if (t->entered && (!running || t->n_steps-- == 0))
+		return RK_DEMO_THERE;
+	return running ? RK_DEMO_NEAR : RK_DEMO_FAR;
 }
 
-static bool is_there(void *arg)
+static enum rk_demo_where where_in_reply(struct target *t)
 {
-	struct target *t = arg;
 	uint32_t page;
 
-	if (t->aim == AIM_JOB)
-		return is_in_job(t);
 	if (!rk_demo_fleet_is_writing(t->c->fleet, t->worker, &page))
-		return false;
+		return rk_demo_fleet_is_replying(t->c->fleet, t->worker) ? RK_DEMO_NEAR : RK_DEMO_FAR;
 	if (t->aim == AIM_REPLY)
-		return true;
+		return RK_DEMO_THERE;
 	t->client = client_of(t->c, page);
 	return t->client < t->c->n_clients && rk_demo_client_is_named(t->client) &&
-	       !t->c->clients_stopped[t->client].until_ns;
+			       !t->c->clients_stopped[t->client].until_ns ?
+		       RK_DEMO_THERE : RK_DEMO_FAR;
 }
 
-static bool is_through(void *arg)
+static enum rk_demo_where where_is(void *arg)
+{
+	struct target *t = arg;
+
+	return t->aim == AIM_JOB ? where_in_job(t) : where_in_reply(t);
+}
+
+static enum rk_demo_where behind_reply(void *arg)
 {
 	const struct target *t = arg;
 	uint32_t page;
 
-	return !rk_demo_fleet_is_writing(t->c->fleet, t->worker, &page);
+	return rk_demo_fleet_is_writing(t->c->fleet, t->worker, &page) ? RK_DEMO_NEAR : RK_DEMO_THERE;
 }
 
 /* True: the worker is where it hurts, and stands still. False: it goes on. */
 static bool aim_at(struct rk_demo_chaos *c, const struct victim *v, enum aim aim, uint32_t *ret_client)
 {
 	struct target t = { .c = c, .worker = v->worker, .aim = aim, .n_steps = between(c, 0, STEPS_INTO_JOB) };
+	uint64_t beat = rk_demo_fleet_find_beat(c->fleet, v->worker, v->pid);
+	struct rk_demo_walk walk = { .where = where_is, .arg = &t, .timeout_ms = RK_DEMO_AIM_MS };
 
-	if (rk_demo_step_until(v->pid, is_there, &t, RK_DEMO_AIM_MS, false) != 0)
+	if (beat) {
+		walk.is_wide = aim != AIM_JOB;
+		walk.watch = beat + (aim == AIM_JOB ? offsetof(struct rk_beat, state) : offsetof(struct rk_beat, cell));
+	}
+	if (rk_demo_step_until(v->pid, &walk) != 0)
 		return false;
 	*(aim == AIM_JOB ? &c->n_in_job : &c->n_in_reply) += 1;
 	*ret_client = t.client;
@@ -271,13 +285,14 @@ static void worker_goes_on(struct rk_demo_stop *s)
 static void kill_waiting_client(struct rk_demo_chaos *c, uint32_t worker, struct rk_demo_stop *s)
 {
 	struct target t = { .c = c, .worker = worker };
+	struct rk_demo_walk walk = { .where = behind_reply, .arg = &t, .timeout_ms = RK_DEMO_AIM_MS, .stay = true };
 	uint32_t page;
 
 	s->kill_client = false;
 	if (!rk_demo_fleet_is_writing(c->fleet, worker, &page) || client_of(c, page) != s->client)
 		return; /* somebody else killed it meanwhile */
 	c->n_done[RK_DEMO_KILL_CLIENT] += rk_demo_child_signal(&c->clients[s->client], SIGKILL);
-	(void)!rk_demo_step_until(s->pid, is_through, &t, RK_DEMO_AIM_MS, true);
+	(void)!rk_demo_step_until(s->pid, &walk);
 	s->until_ns = rk_clock_ns() + RESUME_NS;
 }
 

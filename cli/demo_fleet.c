@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "shm/queue.h"
+#include "shm/rundir.h"
 #include "shm/words.h"
 #include "workers/lib/attach.h"
 
@@ -163,6 +164,8 @@ void rk_demo_fleet_end(struct rk_demo_fleet *f)
 	rk_ask_close_p(&f->ask);
 	rk_look_close_p(&f->look);
 	rk_demo_child_end(&f->keeper, END_MS);
+	if (f->name[0])
+		rk_rundir_remove(f->name); /* keeper has done that, unless it was killed itself */
 	rk_close_p(&f->log);
 }
 
@@ -214,6 +217,49 @@ bool rk_demo_fleet_is_writing(struct rk_demo_fleet *f, uint32_t worker, uint32_t
 		return false;
 	*ret_page = ((uint32_t)cell - 1) / f->look.m.g.n_cells;
 	return true;
+}
+
+bool rk_demo_fleet_is_replying(struct rk_demo_fleet *f, uint32_t worker)
+{
+	return atomic_load_explicit(&rk_shm_beat(&f->look.m, worker)->cell, memory_order_acquire) != 0;
+}
+
+/* One mapping of a file: where, and which file. */
+struct mapping {
+	unsigned long long start, offset, inode;
+	char device[16];
+};
+
+/* The mapping of a process that `is` of the same file and offset, or begins at `start`; false if there is none. */
+static bool find_mapping(pid_t pid, const struct mapping *is, unsigned long long start, struct mapping *ret)
+{
+	char path[32], line[512];
+	bool found = false;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		struct mapping m;
+
+		if (sscanf(line, "%llx-%*x %*s %llx %15s %llu", &m.start, &m.offset, m.device, &m.inode) != 4)
+			continue;
+		found = is ? m.inode == is->inode && m.offset == is->offset && strcmp(m.device, is->device) == 0 :
+			     m.start == start;
+		*ret = m;
+	}
+	if (f)
+		(void)fclose(f);
+	return found;
+}
+
+uint64_t rk_demo_fleet_find_beat(struct rk_demo_fleet *f, uint32_t worker, pid_t pid)
+{
+	struct mapping ours, its;
+
+	if (!find_mapping(getpid(), NULL, (uintptr_t)f->look.m.beats, &ours) || !find_mapping(pid, &ours, 0, &its))
+		return 0;
+	return its.start + (uint64_t)((char *)rk_shm_beat(&f->look.m, worker) - f->look.m.beats);
 }
 
 bool rk_demo_fleet_is_running(struct rk_demo_fleet *f, uint32_t worker)

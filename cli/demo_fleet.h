@@ -68,6 +68,12 @@ bool rk_demo_fleet_has_work(struct rk_demo_fleet *f, uint32_t worker);
  */
 bool rk_demo_fleet_is_writing(struct rk_demo_fleet *f, uint32_t worker, uint32_t *ret_page);
 
+/* Whether this worker has declared a cell that it will write, or has written. */
+bool rk_demo_fleet_is_replying(struct rk_demo_fleet *f, uint32_t worker);
+
+/* Address of this worker's beat page in the worker's own memory; 0 = not found. */
+uint64_t rk_demo_fleet_find_beat(struct rk_demo_fleet *f, uint32_t worker, pid_t pid);
+
 /* Whether this worker is inside the handler of a job. To be asked of a stopped worker. */
 bool rk_demo_fleet_is_running(struct rk_demo_fleet *f, uint32_t worker);
 

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/ptrace.h>
 #include <sys/time.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -12,6 +14,7 @@
 #define LOOK_US 5000 /* how often a wait looks at the clock */
 #define WAIT_MS 30   /* for one instruction: longer ones are system calls that wait */
 #define HALT_MS 500  /* for a process that shall stop; it may be waiting for a CPU */
+#define PENDING_MAX 8
 
 static void on_alarm(int number)
 {
@@ -31,6 +34,29 @@ static void set_alarm(bool on)
 		(void)sigaction(SIGALRM, &action, NULL);
 }
 
+/* ---- the watch ---- */
+
+/* Watches writes of the word, or nothing (NULL). False: this machine or kernel has no such register. */
+static bool set_watch(pid_t pid, const struct rk_demo_walk *walk)
+{
+#if defined(__x86_64__)
+	/* DR7: enable register 0, for writes (1), of 8 bytes (2) or 4 (3). */
+	uint64_t control = !walk ? 0 : 1u | 1u << 16 | (walk->is_wide ? 2u : 3u) << 18;
+
+	if (walk && !walk->watch)
+		return false;
+	if (walk && ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, u_debugreg[0]), walk->watch) < 0)
+		return false;
+	return ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, u_debugreg[7]), control) == 0;
+#else
+	(void)pid;
+	(void)walk;
+	return false;
+#endif
+}
+
+/* ---- stops ---- */
+
 /* Waits until the process stops. Returns the signal that it would get now, 0 for none; -ESRCH; -ETIMEDOUT. */
 static int await_stop(pid_t pid, uint64_t deadline_ns)
 {
@@ -49,36 +75,62 @@ static int await_stop(pid_t pid, uint64_t deadline_ns)
 		       0 : WSTOPSIG(status);
 }
 
+/* Whether the trap of a watch or step is on its way; it would kill the process when nobody traces it. */
+static bool has_trap(pid_t pid)
+{
+	struct __ptrace_peeksiginfo_args from = { .nr = PENDING_MAX };
+	siginfo_t pending[PENDING_MAX];
+	long n = ptrace(PTRACE_PEEKSIGINFO, pid, &from, pending);
+
+	for (long i = 0; i < n; i++)
+		if (pending[i].si_signo == SIGTRAP)
+			return true;
+	return false;
+}
+
+static int halt(pid_t pid)
+{
+	return ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0 ? -errno :
+							       await_stop(pid, rk_clock_ns() + HALT_MS * RK_NS_PER_MS);
+}
+
 /* Makes a process that runs stand; then nobody traces it any more. */
 static int let_go(pid_t pid, bool stands, bool stay)
 {
-	if (!stands) {
-		int r = ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0 ?
-				-errno : await_stop(pid, rk_clock_ns() + HALT_MS * RK_NS_PER_MS);
+	int r = stands ? 0 : halt(pid);
 
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
+	(void)set_watch(pid, NULL);
+	for (int i = 0; i < PENDING_MAX && has_trap(pid); i++)
+		if (ptrace(PTRACE_CONT, pid, NULL, NULL) < 0 ||
+		    await_stop(pid, rk_clock_ns() + HALT_MS * RK_NS_PER_MS) < 0)
+			return -ESRCH;
 	/* Pending, it stops the process before its next instruction of its own; a stop from before ends. */
 	(void)kill(pid, stay ? SIGSTOP : SIGCONT);
 	return ptrace(PTRACE_DETACH, pid, NULL, NULL) < 0 ? -errno : 0;
 }
 
-static int step(pid_t pid, rk_demo_is_there is_there, void *arg, uint64_t deadline_ns, bool *ret_stands)
+/* ---- the walk ---- */
+
+static int walk_on(pid_t pid, const struct rk_demo_walk *w, uint64_t deadline_ns, bool *ret_stands)
 {
-	uint64_t now_ns;
+	bool watched = set_watch(pid, w);
 	int number = 0;
 
 	for (;;) {
-		if (is_there(arg))
+		enum rk_demo_where where = w->where(w->arg);
+		bool runs = watched && where == RK_DEMO_FAR;
+		uint64_t now_ns = rk_clock_ns();
+
+		if (where == RK_DEMO_THERE)
 			return 0;
-		now_ns = rk_clock_ns();
 		if (now_ns > deadline_ns)
 			return RK_DEMO_STEP_MISSED;
-		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, (void *)(intptr_t)number) < 0)
+		if (ptrace(runs ? PTRACE_CONT : PTRACE_SINGLESTEP, pid, NULL, (void *)(intptr_t)number) < 0)
 			return -errno;
 		*ret_stands = false;
-		number = await_stop(pid, now_ns + WAIT_MS * RK_NS_PER_MS);
+		number = await_stop(pid, runs ? deadline_ns : now_ns + WAIT_MS * RK_NS_PER_MS);
 		if (number == -ETIMEDOUT)
 			return RK_DEMO_STEP_MISSED;
 		if (number < 0)
@@ -87,21 +139,21 @@ static int step(pid_t pid, rk_demo_is_there is_there, void *arg, uint64_t deadli
 	}
 }
 
-int rk_demo_step_until(pid_t pid, rk_demo_is_there is_there, void *arg, uint32_t timeout_ms, bool stay)
+int rk_demo_step_until(pid_t pid, const struct rk_demo_walk *walk)
 {
-	uint64_t deadline_ns = rk_clock_ns() + timeout_ms * RK_NS_PER_MS;
+	uint64_t deadline_ns = rk_clock_ns() + walk->timeout_ms * RK_NS_PER_MS;
 	bool stands = true;
 	int r, gone;
 
 	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
 		return -errno;
 	set_alarm(true);
-	r = ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0 ? -errno : await_stop(pid, deadline_ns);
+	r = halt(pid);
 	if (r >= 0)
-		r = step(pid, is_there, arg, deadline_ns, &stands);
-	else if (r == -ETIMEDOUT)
+		r = walk_on(pid, walk, deadline_ns, &stands);
+	else
 		stands = false;
-	gone = r == -ESRCH ? r : let_go(pid, stands, r == 0 || stay);
+	gone = r == -ESRCH ? r : let_go(pid, stands, r == 0 || walk->stay);
 	set_alarm(false);
 	return gone < 0 ? gone : r == -ETIMEDOUT ? RK_DEMO_STEP_MISSED : r;
 }

@@ -208,6 +208,7 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 		o->n_without_effect++;
 		return RUN_DONE;
 	}
+	rk_bank_allow(&o->bank, alone);
 	r = admit(o, &job, rk_shm_page_of(o->m, cell), slot);
 	if (r < 0) {
 		rk_bank_roll_back_to(&o->bank, before);

@@ -22,6 +22,15 @@ void rk_bank_view(struct rk_bank *b, const struct rk_shm *m, void *mapped)
 		.state = bank + m->l.bank_guarded + m->l.guarded_state,
 		.job = UINT64_MAX,
 	};
+	rk_bank_allow(b, true);
+}
+
+void rk_bank_allow(struct rk_bank *b, bool alone)
+{
+	const struct rk_geometry *g = &b->m->g;
+
+	b->n_entries_max = alone ? g->n_log : g->n_log / 2;
+	b->data_max = alone ? g->log_data_len : g->log_data_len / 2;
 }
 
 /* Old bytes of an entry, or NULL if it points outside. */
@@ -107,10 +116,10 @@ int rk_bank_save(struct rk_bank *b, const void *at, size_t len)
 
 	if (rk_unlikely(len > b->m->l.guarded_len || offset > b->m->l.guarded_len - len))
 		return -EFAULT;
-	if (rk_unlikely(b->n_entries >= b->m->g.n_log))
+	if (rk_unlikely(b->n_entries >= b->n_entries_max))
 		return -ENOSPC;
 	if (len > RK_LOG_INLINE) {
-		if (len > b->m->g.log_data_len - b->data_used)
+		if (b->data_used > b->data_max || len > b->data_max - b->data_used)
 			return -ENOSPC;
 		memcpy(b->log_data + b->data_used, at, len);
 		e->old.data = b->data_used;

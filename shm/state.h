@@ -37,6 +37,7 @@ struct rk_bank {
 	uint64_t job;        /* whose undo entries are being written */
 	uint32_t n_entries;  /* as the log word says, while it carries `job` */
 	uint32_t data_used;  /* bytes of log data behind those entries */
+	uint32_t n_entries_max, data_max; /* how far the log may be filled: rk_bank_allow() */
 };
 
 /* A place in the log to roll back to within a job. */
@@ -58,8 +59,17 @@ bool rk_bank_roll_back(struct rk_bank *b, uint64_t cursor);
 void rk_bank_begin(struct rk_bank *b, uint64_t cursor);
 
 /*
+ * How much of the log the coming job may fill: all of it when it is the first
+ * of its commit, half when it shares one. Nothing shortens the log, so after a
+ * death inside a batch the first job runs again behind what the batch had
+ * saved, and must find room there.
+ */
+void rk_bank_allow(struct rk_bank *b, bool alone);
+
+/*
  * Saves len bytes of the guarded area before they change. Returns 0; -EFAULT
- * if they do not lie inside it; -ENOSPC when the log is full (nothing saved).
+ * if they do not lie inside it; -ENOSPC when the log is full, or as full as is
+ * allowed (nothing saved).
  */
 RK_MUST_USE int rk_bank_save(struct rk_bank *b, const void *at, size_t len);
 

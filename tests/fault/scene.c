@@ -565,11 +565,6 @@ static void act_sweep_0(struct stage *s)
 	rk_deliver_sweep(&s->w.m, 0);
 }
 
-static void act_evict(struct stage *s)
-{
-	(void)world_evict(&s->w, 1, 2);
-}
-
 static void act_assign(struct stage *s)
 {
 	give_all(s, 2);
@@ -603,11 +598,6 @@ static void act_read(struct stage *s)
 
 /* ---- after ---- */
 
-static void bury_nobody(struct stage *s)
-{
-	worker_init(&s->me, 2);
-}
-
 static void bury_client_0(struct stage *s)
 {
 	client_resume(&s->w, client_of(s, 0));
@@ -639,12 +629,12 @@ static void bury_worker_1(struct stage *s)
 	bury_worker(s, 1);
 }
 
-/* The supervisor begins again, with the death it was about to repair. */
 static void bury_nobody(struct stage *s)
 {
-	(void)s;
+	worker_init(&s->me, 2);
 }
 
+/* The supervisor begins again, with the death it was about to repair. */
 static void bury_sweep(struct stage *s)
 {
 	bury_worker(s, 0);
@@ -793,8 +783,6 @@ static void half_written_for_1(struct stage *s)
 			stage_fail(s, "no bank to evict to");
 }
 
-static const struct scene evict_1 = { "", nothing, act_evict, bury_nobody, NULL, false };
-
 const struct duet duets[] = {
 	{ "publish against publish", nothing, &publish_0, &publish_1, false },
 	{ "publish against consume", job_for_0, &publish_0, &work_0, false },
@@ -803,6 +791,5 @@ const struct duet duets[] = {
 	{ "deliver against time-out", called_0, &work_0, &expire_0, false },
 	{ "sweep against deliver", half_written_for_1, &sweep_0, &work_1, false },
 	{ "deliver against sweep", half_written_for_1, &work_1, &sweep_0, false },
-	{ "eviction against roll-back", half_done_for_1, &evict_1, &work_1, true },
 };
 const unsigned int n_duets = rk_countof(duets);

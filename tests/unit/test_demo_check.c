@@ -37,6 +37,10 @@ static const struct {
 	{ "a dead client's job was counted twice", { A(0, 1), GONE(0) }, 2, { 3, 0 }, 0, 1, 0, 1, 0, false },
 	{ "a dead client of another word is no excuse", { A(0, 1), GONE(1) }, 2, { 2, 0 }, 0, 1, 0, 0, 0, false },
 	{ "a living client has no answer", { A(0, 1), INTENT(0) }, 2, { 1, 0 }, 0, 0, 1, 0, 0, false },
+	{ "two words' answers were swapped", { A(0, 1), A(0, 2), A(0, 1), A(1, 3) }, 4, { 3, 1 }, 2, 2, 0, 0, 0, false },
+	{ "an answer without a count", { A(0, 0), A(0, 1) }, 2, { 2, 0 }, 1, 1, 0, 0, 0, false },
+	{ "lost, and a dead client of the same word", { A(0, 1), A(0, 1), GONE(0) }, 3, { 1, 0 }, 1, 0, 0, 0, 0, false },
+	{ "a gap in the middle is a dead client's", { A(0, 1), A(0, 3), GONE(0) }, 3, { 3, 0 }, 0, 0, 0, 1, 0, true },
 	{ "the handler refused", { NO(0) }, 1, { 0, 0 }, 0, 0, 0, 0, 0, true },
 	{ "answered twice, differently", { TWICE(0, 1) }, 1, { 1, 0 }, 0, 0, 0, 0, 1, false },
 };
