@@ -15,6 +15,7 @@
 
 #define OPEN_TRIES 500 /* of 10 ms: until the supervisor has seen that a predecessor is dead */
 #define PAUSE_MS 5
+#define RESUME_WORDS 4u /* new ones per call in flight, while a predecessor's calls are awaited */
 
 struct work {
 	struct rk_demo_client_conf conf;
@@ -208,7 +209,8 @@ static bool is_stopping(const struct work *w)
 	return atomic_load_explicit(&w->ledger.head->stop, memory_order_relaxed) != 0;
 }
 
-static void fill(struct work *w)
+/* Keeps calls in flight; at most *budget of them words that were not sent before. */
+static void fill(struct work *w, uint64_t *budget)
 {
 	while (w->n_open - w->n_again < w->conf.n_in_flight && !w->failed) {
 		uint64_t i;
@@ -216,9 +218,10 @@ static void fill(struct work *w)
 		if (w->n_again) {
 			i = w->again[--w->n_again];
 			bump(&w->place->n_again);
-		} else if (!is_stopping(w) && rk_demo_ledger_has_more(&w->ledger, w->conf.place)) {
+		} else if (*budget && !is_stopping(w) && rk_demo_ledger_has_more(&w->ledger, w->conf.place)) {
 			i = rk_demo_ledger_note(&w->ledger, w->conf.place);
 			open_add(w, i);
+			--*budget;
 		} else {
 			return;
 		}
@@ -250,13 +253,21 @@ static void take_over(struct work *w)
 		atomic_store_explicit(&w->place->low, next, memory_order_relaxed);
 }
 
-/* Brings in what the predecessor's calls came to; the rest of its intents was certainly not applied. */
+/*
+ * Brings in what the predecessor's calls came to. New words go out as soon as there is room for
+ * them, but not without end: when nothing at all is outstanding, whatever has no answer yet was
+ * certainly not applied.
+ */
 static void resume(struct work *w)
 {
 	uint64_t deadline_ns = rk_clock_ns() + RK_DEMO_DRAIN_MS * RK_NS_PER_MS;
+	uint64_t budget = w->n_open ? RESUME_WORDS * (uint64_t)w->conf.n_in_flight : 0;
 
-	while (collect(w) && !w->failed)
-		w->failed = rk_clock_ns() > deadline_ns;
+	do {
+		fill(w, &budget);
+		if (rk_clock_ns() > deadline_ns)
+			w->failed = true;
+	} while (collect(w) && !w->failed);
 	w->n_again = w->n_open;
 	memcpy(w->again, w->open, w->n_open * sizeof(w->open[0]));
 }
@@ -279,10 +290,10 @@ static int open_client(struct work *w)
 
 static bool serve(struct work *w)
 {
-	uint64_t deadline_ns = 0;
+	uint64_t deadline_ns = 0, budget = UINT64_MAX;
 
 	while (!w->failed) {
-		fill(w);
+		fill(w, &budget);
 		if (!w->n_open)
 			return true;
 		(void)collect(w);

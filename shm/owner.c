@@ -199,7 +199,7 @@ enum run_result { RUN_DONE, RUN_NO_ROOM };
 static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, bool alone, rk_owner_handler handler,
 			   void *arg)
 {
-	struct rk_owner_job job = { .owner = o, .partition = o->partition, .number = number };
+	struct rk_owner_job job = { .owner = o, .partition = o->partition, .number = number, .arg = arg };
 	struct rk_savepoint before = rk_bank_savepoint(&o->bank), start;
 	uint32_t slot;
 	int r;

@@ -35,6 +35,7 @@ struct rk_owner_job {
 	/* for rk_owner_reply() and rk_owner_touch() */
 	struct rk_owner *owner;
 	struct rk_dedup *reply;
+	void *arg;       /* as given to rk_owner_step() */
 	int touch_error; /* first failed touch: the job is aborted with it */
 };
 

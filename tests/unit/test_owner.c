@@ -268,17 +268,17 @@ START_TEST(a_log_that_overflows_in_a_batch_runs_that_job_again_alone)
 	int n_runs = 0;
 
 	allow_batches(&s, 8);
-	start(&s, 0, 20, &call[0]);
+	start(&s, 0, 10, &call[0]);
 	start(&s, 1, 25, &call[1]);
 	ck_assert_int_eq(rk_owner_step(&s.w.o, touch_often, &n_runs), 1);
-	ck_assert(state_is(&s, 0, 20, 1));
-	ck_assert(state_is(&s, 20, 64, 0)); /* nothing of the second */
+	ck_assert(state_is(&s, 0, 10, 1));
+	ck_assert(state_is(&s, 10, 64, 0)); /* nothing of the second */
 	ck_assert_int_eq(rk_call_look(&s.c, &call[0]), RK_CALL_DONE);
 	ck_assert_int_eq(rk_call_look(&s.c, &call[1]), RK_CALL_TAKEN);
 	ck_assert_int_eq(rk_owner_step(&s.w.o, touch_often, &n_runs), 1);
 	ck_assert_int_eq(n_runs, 3);
-	ck_assert(state_is(&s, 0, 20, 2));
-	ck_assert(state_is(&s, 20, 25, 1));
+	ck_assert(state_is(&s, 0, 10, 2));
+	ck_assert(state_is(&s, 10, 25, 1));
 	ck_assert_int_eq(rk_call_look(&s.c, &call[1]), RK_CALL_DONE);
 	ck_assert_uint_eq(s.w.o.n_errors, 0);
 	close_scene(&s);

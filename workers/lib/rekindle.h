@@ -87,9 +87,11 @@ int rk_worker_main(const struct rk_worker_def *def);
 
 /*
  * Before a handler changes len bytes at p, inside its state: saves them.
- * Returns 0; -EFAULT if they are not inside the state; -ENOSPC if the job
- * changes more than the undo log holds (--undo, --undo-data). After an error
- * the job will be aborted with it, whatever the handler returns.
+ * Returns 0. If it cannot - they are not inside the state (EFAULT), or the job
+ * changes more than the undo log holds (ENOSPC: --undo, --undo-data) - it does
+ * not return: the handler is left at once, by longjmp, the job's changes are
+ * undone and the client gets RK_FAILED with that error. So what nobody saved
+ * is never written. Touch before you take what must be given back.
  */
 int rk_touch(struct rk_job *job, const void *p, size_t len);
 

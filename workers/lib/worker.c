@@ -7,6 +7,7 @@
  * Crash     see shm/owner.h; what is private here dies with the process.
  */
 #include <errno.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ struct worker {
 	struct rk_worker_bell *bell;
 	struct partition *partitions;
 	char *room;
+	jmp_buf leave_handler; /* where a failed rk_touch() goes */
 	uint64_t spin_ns;
 	uint32_t batch_max;
 	uint64_t ready_ns; /* when it began to scan */
@@ -241,7 +243,12 @@ static int run_handler(struct rk_owner_job *inner, void *arg)
 		.sequence = inner->sequence, .internal = inner,
 	};
 	uint32_t first = inner->owner->bank.n_entries;
-	int r = w->def->on_job(&job, inner->owner->bank.state, w->def->arg);
+	int r;
+
+	/* Back from a touch that failed: the handler goes no further, or it would write what nobody can undo. */
+	if (_setjmp(w->leave_handler))
+		return inner->touch_error;
+	r = w->def->on_job(&job, inner->owner->bank.state, w->def->arg);
 
 	/* An aborted job is undone by the owner; what it wrote without touch shows after the next one. */
 	if (rk_unlikely(part->check != NULL) && r >= 0 && !inner->touch_error) {
@@ -498,7 +505,12 @@ int rk_worker_main(const struct rk_worker_def *def)
 
 int rk_touch(struct rk_job *job, const void *p, size_t len)
 {
-	return rk_owner_touch(job->internal, p, len);
+	struct rk_owner_job *inner = job->internal;
+	struct worker *w = inner->arg;
+
+	if (rk_unlikely(rk_owner_touch(inner, p, len) < 0))
+		longjmp(w->leave_handler, 1);
+	return 0;
 }
 
 int rk_reply(struct rk_job *job, const void *bytes, size_t len)
