@@ -57,6 +57,9 @@ RK_MUST_USE int rk_clients_open(struct rk_clients *c, const char *name, const st
 /* The client has closed its connection or is confirmed dead. */
 void rk_clients_release(struct rk_clients *c, uint32_t page);
 
+/* Whether the page is held by this very peer, by its pidfd, and not by a successor of its name. */
+bool rk_clients_holds(const struct rk_clients *c, uint32_t page, const struct rk_peer *peer);
+
 /* Gives a reader line alone. 0; -ENOSPC. */
 RK_MUST_USE int rk_clients_read(struct rk_clients *c, const struct rk_peer *peer,
 				uint32_t *ret_reader, struct rk_err *err);

@@ -64,7 +64,8 @@ static void connection_close(struct connection *k)
 {
 	struct rk_control *c = k->control;
 
-	if (k->page != RK_CLIENTS_NONE)
+	/* Unless a successor of the same name has it by now. */
+	if (k->page != RK_CLIENTS_NONE && rk_clients_holds(c->c.clients, k->page, &k->peer))
 		rk_clients_release(c->c.clients, k->page);
 	if (k->reader != RK_CLIENTS_NONE)
 		rk_clients_release_reader(c->c.clients, k->reader);

@@ -20,6 +20,26 @@
 #define LOOK_AGAIN_NS (10 * RK_NS_PER_MS)
 #define OLDEST_ROUNDS 8u /* looks at the oldest call alone between two at all of them */
 
+/*
+ * Several threads may sleep on the page's bell at once: the last one to leave
+ * clears `parked`, under the lock, so that nobody clears it for another.
+ */
+static uint32_t park_together(struct rk_client *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->n_parked++;
+	(void)pthread_mutex_unlock(&c->lock);
+	return rk_bell_park(&rk_shm_page(&c->m, c->caller.page)->bell);
+}
+
+static void unpark_together(struct rk_client *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	if (--c->n_parked == 0)
+		rk_bell_unpark(&rk_shm_page(&c->m, c->caller.page)->bell);
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
 static void unlink_async(struct rk_client *c, uint32_t previous, uint32_t slot)
 {
 	uint32_t next = c->slots[slot].next;
@@ -187,11 +207,11 @@ static int sleep_until(struct rk_client *c, uint64_t deadline_ns, struct rk_repl
 		drain_event(c);
 		return find_locked(c, LOOK_CLOSELY, reply);
 	}
-	word = rk_bell_park(bell);
+	word = park_together(c);
 	r = find_locked(c, LOOK_CLOSELY, reply);
 	if (r == NOT_YET)
 		(void)rk_bell_wait(bell, word, deadline_ns);
-	rk_bell_unpark(bell);
+	unpark_together(c);
 	return r == NOT_YET ? find_locked(c, LOOK_CLOSELY, reply) : r;
 }
 
@@ -244,19 +264,18 @@ static void *event_thread(void *arg)
 	_Atomic uint32_t *bell = &rk_shm_page(&c->m, c->caller.page)->bell;
 
 	while (!__atomic_load_n(&c->closing, __ATOMIC_ACQUIRE)) {
-		uint32_t word = rk_bell_park(bell);
+		uint32_t word = park_together(c);
 
 		raise_event(c); /* whatever finished before `parked` stood; a reader finds nothing, or that */
-		if (__atomic_load_n(&c->closing, __ATOMIC_ACQUIRE))
-			break;
 		(void)pthread_mutex_lock(&c->lock);
 		c->armed_ns = first_deadline(c, rk_clock_ns(), 0); /* of those passed already the event tells */
 		uint64_t until_ns = c->armed_ns;
 
 		(void)pthread_mutex_unlock(&c->lock);
-		(void)rk_bell_wait(bell, word, until_ns);
+		if (!__atomic_load_n(&c->closing, __ATOMIC_ACQUIRE))
+			(void)rk_bell_wait(bell, word, until_ns);
+		unpark_together(c);
 	}
-	rk_bell_unpark(bell);
 	return NULL;
 }
 
@@ -340,7 +359,7 @@ int rk_flush(struct rk_client *c, uint32_t timeout_ms, uint64_t *ret_failed)
 	if (r)
 		return r;
 	for (;;) {
-		uint32_t word = c->has_thread ? 0 : rk_bell_park(bell), n_left;
+		uint32_t word = park_together(c), n_left;
 		uint64_t now_ns = rk_clock_ns();
 
 		(void)pthread_mutex_lock(&c->lock);
@@ -350,17 +369,14 @@ int rk_flush(struct rk_client *c, uint32_t timeout_ms, uint64_t *ret_failed)
 		if (!n_left)
 			c->n_refused = 0;
 		(void)pthread_mutex_unlock(&c->lock);
-		if (!n_left || (deadline_ns && now_ns >= deadline_ns))
-			break;
-		/* With the thread awake the bell is its own; this is rare, and looks again by itself. */
-		if (c->has_thread)
-			(void)poll(NULL, 0, (int)(LOOK_AGAIN_NS / RK_NS_PER_MS));
-		else
-			(void)rk_bell_wait(bell, word, deadline_ns);
+		/* Bounded: a call that must be asked for again and found its ring full is rung for by nobody. */
+		if (n_left && !(deadline_ns && now_ns >= deadline_ns))
+			(void)rk_bell_wait(bell, word, now_ns + LOOK_AGAIN_NS);
+		unpark_together(c);
+		if (!n_left || (deadline_ns && now_ns >= deadline_ns)) {
+			if (ret_failed)
+				*ret_failed = n_failed;
+			return n_left ? RK_UNKNOWN : n_failed ? RK_FAILED : 0;
+		}
 	}
-	if (!c->has_thread)
-		rk_bell_unpark(bell);
-	if (ret_failed)
-		*ret_failed = n_failed;
-	return c->n_submitted ? RK_UNKNOWN : n_failed ? RK_FAILED : 0;
 }

@@ -35,8 +35,12 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* 0.5 to 1.5 times ns: those who failed together shall not come back together. */
 static uint64_t jitter(struct rk_client *c, uint64_t ns)
 {
-	c->random = c->random * 6364136223846793005ull + 1442695040888963407ull; /* Knuth's MMIX */
-	return ns / 2 + (c->random >> 33) % (ns + 1);
+	uint64_t random;
+
+	lock(c);
+	random = c->random = c->random * 6364136223846793005ull + 1442695040888963407ull; /* Knuth's MMIX */
+	unlock(c);
+	return ns / 2 + (random >> 33) % (ns + 1);
 }
 
 static bool is_final(enum rk_call_state s)

@@ -42,6 +42,7 @@ struct rk_client {
 	uint32_t free_head;              /* slot + 1 */
 	uint32_t async_head, async_tail; /* slot + 1 */
 	uint32_t n_async, n_submitted;
+	uint32_t n_parked; /* threads that sleep on the page's bell, or are about to */
 	bool out_of_order; /* the last finished asynchronous call was not the oldest */
 	uint64_t n_refused; /* submitted jobs whose handler said no, since the last flush */
 	uint64_t random;

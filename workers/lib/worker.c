@@ -75,8 +75,13 @@ static void on_stop_signal(int number)
 	(void)number;
 	stop_wanted = 1;
 	/* Changes the word, so that a worker about to park does not fall asleep on the old one. */
-	if (signal_bell)
+	if (signal_bell) {
+		int saved = errno;
+
 		atomic_fetch_add_explicit(signal_bell, 2, memory_order_seq_cst);
+		rk_bell_ring(signal_bell); /* the signal may have come to another thread than the one that sleeps */
+		errno = saved;
+	}
 }
 
 static void tell_supervisor(const struct worker *w)
