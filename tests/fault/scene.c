@@ -152,10 +152,11 @@ const char *stage_without_ptrace(void)
 
 /* ---- the stage ---- */
 
-void stage_open(struct stage *s, bool wrap, bool gated, uint32_t n_spare)
+void stage_open(struct stage *s, const struct scene *scene, bool wrap, uint32_t n_spare)
 {
 	struct world_conf conf = { .n_calls = 256, .n_dedup = WORLD_CLIENTS * WORLD_SLOTS, .n_banks = 3,
-				   .n_log = 128, .batch_max = 4, .n_spare = n_spare, .wrap = wrap, .outside_gate = gated };
+				   .n_log = scene->n_log ? scene->n_log : 128, .batch_max = 4, .n_spare = n_spare,
+				   .wrap = wrap, .outside_gate = scene->gated };
 
 	*s = (struct stage){ 0 };
 	world_make(&s->w, &conf);
@@ -734,28 +735,29 @@ static void go_on_publishing(struct stage *s)
 }
 
 const struct scene scenes[] = {
-	{ "client: fill and publish", nothing, act_start_0, bury_client_0, go_on_a_lap, false },
-	{ "client: time-out, tombstone", called, act_expire, bury_client_0, go_on_working, false },
-	{ "client: time-out of a taken job", taken, act_expire, bury_client_0, go_on_working, false },
+	{ "client: fill and publish", nothing, act_start_0, bury_client_0, go_on_a_lap, false, 0 },
+	{ "client: time-out, tombstone", called, act_expire, bury_client_0, go_on_working, false, 0 },
+	{ "client: time-out of a taken job", taken, act_expire, bury_client_0, go_on_working, false, 0 },
 	{ "client: time-out while its reply is written", writing_for_ever, act_expire, bury_client_0, go_on_working,
-	  false },
-	{ "client: applied, asks again", applied_undelivered, act_look, bury_client_0, go_on_a_lap, false },
-	{ "client: collect and release", answered, act_look, bury_client_0, go_on_working, false },
+	  false, 0 },
+	{ "client: applied, asks again", applied_undelivered, act_look, bury_client_0, go_on_a_lap, false, 0 },
+	{ "client: collect and release", answered, act_look, bury_client_0, go_on_working, false, 0 },
 	{ "worker: take, touch, commit, deliver, recycle", called_0, act_work_0, bury_worker_0, go_on_without_0,
-	  false },
-	{ "worker: the same behind a gate", called_0, act_work_0, bury_worker_0, go_on_without_0, true },
-	{ "worker: a job taken by a dead one", taken_0, act_work_0, bury_worker_0, go_on_without_0, false },
-	{ "worker: a job and its duplicate", duplicate_0, act_work_0, bury_worker_0, go_on_without_0, false },
-	{ "worker: a tombstone and a job", tomb_0, act_work_0, bury_worker_0, go_on_without_0, false },
-	{ "worker: four jobs in one commit", several_1, act_work_1, bury_worker_1, go_on_without_1, false },
-	{ "worker: recover, roll back", half_done_for_1, act_work_1, bury_worker_1, go_on_without_1, false },
+	  false, 0 },
+	{ "worker: the same behind a gate", called_0, act_work_0, bury_worker_0, go_on_without_0, true, 0 },
+	{ "worker: a job taken by a dead one", taken_0, act_work_0, bury_worker_0, go_on_without_0, false, 0 },
+	{ "worker: a job and its duplicate", duplicate_0, act_work_0, bury_worker_0, go_on_without_0, false, 0 },
+	{ "worker: a tombstone and a job", tomb_0, act_work_0, bury_worker_0, go_on_without_0, false, 0 },
+	{ "worker: four jobs in one commit", several_1, act_work_1, bury_worker_1, go_on_without_1, false, 0 },
+	{ "worker: four jobs that fill the log", several_1, act_work_1, bury_worker_1, go_on_without_1, false, 88 },
+	{ "worker: recover, roll back", half_done_for_1, act_work_1, bury_worker_1, go_on_without_1, false, 0 },
 	{ "worker: rolls back while an eviction copies it", rolled_back_while_evicted, act_nothing, bury_nobody, NULL,
-	  false },
-	{ "supervisor: sweep", half_written, act_sweep_0, bury_sweep, NULL, false },
-	{ "supervisor: assignment", half_done, act_assign, bury_sweep, NULL, false },
-	{ "supervisor: page reassignment", dead_client, act_reassign, bury_reassign, go_on_working, false },
-	{ "supervisor: board publish", published_views, act_publish_view, bury_publisher, NULL, false },
-	{ "reader: enter, read, leave", published_views, act_read, bury_reader, go_on_publishing, false },
+	  false, 0 },
+	{ "supervisor: sweep", half_written, act_sweep_0, bury_sweep, NULL, false, 0 },
+	{ "supervisor: assignment", half_done, act_assign, bury_sweep, NULL, false, 0 },
+	{ "supervisor: page reassignment", dead_client, act_reassign, bury_reassign, go_on_working, false, 0 },
+	{ "supervisor: board publish", published_views, act_publish_view, bury_publisher, NULL, false, 0 },
+	{ "reader: enter, read, leave", published_views, act_read, bury_reader, go_on_publishing, false, 0 },
 };
 const unsigned int n_scenes = rk_countof(scenes);
 
@@ -767,12 +769,12 @@ static void job_for_0(struct stage *s)
 	give_all(s, 0);
 }
 
-static const struct scene publish_0 = { "", nothing, act_start_0, bury_client_0, NULL, false };
-static const struct scene publish_1 = { "", nothing, act_start_1, bury_client_1, NULL, false };
-static const struct scene expire_0 = { "", nothing, act_expire, bury_client_0, NULL, false };
-static const struct scene work_0 = { "", nothing, act_work_0, bury_worker_0, NULL, false };
-static const struct scene work_1 = { "", nothing, act_work_1, bury_worker_1, NULL, false };
-static const struct scene sweep_0 = { "", nothing, act_sweep_0, bury_sweep, NULL, false };
+static const struct scene publish_0 = { "", nothing, act_start_0, bury_client_0, NULL, false, 0 };
+static const struct scene publish_1 = { "", nothing, act_start_1, bury_client_1, NULL, false, 0 };
+static const struct scene expire_0 = { "", nothing, act_expire, bury_client_0, NULL, false, 0 };
+static const struct scene work_0 = { "", nothing, act_work_0, bury_worker_0, NULL, false, 0 };
+static const struct scene work_1 = { "", nothing, act_work_1, bury_worker_1, NULL, false, 0 };
+static const struct scene sweep_0 = { "", nothing, act_sweep_0, bury_sweep, NULL, false, 0 };
 
 /* Partition 1 is worker 1's; worker 0, evicted from it in the middle of a reply, is dead and not yet swept. */
 static void half_written_for_1(struct stage *s)
@@ -784,12 +786,12 @@ static void half_written_for_1(struct stage *s)
 }
 
 const struct duet duets[] = {
-	{ "publish against publish", nothing, &publish_0, &publish_1, false },
-	{ "publish against consume", job_for_0, &publish_0, &work_0, false },
-	{ "consume against publish", job_for_0, &work_0, &publish_0, false },
-	{ "time-out against deliver", called_0, &expire_0, &work_0, false },
-	{ "deliver against time-out", called_0, &work_0, &expire_0, false },
-	{ "sweep against deliver", half_written_for_1, &sweep_0, &work_1, false },
-	{ "deliver against sweep", half_written_for_1, &work_1, &sweep_0, false },
+	{ "publish against publish", nothing, &publish_0, &publish_1 },
+	{ "publish against consume", job_for_0, &publish_0, &work_0 },
+	{ "consume against publish", job_for_0, &work_0, &publish_0 },
+	{ "time-out against deliver", called_0, &expire_0, &work_0 },
+	{ "deliver against time-out", called_0, &work_0, &expire_0 },
+	{ "sweep against deliver", half_written_for_1, &sweep_0, &work_1 },
+	{ "deliver against sweep", half_written_for_1, &work_1, &sweep_0 },
 };
 const unsigned int n_duets = rk_countof(duets);

@@ -38,6 +38,7 @@ struct scene {
 	void (*bury)(struct stage *);    /* the actor is confirmed dead */
 	void (*go_on)(struct stage *);   /* the actor is stopped, and the world goes on; NULL: it just waits */
 	bool gated;                      /* in a world whose gates are opened from outside */
+	uint32_t n_log;                  /* undo entries; 0 = plenty */
 };
 
 extern const struct scene scenes[];
@@ -48,14 +49,13 @@ struct duet {
 	const char *name;
 	void (*prepare)(struct stage *);
 	const struct scene *a, *b;
-	bool only_through; /* both go on to their ends in either order; nobody dies */
 };
 
 extern const struct duet duets[];
 extern const unsigned int n_duets;
 
-/* n_spare: how many state words a job touches one by one. */
-void stage_open(struct stage *s, bool wrap, bool gated, uint32_t n_spare);
+/* A world as this scene wants it; n_spare: how many state words a job touches one by one. */
+void stage_open(struct stage *s, const struct scene *scene, bool wrap, uint32_t n_spare);
 void stage_close(struct stage *s);
 /* Prepares and keeps a copy; stage_restart() goes back to it. */
 void stage_prepare(struct stage *s, void (*prepare)(struct stage *));

@@ -82,11 +82,11 @@ static pid_t twin_of(const struct walk *k)
 	return k->ended ? -1 : stage_twin(k->child);
 }
 
-static void begin(struct stage *s, struct step_result *r, bool wrap, bool gated, uint32_t n_spare,
+static void begin(struct stage *s, struct step_result *r, const struct scene *scene, bool wrap, uint32_t n_spare,
 		  void (*prepare)(struct stage *))
 {
 	*r = (struct step_result){ .began_ns = rk_clock_ns() };
-	stage_open(s, wrap, gated, n_spare);
+	stage_open(s, scene, wrap, n_spare);
 	stage_prepare(s, prepare);
 	note(r, s, "preparing", NULL, NULL);
 }
@@ -125,12 +125,15 @@ void step_scene(const struct scene *scene, bool wrap, struct step_result *ret)
 	struct stage s;
 	struct walk k;
 
-	begin(&s, ret, wrap, scene->gated, WORLD_SPARE, scene->prepare);
+	begin(&s, ret, scene, wrap, WORLD_SPARE, scene->prepare);
 	here = stage_room(&s);
 	walk_begin(&k, &s, scene);
 	while (walk_on(&k, &s)) {
-		/* A kill leaves the memory and nothing else; one who is stopped also remembers what it read. */
-		if (!k.changed && atomic_load_explicit(&s.w.shared->elsewhere, memory_order_relaxed))
+		/*
+		 * A kill leaves the memory and nothing else; one who is stopped also remembers what it
+		 * read. What it reads is the same before a wrap, where the states are enough.
+		 */
+		if (!k.changed && (wrap || atomic_load_explicit(&s.w.shared->elsewhere, memory_order_relaxed)))
 			continue;
 		stage_save(&s, here);
 		if (k.changed) {
@@ -189,7 +192,7 @@ static void against(struct stage *s, const struct duet *d, const struct walk *a,
 	walk_begin(&b, s, d->b);
 	while (walk_to_change(&b, s)) {
 		stage_save(s, here);
-		for (int fate = d->only_through ? A_THEN_B : BOTH_DIE; fate < FATES; fate++) {
+		for (int fate = BOTH_DIE; fate < FATES; fate++) {
 			decide(s, d, a, &b, (enum fate)fate);
 			note(r, s, names[fate], a, &b);
 			stage_restore(s, here);
@@ -234,7 +237,7 @@ void step_duet(const struct duet *d, bool wrap, struct step_result *ret)
 	struct stage s;
 	struct walk a;
 
-	begin(&s, ret, wrap, false, 2, d->prepare);
+	begin(&s, ret, d->a, wrap, 2, d->prepare);
 	before = stage_room(&s);
 	here = stage_room(&s);
 	find_stands(&s, d->a, &stands);
