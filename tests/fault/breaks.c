@@ -74,8 +74,8 @@ static bool is_caught(enum rk_break which)
 
 	if (child == 0) {
 		char what[512] = "";
-		/* It takes an eviction that meets a roll-back half-way: a scene of its own. */
-		bool steps_first = which == RK_BREAK_LOGRESET, caught = false;
+		/* They take a meeting that storms seldom see: each has a scene of its own. */
+		bool steps_first = which == RK_BREAK_LOGRESET || which == RK_BREAK_UNCONS, caught = false;
 		uint64_t n_storms = which == RK_BREAK_NONE ? CALM_STORMS : STORMS;
 
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)

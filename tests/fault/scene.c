@@ -382,6 +382,21 @@ static void duplicate_0(struct stage *s)
 	give_all(s, 0);
 }
 
+/* Client 0 has its reply and its cell back, and a second reference to that cell is still in the ring. */
+static void cell_still_named(struct stage *s)
+{
+	struct client *c = client_of(s, 0);
+
+	taken(s);
+	if (rk_queue_publish(&s->w.m, 1, c->slot[0].call.cell) != RK_QUEUE_OK)
+		stage_fail(s, "cannot prepare a duplicate");
+	(void)worker_pass(&s->w, &s->me); /* one job */
+	(void)client_poll(&s->w, c, 0, false, false);
+	if (c->slot[0].on || !rk_queue_names(&s->w.m, c->slot[0].call.cell))
+		stage_fail(s, "cannot prepare a cell that is named");
+	c->caller.hand = 0; /* where it looks first */
+}
+
 /* Client 0 had time-outs and has a tombstone before client 1's job. */
 static void tomb_0(struct stage *s)
 {
@@ -540,6 +555,12 @@ static void dead_client(struct stage *s)
 static void act_start_0(struct stage *s)
 {
 	(void)client_start(&s->w, client_of(s, 0), 0, 1);
+}
+
+/* Into another partition, so that it shows when somebody runs it from where it is not. */
+static void act_start_elsewhere(struct stage *s)
+{
+	(void)client_start(&s->w, client_of(s, 0), 0, 2);
 }
 
 static void act_start_1(struct stage *s)
@@ -736,6 +757,8 @@ static void go_on_publishing(struct stage *s)
 
 const struct scene scenes[] = {
 	{ "client: fill and publish", nothing, act_start_0, bury_client_0, go_on_a_lap, false, 0 },
+	{ "client: publish, its last cell still named by a ring", cell_still_named, act_start_elsewhere, bury_client_0,
+	  go_on_working, false, 0 },
 	{ "client: time-out, tombstone", called, act_expire, bury_client_0, go_on_working, false, 0 },
 	{ "client: time-out of a taken job", taken, act_expire, bury_client_0, go_on_working, false, 0 },
 	{ "client: time-out while its reply is written", writing_for_ever, act_expire, bury_client_0, go_on_working,
