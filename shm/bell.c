@@ -83,9 +83,10 @@ static void clear_and_wake(_Atomic uint32_t *space, uint32_t word)
 	 * after it (W1) sets it again, and whoever was about to sleep does not.
 	 * Shown by doc/models/space_bell.pml.
 	 */
-	while (!atomic_compare_exchange_weak_explicit(space, &word, (word + 2) & ~RK_BELL_PARKED, memory_order_seq_cst,
-						      memory_order_relaxed))
-		;
+	for (int round = 0; round < RK_BELL_ROUNDS; round++)
+		if (atomic_compare_exchange_weak_explicit(space, &word, (word + 2) & ~RK_BELL_PARKED,
+							  memory_order_seq_cst, memory_order_relaxed))
+			break;
 	wake_all(space);
 }
 

@@ -24,6 +24,8 @@
 #include "shm/layout.h"
 
 #define RK_BELL_PARKED 1u
+/* A word that changes this often under us is damaged or played with: whoever parks does not sleep then. */
+#define RK_BELL_ROUNDS 100000
 
 /* Wakes the consumer if it is parked. Call after the work is visible. */
 void rk_bell_ring(_Atomic uint32_t *bell);
@@ -34,17 +36,19 @@ void rk_bell_ring(_Atomic uint32_t *bell);
  */
 static inline uint32_t rk_bell_park(_Atomic uint32_t *bell)
 {
-	uint32_t word = atomic_load_explicit(bell, memory_order_relaxed), parked;
+	uint32_t word = atomic_load_explicit(bell, memory_order_relaxed), parked = 0;
 
 	/*
 	 * W1: seq_cst against P2 in rk_bell_ring(); see above. The word changes
 	 * even if somebody is parked already: where several wait, a ringer that
 	 * woke the others must not take `parked` away from this one.
 	 */
-	do
+	for (int round = 0; round < RK_BELL_ROUNDS; round++) {
 		parked = (word | RK_BELL_PARKED) + 2;
-	while (!atomic_compare_exchange_weak_explicit(bell, &word, parked, memory_order_seq_cst,
-						      memory_order_relaxed));
+		if (atomic_compare_exchange_weak_explicit(bell, &word, parked, memory_order_seq_cst,
+							  memory_order_relaxed))
+			break;
+	}
 	return parked;
 }
 

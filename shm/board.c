@@ -11,6 +11,14 @@ void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_
 	*w = (struct rk_board_writer){ .m = m, .is_dead = is_dead, .arg = arg };
 }
 
+static bool is_listed(const struct rk_board_writer *w, uint32_t reader)
+{
+	for (uint32_t k = 0; k < w->n_stalled && k < rk_countof(w->stalled); k++)
+		if (w->stalled[k] == reader)
+			return true;
+	return false;
+}
+
 /* Whether a buffer replaced at `epoch` may be written again; names those who say no. */
 static bool grace_passed(struct rk_board_writer *w, uint64_t epoch)
 {
@@ -20,6 +28,8 @@ static bool grace_passed(struct rk_board_writer *w, uint64_t epoch)
 		if (!rk_epoch_holds(rk_shm_reader(w->m, r), epoch) || w->is_dead(r, w->arg))
 			continue;
 		passed = false;
+		if (is_listed(w, r))
+			continue; /* it holds another buffer too */
 		if (w->n_stalled < rk_countof(w->stalled))
 			w->stalled[w->n_stalled] = r;
 		w->n_stalled++;
@@ -36,7 +46,6 @@ static int free_buffer(struct rk_board_writer *w)
 		if (i == current)
 			continue;
 		if (w->retired[i]) {
-			w->n_stalled = 0;
 			if (!grace_passed(w, w->retired[i]))
 				continue;
 			w->retired[i] = 0;

@@ -7,6 +7,9 @@
 #include "shm/queue.h"
 #include "shm/words.h"
 
+/* Only evicted owners compete for it: more rounds mean damaged memory. */
+#define SKIP_ROUNDS 1000
+
 void rk_deliver_wake(const struct rk_shm *m, uint32_t cell)
 {
 	rk_bell_ring(&rk_shm_cell(m, cell)->bell);
@@ -30,10 +33,10 @@ static void raise_skip(struct rk_cell *c, uint64_t sequence)
 	uint64_t skip = atomic_load_explicit(&c->skip, memory_order_relaxed);
 
 	/* D6: release; the client reads skip (C4) after it found the ring empty of this cell (Q6). */
-	while (skip < sequence && !atomic_compare_exchange_weak_explicit(&c->skip, &skip, sequence,
-									 memory_order_release,
-									 memory_order_relaxed))
-		;
+	for (int round = 0; round < SKIP_ROUNDS && skip < sequence; round++)
+		if (atomic_compare_exchange_weak_explicit(&c->skip, &skip, sequence, memory_order_release,
+							  memory_order_relaxed))
+			break;
 }
 
 enum given {

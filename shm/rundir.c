@@ -183,8 +183,11 @@ int rk_rundir_lock(const char *name, struct rk_err *err)
 					  "a fleet named '%s' is running already: choose another --name, or 'rekindle stop --name %s'",
 					  name, name);
 		/* A fleet that was just ending may have removed the directory between open and lock. */
-		if (fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino)
+		if (fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino) {
+			if (fchmod(fd, 0700) < 0) /* whoever made it: the socket in it is ours alone */
+				return rk_err_set(err, -errno, "%s: %s", path, strerror(errno));
 			return rk_take_fd(&fd);
+		}
 	}
 	return rk_err_set(err, -EAGAIN, "the runtime directory %s keeps disappearing", path);
 }

@@ -65,7 +65,7 @@ const char *rk_conf_usage(void)
 	       "  --undo N              changes that one job or batch may make (512)\n"
 	       "  --undo-data SIZE      bytes kept for changes longer than 24 bytes (16K)\n"
 	       "  --batch N             jobs per commit (the worker's own choice)\n"
-	       "  --stop-timeout TIME   from SIGTERM to SIGKILL; a plain number is ms (5s)\n"
+	       "  --stop-timeout TIME   from SIGTERM to SIGKILL, such as 500ms (5s)\n"
 	       "  -q, --quiet           nothing on standard output\n"
 	       "  --debug               every transition in the log\n"
 	       "  --help, --version\n";
@@ -110,16 +110,6 @@ static int name_set(char *to, const char *value, struct rk_err *err)
 	return 0;
 }
 
-static int time_set(uint64_t *to, const char *value, const struct option *o, struct rk_err *err)
-{
-	if (value[strspn(value, "0123456789")] != '\0')
-		return rk_num_parse_ns(value, o->min, o->max, to, err);
-	int r = rk_num_parse(value, o->min / RK_NS_PER_MS, o->max / RK_NS_PER_MS, to, err);
-	if (r == 0)
-		*to *= RK_NS_PER_MS;
-	return r;
-}
-
 static int u32_set(uint32_t *to, const char *value, const struct option *o, struct rk_err *err)
 {
 	uint64_t v;
@@ -143,7 +133,7 @@ static int value_set(struct rk_conf *c, const struct option *o, const char *valu
 	case NAME:
 		return name_set(at, value, err);
 	case TIME:
-		return time_set(at, value, o, err);
+		return rk_num_parse_ns(value, o->min, o->max, at, err);
 	case COUNT:
 	case SIZE:
 		return u32_set(at, value, o, err);

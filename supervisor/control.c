@@ -246,7 +246,7 @@ static int verb_ping(struct request *q, struct rk_err *err)
 	json_object_object_add(q->out, "name", json_object_new_string(c->name));
 	put_number(q, "keeper_pid", (uint64_t)c->keeper);
 	put_number(q, "supervisor_pid", (uint64_t)c->supervisor);
-	json_object_object_add(q->out, "release", json_object_new_string(RK_CONTROL_RELEASE));
+	json_object_object_add(q->out, "release", json_object_new_string(PACKAGE_VERSION));
 	return 0;
 }
 

@@ -20,7 +20,6 @@
 #include "supervisor/segments.h"
 
 #define RK_CONTROL_MESSAGE_MAX 16384u
-#define RK_CONTROL_RELEASE "0.1.0"
 
 struct rk_control;
 

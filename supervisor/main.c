@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 	r = rk_conf_parse(&conf, argc, argv, &err);
 	if (r == RK_CONF_HELP || r == RK_CONF_VERSION) {
 		(void)fputs(r == RK_CONF_HELP ? rk_conf_usage()
-					      : "rekindled " RK_CONTROL_RELEASE "\n",
+					      : "rekindled " PACKAGE_VERSION "\n",
 			    stdout);
 		return EXIT_SUCCESS;
 	}

@@ -15,12 +15,20 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
+#include "workers/lib/connect.h"
 
 void fleet_path(char ret[static 4096], const char *program)
 {
+	const char *build = getenv("RK_TEST_BUILD");
 	char self[3072];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
+	if (build && realpath(build, ret)) {
+		snprintf(self, sizeof(self), "%.3000s", ret);
+		snprintf(ret, 4096, "%s/%s", self, program);
+		return;
+	}
 	ck_assert_int_gt(n, 0);
 	self[n] = '\0';
 	for (int up = 0; up < 3; up++) /* BUILD/tests/system/test_x */
@@ -199,6 +207,22 @@ struct rk_client *fleet_client(const char *name)
 
 	ck_assert_msg(r == 0, "rk_client_open: %s", rk_client_error());
 	return c;
+}
+
+pid_t fleet_supervisor(void)
+{
+	struct rk_fds fds = { 0 };
+	struct json_object *answer;
+	struct rk_err err;
+	int sock = rk_connect("test", &err), pid;
+
+	ck_assert_msg(sock >= 0, "%s", err.text);
+	ck_assert_msg(rk_connect_ask(sock, "{\"verb\":\"ping\"}", FLEET_WAIT_MS, &answer, &fds, &err) == 0, "%s",
+		      err.text);
+	pid = (int)rk_connect_int(answer, "supervisor_pid");
+	json_object_put(answer);
+	(void)close(sock);
+	return pid;
 }
 
 static char state_of(pid_t pid)

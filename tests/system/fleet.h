@@ -53,7 +53,10 @@ int fleet_reap(struct fleet *f);
 /* Opens a client of the fleet, asserting success. name NULL: anonymous. */
 struct rk_client *fleet_client(const char *name);
 
-/* Path of a program of the build directory, e.g. "rekindled". Static storage per call site's buffer. */
+/* The supervisor's pid. */
+pid_t fleet_supervisor(void);
+
+/* Path of a program of the build directory, or of $RK_TEST_BUILD, e.g. "rekindled". Static storage per call site's buffer. */
 void fleet_path(char ret[static 4096], const char *program);
 
 /* Waits until a process is in this state of /proc/PID/stat ('T' stopped, 'Z', 'X' gone counts as 'Z'). */

@@ -9,17 +9,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "tests/system/fleet.h"
 #include "tests/unit/unit.h"
-#include "workers/lib/connect.h"
+#include "workers/lib/client.h"
 
 static struct fleet fleet;
 static int n_shm_names;
+static unsigned long board_inode; /* of the fleet that is ended: the memory nothing else is */
 
 static int count_shm_names(void)
 {
@@ -33,20 +34,64 @@ static int count_shm_names(void)
 	return n;
 }
 
-static pid_t supervisor_pid(void)
+/* Inode of the board that begins at this address of ours, or the board of this inode among a process's mappings. */
+static unsigned long find_board(const char *process, unsigned long address, unsigned long inode)
 {
-	struct rk_fds fds = { 0 };
-	struct json_object *answer;
-	struct rk_err err;
-	int sock = rk_connect("test", &err), pid;
+	char path[300], line[512];
+	unsigned long found = 0;
+	FILE *maps;
 
-	ck_assert_msg(sock >= 0, "%s", err.text);
-	ck_assert_msg(rk_connect_ask(sock, "{\"verb\":\"ping\"}", FLEET_WAIT_MS, &answer, &fds, &err) == 0, "%s",
-		      err.text);
-	pid = (int)rk_connect_int(answer, "supervisor_pid");
-	json_object_put(answer);
-	(void)close(sock);
-	return pid;
+	snprintf(path, sizeof(path), "/proc/%.200s/maps", process);
+	maps = fopen(path, "re");
+	while (maps && !found && fgets(line, sizeof(line), maps)) {
+		unsigned long start, i;
+
+		if (sscanf(line, "%lx-%*x %*s %*x %*s %lu", &start, &i) == 2 &&
+		    strstr(line, "/memfd:rekindle-board") && (start == address || i == inode))
+			found = i;
+	}
+	if (maps)
+		(void)fclose(maps);
+	return found;
+}
+
+/* Whether a process has the board open. */
+static int has_board_open(const char *process)
+{
+	char path[600], target[64];
+	DIR *dir;
+	struct dirent *e;
+	struct stat st;
+	int found = 0;
+
+	snprintf(path, sizeof(path), "/proc/%.200s/fd", process);
+	dir = opendir(path);
+	while (dir && !found && (e = readdir(dir)) != NULL) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/%.200s/fd/%.200s", process, e->d_name);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		found = strstr(target, "/memfd:rekindle-board") && stat(path, &st) == 0 && st.st_ino == board_inode;
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+/* Processes of this machine that we may look into and that hold the board's memory. */
+static int count_holders(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *e;
+	int n = 0;
+
+	while (dir && (e = readdir(dir)) != NULL)
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9')
+			n += has_board_open(e->d_name) || find_board(e->d_name, 0, board_inode);
+	if (dir)
+		(void)closedir(dir);
+	return n;
 }
 
 static void await_gone(pid_t pid)
@@ -65,6 +110,7 @@ static void assert_nothing_left(pid_t supervisor)
 	for (int i = 0; i < fleet.n_workers; i++)
 		await_gone(fleet.worker[i]);
 	ck_assert_int_eq(count_shm_names(), n_shm_names);
+	ck_assert_msg(count_holders() == 0, "somebody still holds the fleet's memory");
 }
 
 /* A client with an answered and an unfinished call, so that there is something to leave behind. */
@@ -107,7 +153,10 @@ START_TEST(nothing_is_left_and_the_next_start_works)
 	n_shm_names = count_shm_names();
 	fleet_start(&fleet, 3, options, NULL);
 	c = use_it();
-	supervisor = supervisor_pid();
+	board_inode = find_board("self", (unsigned long)(uintptr_t)c->m.board, 0);
+	ck_assert_uint_ne(board_inode, 0);
+	supervisor = fleet_supervisor();
+	ck_assert_int_ge(count_holders(), 6); /* keeper, supervisor, three workers, we */
 	for (int i = 0; i < fleet.n_workers && ways[_i].workers_signal; i++)
 		ck_assert_int_eq(kill(fleet.worker[i], ways[_i].workers_signal), 0);
 	if (ways[_i].supervisor_signal)
@@ -120,6 +169,7 @@ START_TEST(nothing_is_left_and_the_next_start_works)
 	else
 		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == ways[_i].exit_status, "%s: status %#x",
 			      ways[_i].what, (unsigned int)status);
+	rk_client_close(c);
 	assert_nothing_left(supervisor);
 	if (!ways[_i].directory_stays) {
 		char path[128];
@@ -127,7 +177,6 @@ START_TEST(nothing_is_left_and_the_next_start_works)
 		snprintf(path, sizeof(path), "%s/test", fleet.directory);
 		ck_assert_msg(access(path, F_OK) < 0, "%s: %s is still there", ways[_i].what, path);
 	}
-	rk_client_close(c);
 	fleet_start_again(&fleet);
 	c = use_it();
 	rk_client_close(c);
@@ -152,7 +201,7 @@ START_TEST(a_second_fleet_of_the_same_name_is_refused)
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %#x", (unsigned int)status);
-	(void)supervisor_pid(); /* the first one still answers */
+	(void)fleet_supervisor(); /* the first one still answers */
 	fleet_stop(&fleet);
 }
 END_TEST

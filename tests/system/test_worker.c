@@ -4,6 +4,7 @@
  * can put a fleet into any situation. Every partition counts in `n`.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,8 +96,23 @@ static void arm(void)
 			rk_fault_arm((enum rk_kill_point)i, (unsigned int)strtoul(colon + 1, NULL, 10), SIGKILL);
 }
 
+static void *serve(void *ret_status)
+{
+	*(int *)ret_status = rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(struct state),
+								     .on_job = on_job });
+	return NULL;
+}
+
+/* RK_TEST_THREAD=1: the job thread is not the one that signals go to. */
 int main(void)
 {
+	pthread_t thread;
+	int status = 1;
+
 	arm();
-	return rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(struct state), .on_job = on_job });
+	if (!getenv("RK_TEST_THREAD"))
+		return serve(&status), status;
+	if (pthread_create(&thread, NULL, serve, &status) == 0)
+		(void)pthread_join(thread, NULL);
+	return status;
 }

@@ -74,7 +74,7 @@ START_TEST(everything_that_is_said_arrives)
 		parse(&l,
 		      "--name=f.1 -n200 --partitions 512 --ring=128 --max-clients 9 "
 		      "--slots 2 --dedup 7 --max-request 2K --max-reply=4K --max-state 1M "
-		      "--undo 99 --undo-data 8K --batch 16 --stop-timeout 250 -q --debug cmd",
+		      "--undo 99 --undo-data 8K --batch 16 --stop-timeout 250ms -q --debug cmd",
 		      &c, &err),
 		0);
 	ck_assert_str_eq(c.name, "f.1");
@@ -123,7 +123,8 @@ static const struct {
 	{ "--name a --max-state 1X -- cmd", -EINVAL, "--max-state" },
 	{ "--name a --max-state 8G -- cmd", -EINVAL, "--max-state" },
 	{ "--name a --stop-timeout 1.5s -- cmd", -EINVAL, "--stop-timeout" },
-	{ "--name a --stop-timeout 99999999999 -- cmd", -EINVAL, "--stop-timeout" },
+	{ "--name a --stop-timeout 99999999999s -- cmd", -EINVAL, "--stop-timeout" },
+	{ "--name a --stop-timeout 5 -- cmd", -EINVAL, "--stop-timeout" },
 	{ "--name a --quiet=yes -- cmd", -EINVAL, "--quiet" },
 	{ "--name a --colour -- cmd", -EINVAL, "--colour" },
 	{ "--name a --partition 4 -- cmd", -EINVAL, "--partition" },

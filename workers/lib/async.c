@@ -3,11 +3,10 @@
  * Calls that do not wait: rk_call_async() and rk_next(), rk_submit() and
  * rk_flush(), and the thread that raises rk_client_fd().
  *
- * Who       any thread of the client's process. rk_next() and the thread wait
- *           on the page's bell; the thread, once started, is its only consumer.
+ * Who       any thread of the client's process; those that wait sleep together
+ *           on the page's bell.
  */
 #include <errno.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -61,7 +60,7 @@ int rk_call_async(struct rk_client *c, const struct rk_request *request)
 	if (r)
 		return r;
 	(void)pthread_mutex_lock(&c->lock);
-	r = rk_client_begin(c, request, RK_USE_ASYNC, &slot);
+	r = rk_client_begin(c, request, rk_client_deadline(request->timeout_ms), RK_USE_ASYNC, &slot);
 	if (r == 0) {
 		if (c->async_tail)
 			c->slots[c->async_tail - 1].next = slot + 1;
@@ -88,6 +87,7 @@ static int judge(struct rk_client *c, uint32_t slot, uint64_t now_ns, struct rk_
 
 	if (late && state != RK_CALL_DONE && state != RK_CALL_NOT_APPLIED)
 		state = rk_call_expire(&c->caller, &s->call);
+	c->look_again |= state == RK_CALL_AGAIN;
 	if (state == RK_CALL_DONE)
 		return rk_client_collect(c, slot, reply);
 	if (state != RK_CALL_NOT_APPLIED && !late)
@@ -136,6 +136,9 @@ static void prefetch_oldest(const struct rk_client *c)
 static int find_finished(struct rk_client *c, enum look look, struct rk_reply *reply)
 {
 	uint64_t now_ns = look == LOOK_CLOSELY ? rk_clock_ns() : 0;
+
+	if (look == LOOK_CLOSELY)
+		c->look_again = false;
 	uint32_t previous = 0, at = c->async_head, n_most = look == LOOK_OLDEST ? 1 : c->m.g.n_slots;
 
 	for (uint32_t n = 0; at && n < n_most; n++) {
@@ -160,25 +163,23 @@ static int find_finished(struct rk_client *c, enum look look, struct rk_reply *r
 	return c->n_async ? NOT_YET : RK_EMPTY;
 }
 
-/* The first deadline of an asynchronous call after this time, or deadline_ns if that is earlier (0 = none). Lock held. */
-static uint64_t first_deadline(const struct rk_client *c, uint64_t after_ns, uint64_t deadline_ns)
+/*
+ * Until when a sleeper may sleep: the first deadline of an asynchronous call
+ * after this time, or deadline_ns if that is earlier (0 = none); or not long,
+ * if a call that must be asked for again found its ring full, since nobody
+ * rings for that. Lock held.
+ */
+static uint64_t sleep_deadline(const struct rk_client *c, uint64_t after_ns, uint64_t deadline_ns)
 {
+	uint64_t again_ns = c->look_again ? rk_clock_ns() + LOOK_AGAIN_NS : 0;
+
 	for (uint32_t at = c->async_head, n = 0; at && n < c->m.g.n_slots; at = c->slots[at - 1].next, n++) {
 		uint64_t d = c->slots[at - 1].deadline_ns;
 
 		if (d > after_ns && (!deadline_ns || d < deadline_ns))
 			deadline_ns = d;
 	}
-	return deadline_ns;
-}
-
-/* rk_client_fd() is readable no more, until something happens from now on. */
-static void drain_event(const struct rk_client *c)
-{
-	uint64_t sum;
-	ssize_t n = c->has_thread ? read(c->event, &sum, sizeof(sum)) : 0;
-
-	(void)n;
+	return again_ns && (!deadline_ns || again_ns < deadline_ns) ? again_ns : deadline_ns;
 }
 
 static int find_locked(struct rk_client *c, enum look look, struct rk_reply *reply)
@@ -192,25 +193,36 @@ static int find_locked(struct rk_client *c, enum look look, struct rk_reply *rep
 	return r;
 }
 
+/* The descriptor is readable no more, until something happens from now on; then looks. */
+static int find_drained(struct rk_client *c, struct rk_reply *reply)
+{
+	uint64_t sum;
+	ssize_t n = 0;
+	int r;
+
+	(void)pthread_mutex_lock(&c->lock);
+	rk_client_release(c, reply);
+	if (c->has_thread)
+		n = read(c->event, &sum, sizeof(sum)); /* non-blocking */
+	(void)n;
+	r = find_finished(c, LOOK_CLOSELY, reply);
+	(void)pthread_mutex_unlock(&c->lock);
+	return r;
+}
+
 /* Sleeps until something may have finished, or until then. */
 static int sleep_until(struct rk_client *c, uint64_t deadline_ns, struct rk_reply *reply)
 {
-	_Atomic uint32_t *bell = &rk_shm_page(&c->m, c->caller.page)->bell;
-	uint32_t word;
+	uint32_t word = park_together(c);
+	uint64_t until_ns;
 	int r;
 
-	if (c->has_thread) {
-		struct pollfd p = { .fd = c->event, .events = POLLIN };
-		uint64_t now_ns = rk_clock_ns();
-
-		(void)poll(&p, 1, (int)rk_min_u64((rk_max_u64(deadline_ns, now_ns) - now_ns) / RK_NS_PER_MS + 1, 1u << 30));
-		drain_event(c);
-		return find_locked(c, LOOK_CLOSELY, reply);
-	}
-	word = park_together(c);
-	r = find_locked(c, LOOK_CLOSELY, reply);
+	(void)pthread_mutex_lock(&c->lock);
+	r = find_finished(c, LOOK_CLOSELY, reply);
+	until_ns = sleep_deadline(c, 0, deadline_ns);
+	(void)pthread_mutex_unlock(&c->lock);
 	if (r == NOT_YET)
-		(void)rk_bell_wait(bell, word, deadline_ns);
+		(void)rk_bell_wait(&rk_shm_page(&c->m, c->caller.page)->bell, word, until_ns);
 	unpark_together(c);
 	return r == NOT_YET ? find_locked(c, LOOK_CLOSELY, reply) : r;
 }
@@ -225,10 +237,8 @@ int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
 	r = find_locked(c, c->out_of_order ? LOOK_ALL : LOOK_OLDEST, reply);
 	if (r != NOT_YET)
 		return r;
-	if (!timeout_ms) {
-		drain_event(c); /* before the look: what finishes later raises it again */
-		return find_locked(c, LOOK_CLOSELY, reply);
-	}
+	if (!timeout_ms)
+		return find_drained(c, reply);
 	deadline_ns = timeout_ms == RK_TIMEOUT_NONE ? UINT64_MAX / 2 : rk_client_deadline(timeout_ms);
 	spin_until_ns = rk_clock_ns() + rk_min_u64(c->spin_ns, UINT64_MAX / 2);
 	for (uint32_t round = 0; r == NOT_YET; round++) {
@@ -238,11 +248,7 @@ int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
 			r = find_locked(c, (round + 1) % OLDEST_ROUNDS ? LOOK_OLDEST : LOOK_ALL, reply);
 			continue;
 		}
-		(void)pthread_mutex_lock(&c->lock);
-		uint64_t until_ns = first_deadline(c, 0, deadline_ns);
-
-		(void)pthread_mutex_unlock(&c->lock);
-		r = sleep_until(c, until_ns, reply);
+		r = sleep_until(c, deadline_ns, reply);
 		if (r == NOT_YET && rk_clock_ns() >= deadline_ns)
 			break;
 	}
@@ -268,7 +274,7 @@ static void *event_thread(void *arg)
 
 		raise_event(c); /* whatever finished before `parked` stood; a reader finds nothing, or that */
 		(void)pthread_mutex_lock(&c->lock);
-		c->armed_ns = first_deadline(c, rk_clock_ns(), 0); /* of those passed already the event tells */
+		c->armed_ns = sleep_deadline(c, rk_clock_ns(), 0); /* of those passed already the event tells */
 		uint64_t until_ns = c->armed_ns;
 
 		(void)pthread_mutex_unlock(&c->lock);
@@ -310,50 +316,47 @@ void rk_client_stop_thread(struct rk_client *c)
 	c->has_thread = false;
 }
 
-void rk_client_sweep_submitted(struct rk_client *c)
+void rk_client_sweep_unattended(struct rk_client *c)
 {
 	for (uint32_t slot = 0; slot < c->m.g.n_slots; slot++) {
 		struct rk_client_slot *s = &c->slots[slot];
+		bool submitted = s->use == RK_USE_SUBMITTED;
 		enum rk_call_state state;
-		struct rk_call_reply reply;
+		struct rk_call_reply reply = { .error = -ECANCELED };
 
-		if (s->use != RK_USE_SUBMITTED)
+		if (!submitted && s->use != RK_USE_ABANDONED)
 			continue;
 		state = rk_call_look(&c->caller, &s->call);
 		if (state != RK_CALL_DONE && state != RK_CALL_NOT_APPLIED)
 			continue;
 		if (state == RK_CALL_DONE) {
 			rk_call_reply(&c->caller, &s->call, &reply);
-			c->n_refused += reply.error != 0;
 			rk_call_release(&c->caller, &s->call);
-		} else {
-			c->n_refused++;
 		}
-		c->n_submitted--;
+		c->n_submitted -= submitted;
+		c->n_refused += submitted && reply.error;
 		rk_client_free_slot(c, slot);
 	}
 }
 
 int rk_submit(struct rk_client *c, const struct rk_request *request)
 {
-	struct rk_request kept = *request;
 	uint32_t slot;
 	int r = rk_client_usable(c);
 
 	if (r)
 		return r;
-	kept.timeout_ms = RK_TIMEOUT_NONE; /* nobody waits: it is applied whenever a worker gets to it */
 	(void)pthread_mutex_lock(&c->lock);
-	r = rk_client_begin(c, &kept, RK_USE_SUBMITTED, &slot);
+	/* No deadline: nobody waits, and it is applied whenever a worker gets to it. */
+	r = rk_client_begin(c, request, 0, RK_USE_SUBMITTED, &slot);
 	(void)pthread_mutex_unlock(&c->lock);
 	return r;
 }
 
 int rk_flush(struct rk_client *c, uint32_t timeout_ms, uint64_t *ret_failed)
 {
-	uint64_t deadline_ns = rk_client_deadline(timeout_ms);
+	uint64_t deadline_ns = timeout_ms ? rk_client_deadline(timeout_ms) : rk_clock_ns(), n_failed;
 	_Atomic uint32_t *bell = &rk_shm_page(&c->m, c->caller.page)->bell;
-	uint64_t n_failed;
 	int r = rk_client_usable(c);
 
 	if (r)
@@ -363,7 +366,7 @@ int rk_flush(struct rk_client *c, uint32_t timeout_ms, uint64_t *ret_failed)
 		uint64_t now_ns = rk_clock_ns();
 
 		(void)pthread_mutex_lock(&c->lock);
-		rk_client_sweep_submitted(c);
+		rk_client_sweep_unattended(c);
 		n_left = c->n_submitted;
 		n_failed = c->n_refused;
 		if (!n_left)

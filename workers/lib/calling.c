@@ -5,10 +5,13 @@
  * Who       any thread of the client's process; each waits on its own cell.
  */
 #include <errno.h>
+#include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "shm/bell.h"
 #include "shm/epoch.h"
+#include "shm/route.h"
 #include "shm/words.h"
 #include "workers/lib/client.h"
 
@@ -142,7 +145,8 @@ static enum rk_call_state expire(struct rk_client *c, uint32_t slot)
 	return s;
 }
 
-static int begin(struct rk_client *c, const struct rk_request *request, struct rk_reply *reply, uint32_t *ret_slot)
+static int begin(struct rk_client *c, const struct rk_request *request, uint64_t deadline_ns, struct rk_reply *reply,
+		 uint32_t *ret_slot)
 {
 	int r = rk_client_usable(c);
 
@@ -150,20 +154,21 @@ static int begin(struct rk_client *c, const struct rk_request *request, struct r
 		return r;
 	lock(c);
 	rk_client_release(c, reply);
-	r = rk_client_begin(c, request, RK_USE_SYNC, ret_slot);
+	r = rk_client_begin(c, request, deadline_ns, RK_USE_SYNC, ret_slot);
 	unlock(c);
 	return r;
 }
 
 int rk_call(struct rk_client *c, const struct rk_request *request, struct rk_reply *reply)
 {
+	uint64_t deadline_ns = rk_client_deadline(request->timeout_ms);
 	enum rk_call_state s;
 	uint32_t slot;
-	int r = begin(c, request, reply, &slot);
+	int r = begin(c, request, deadline_ns, reply, &slot);
 
 	if (r)
 		return r;
-	s = await(c, slot, c->slots[slot].deadline_ns);
+	s = await(c, slot, deadline_ns);
 	if (!is_final(s))
 		s = expire(c, slot);
 	return conclude(c, slot, s, reply);
@@ -183,6 +188,9 @@ int rk_wait(struct rk_client *c, struct rk_reply *reply, uint32_t timeout_ms)
 	(void)rk_call_again(&c->caller, &c->slots[slot].call);
 	unlock(c);
 	s = timeout_ms ? await(c, slot, rk_client_deadline(timeout_ms)) : look(c, slot);
+	/* Whoever writes the reply may be stopped for ever: go on in another cell. */
+	if (timeout_ms && s == RK_CALL_WRITING)
+		s = expire(c, slot);
 	return conclude(c, slot, s, reply);
 }
 
@@ -235,23 +243,38 @@ static int try_once(struct rk_client *c, uint32_t slot, uint64_t deadline_ns, ui
 	}
 }
 
+/*
+ * Before a try: waits while the owner's process is down, at most until then.
+ * It is back within milliseconds as a rule, and rings nobody who has not called.
+ */
+static void await_owner(struct rk_client *c, uint32_t partition, uint64_t until_ns)
+{
+	for (uint64_t now_ns = rk_clock_ns(); !owner_lives(c, partition) && now_ns < until_ns; now_ns = rk_clock_ns()) {
+		uint64_t ns = rk_min_u64(until_ns - now_ns, AGAIN_NS);
+
+		(void)nanosleep(&(struct timespec){ .tv_nsec = (long)ns }, NULL);
+	}
+}
+
 int rk_call_retry(struct rk_client *c, const struct rk_request *request, struct rk_reply *reply)
 {
-	uint64_t deadline_ns = rk_client_deadline(request->timeout_ms ? request->timeout_ms : RK_TIMEOUT_DEFAULT_MS);
-	uint64_t try_ns = TRY_FIRST_NS;
+	uint64_t deadline_ns = rk_client_deadline(request->timeout_ms), try_ns = TRY_FIRST_NS;
+	uint32_t partition, slot = 0;
+	int r = rk_client_usable(c);
 
+	if (r || !request->key)
+		return r ? r : -EINVAL;
+	partition = rk_route_partition(&c->m.g, request->key,
+				       request->key_len ? request->key_len : strlen(request->key));
 	for (;; try_ns = rk_min_u64(try_ns * 2, TRY_LONGEST_NS)) {
-		uint32_t slot = 0, partition, worker;
-		int pid, r = begin(c, request, reply, &slot);
-
+		await_owner(c, partition, earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns)));
+		r = begin(c, request, deadline_ns, reply, &slot);
 		if (r == 0)
 			r = try_once(c, slot, deadline_ns, try_ns, reply);
 		if ((r != RK_FULL && r != RK_NO_WORKER && r != RK_NOT_APPLIED) ||
 		    (deadline_ns && rk_clock_ns() >= deadline_ns))
 			return r;
 		/* Certainly not applied: a new sequence, after a while or when there is room. */
-		if (rk_client_where(c, request->key, request->key_len, &partition, &worker, &pid) < 0)
-			return r;
 		await_next_try(c, r, partition, earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns)));
 	}
 }
@@ -269,8 +292,7 @@ void rk_client_release(struct rk_client *c, struct rk_reply *reply)
 			rk_call_release(&c->caller, &s->call);
 			rk_client_free_slot(c, slot);
 		} else { /* unfinished: somebody has to look after it */
-			s->use = RK_USE_SUBMITTED;
-			c->n_submitted++;
+			s->use = RK_USE_ABANDONED;
 		}
 	}
 	*reply = (struct rk_reply){ 0 };

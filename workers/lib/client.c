@@ -187,7 +187,7 @@ uint64_t rk_client_deadline(uint32_t timeout_ms)
 {
 	if (timeout_ms == RK_TIMEOUT_NONE)
 		return 0;
-	return rk_clock_ns() + timeout_ms * RK_NS_PER_MS;
+	return rk_clock_ns() + (timeout_ms ? timeout_ms : RK_TIMEOUT_DEFAULT_MS) * RK_NS_PER_MS;
 }
 
 void rk_client_free_slot(struct rk_client *c, uint32_t slot)
@@ -196,12 +196,12 @@ void rk_client_free_slot(struct rk_client *c, uint32_t slot)
 	c->free_head = slot + 1;
 }
 
-int rk_client_begin(struct rk_client *c, const struct rk_request *request, enum rk_use use, uint32_t *ret_slot)
+int rk_client_begin(struct rk_client *c, const struct rk_request *request, uint64_t deadline_ns, enum rk_use use,
+		    uint32_t *ret_slot)
 {
 	size_t key_len = request->key_len || !request->key ? request->key_len : strlen(request->key);
 	struct rk_call_request r = { .key = request->key, .key_len = (uint32_t)key_len, .body = request->body,
-				     .len = (uint32_t)request->len, .tag = request->tag };
-	uint64_t deadline_ns = rk_client_deadline(request->timeout_ms ? request->timeout_ms : RK_TIMEOUT_DEFAULT_MS);
+				     .len = (uint32_t)request->len, .tag = request->tag, .deadline_ns = deadline_ns };
 	struct rk_client_slot *s;
 	uint32_t slot;
 
@@ -209,14 +209,13 @@ int rk_client_begin(struct rk_client *c, const struct rk_request *request, enum 
 		return -EINVAL;
 	if (key_len > c->m.g.request_max || request->len > c->m.g.request_max - key_len)
 		return RK_TOO_LARGE;
-	if (!c->free_head && c->n_submitted)
-		rk_client_sweep_submitted(c);
+	if (!c->free_head)
+		rk_client_sweep_unattended(c);
 	if (!c->free_head)
 		return RK_NO_SLOT;
 	slot = c->free_head - 1;
 	s = &c->slots[slot];
 	r.partition = rk_route_partition(&c->m.g, request->key, key_len);
-	r.deadline_ns = deadline_ns;
 	switch (rk_call_start(&c->caller, slot, &r, &s->call)) {
 	case RK_CALL_STARTED:
 		break;

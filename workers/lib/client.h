@@ -18,7 +18,8 @@ enum rk_use {
 	RK_USE_FREE,
 	RK_USE_SYNC,      /* somebody waits in rk_call(), or holds the reply */
 	RK_USE_ASYNC,     /* rk_next() will bring it */
-	RK_USE_SUBMITTED, /* nobody awaits it */
+	RK_USE_SUBMITTED, /* nobody awaits it; rk_flush() counts it */
+	RK_USE_ABANDONED, /* its reply was released before it was finished */
 	RK_USE_USES
 };
 
@@ -48,13 +49,15 @@ struct rk_client {
 	uint64_t random;
 	pthread_t thread; /* raises `event`; runs when has_thread */
 	bool has_thread;
+	bool look_again;    /* a call must be asked for again and found its ring full */
 	bool closing;       /* atomic */
 	uint64_t armed_ns;  /* deadline the thread sleeps until; 0 = none */
 	int event;
 };
 
-/* Begins a call in a free slot. Lock held. Returns 0 and the slot; an outcome; -errno. */
-int rk_client_begin(struct rk_client *c, const struct rk_request *request, enum rk_use use, uint32_t *ret_slot);
+/* Begins a call in a free slot; deadline 0 = none. Lock held. Returns 0 and the slot; an outcome; -errno. */
+int rk_client_begin(struct rk_client *c, const struct rk_request *request, uint64_t deadline_ns, enum rk_use use,
+		    uint32_t *ret_slot);
 
 /* The slot is free again. Lock held. */
 void rk_client_free_slot(struct rk_client *c, uint32_t slot);
@@ -68,10 +71,10 @@ int rk_client_collect(struct rk_client *c, uint32_t slot, struct rk_reply *reply
 /* Checks that the handle may be used at all. Returns 0, RK_FORKED or RK_STALE. */
 int rk_client_usable(struct rk_client *c);
 
-/* Looks after submitted calls and frees the slots of the finished ones. Lock held. */
-void rk_client_sweep_submitted(struct rk_client *c);
+/* Looks after calls that nobody awaits and frees the slots of the finished ones. Lock held. */
+void rk_client_sweep_unattended(struct rk_client *c);
 
-/* Deadline of a time-out from now: 0 = none. */
+/* Deadline of a request's time-out from now (its 0 is the default): 0 = none. */
 uint64_t rk_client_deadline(uint32_t timeout_ms);
 
 /* Ends the thread of rk_client_fd(), if it runs. */

@@ -424,13 +424,13 @@ static void park(struct worker *w)
 }
 
 /* Polls for a while after the last job, then parks. */
-static int idle(struct worker *w)
+static void idle(struct worker *w)
 {
 	uint64_t until = 0;
 
 	for (uint32_t round = 0; !stop_wanted; round++) {
 		if (has_pending(w))
-			return 0;
+			return;
 		rk_relax();
 		if (round % 64 || w->spin_ns == UINT64_MAX)
 			continue;
@@ -441,7 +441,6 @@ static int idle(struct worker *w)
 	}
 	if (!stop_wanted)
 		park(w);
-	return 0;
 }
 
 /* Behind the first commit: those whom a predecessor cleared and did not wake, in partitions nobody calls. */
@@ -470,7 +469,7 @@ static int serve(struct worker *w)
 		if (w->told && !w->opened_space)
 			open_space(w);
 		if (!did)
-			(void)idle(w);
+			idle(w);
 	}
 	atomic_store_explicit(&w->beat->state, RK_BEAT_STOPPING, memory_order_release);
 	return 0;
