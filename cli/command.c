@@ -137,6 +137,7 @@ static const struct rk_member status_members[] = {
 	{ "workers[].declared",
 	  "what the process says of itself: starting, ready, running, calling, parked or "
 	  "stopping; null before it attached" },
+	{ "workers[].stopped", "whether a signal or a debugger has stopped it" },
 	{ "workers[].pid", "null without a process" },
 	{ "workers[].incarnation", "of the process" },
 	{ "workers[].uptime_ms", "of the process; null without one" },
@@ -144,6 +145,7 @@ static const struct rk_member status_members[] = {
 	{ "workers[].partitions", "that it owns" },
 	{ "workers[].jobs", "committed by this process" },
 	{ "workers[].errors", "of those, answered with the handler's error" },
+	{ "workers[].refused", "jobs that found no room for their reply (--dedup)" },
 	{ "workers[].last_words", "a line the process left before it gave up, or null" },
 	{ "workers[].last_death", "of the process before this one; null if there was none" },
 	{ "workers[].last_death.pid", "of the dead process" },
@@ -207,6 +209,7 @@ static const struct rk_member put_members[] = {
 	{ "submitted", "jobs queued" },
 	{ "applied", "of those, finished without an error; null if the time was up" },
 	{ "refused", "of those, known to be answered with an error or found no room" },
+	{ "bad_lines", "of standard input, left out: no KEY, or too long" },
 	{ "finished", "whether all of them were finished in time" },
 };
 
@@ -278,8 +281,8 @@ static const struct rk_command commands[] = {
 			"counters that workers keep in shared memory. Nobody is interrupted by "
 			"it.\n\n"
 			"STATE is what a ready worker says of itself (parked: waits for work; "
-			"running: is inside a job; calling: waits for somebody else), else the "
-			"state of its slot. JOBS and ERRORS are those of the present process.",
+			"running: is inside a job; calling: waits for somebody else), stopped if "
+			"a signal or a debugger holds it, else the state of its slot. JOBS and ERRORS are those of the present process.",
 		OPTIONS(status_options),
 		MEMBERS(status_members),
 		.run = rk_cli_status,
@@ -323,7 +326,8 @@ static const struct rk_command commands[] = {
 			"standard input, each KEY, a tab and BODY; a line without a tab is a KEY "
 			"alone.\n\n"
 			"Waits until the workers have finished all of them and says how many. "
-			"When only some were refused, the exit status is 2.",
+			"A line that cannot be a job is named and left out. When only some "
+			"were refused or left out, the exit status is 2.",
 		OPTIONS(put_options),
 		MEMBERS(put_members),
 		.n_min = 1,

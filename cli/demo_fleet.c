@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "cli/programs.h"
 #include "shm/queue.h"
 #include "shm/rundir.h"
 #include "shm/words.h"
@@ -26,24 +27,6 @@
 
 /* ---- programs ---- */
 
-static int find(char path[static PATH_MAX], const char *self, const char *beside,
-		const char *installed, struct rk_err *err)
-{
-	const char *slash = strrchr(self, '/');
-
-	if (slash) {
-		int n = snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - self), self, beside);
-
-		if (n < PATH_MAX && access(path, X_OK) == 0)
-			return 0;
-	}
-	(void)snprintf(path, PATH_MAX, "%s", installed);
-	if (access(path, X_OK) == 0)
-		return 0;
-	return rk_err_set(err, -EACCES, "cannot find %s: neither beside this program nor as %s", beside,
-			  installed);
-}
-
 int rk_demo_fleet_programs(struct rk_demo_programs *ret, struct rk_err *err)
 {
 	ssize_t n = readlink("/proc/self/exe", ret->self, sizeof(ret->self) - 1);
@@ -52,10 +35,9 @@ int rk_demo_fleet_programs(struct rk_demo_programs *ret, struct rk_err *err)
 	if (n < 0)
 		return rk_err_set(err, -errno, "cannot find this program: %s; is /proc mounted?", strerror(errno));
 	ret->self[n] = '\0';
-	r = find(ret->rekindled, ret->self, "rekindled", RK_SBINDIR "/rekindled", err);
+	r = rk_programs_daemon(ret->rekindled, err);
 	if (r == 0)
-		r = find(ret->worker, ret->self, "workers/examples/wordcount",
-			 RK_LIBEXECDIR "/rekindle/wordcount", err);
+		r = rk_programs_find(ret->worker, "workers/examples/wordcount", RK_LIBEXECDIR "/rekindle/wordcount", err);
 	return r;
 }
 

@@ -16,12 +16,14 @@
 #include "cli/input.h"
 #include "cli/out.h"
 
+#define BAD_SHOWN 20u
 #define NO_ROOM_MS 2 /* a ring full of other clients' jobs: nobody rings us for that */
 
 struct put {
 	struct rk_client *client;
 	uint64_t timeout_ms;
 	uint64_t n_submitted, n_refused;
+	uint64_t n_bad; /* lines that could not be jobs: named on stderr, the first BAD_SHOWN of them */
 	bool is_late;
 };
 
@@ -38,7 +40,10 @@ static int flush(struct put *p, struct rk_err *err)
 	return rk_err_set(err, r < 0 ? r : -EIO, "%s", rk_outcome_text(r));
 }
 
-/* Queues one job, waiting for room up to the time-out. Returns 0 or -errno; sets is_late. */
+/*
+ * Queues one job, waiting for room up to the time-out. Returns 0 or -errno; sets is_late. -EINVAL
+ * and -EMSGSIZE are this job's fault alone.
+ */
 static int submit(struct put *p, const struct rk_request *request, struct rk_err *err)
 {
 	uint64_t start_ns = rk_clock_ns();
@@ -105,6 +110,22 @@ static int put_line(struct put *p, char *line, size_t len, struct rk_err *err)
 		      err);
 }
 
+/* A line that cannot be a job is named and left out; the others go on. */
+static int line_judge(struct put *p, unsigned long long n, int r, struct rk_err *err)
+{
+	char where[32];
+
+	if (r == 0)
+		return 0;
+	(void)snprintf(where, sizeof(where), "line %llu", n);
+	(void)rk_err_prefix(err, r, where);
+	if (r != -EINVAL && r != -EMSGSIZE)
+		return r;
+	if (p->n_bad++ < BAD_SHOWN)
+		(void)rk_cli_complain(0, "%s", err->text);
+	return 0;
+}
+
 static int put_lines(struct put *p, struct rk_err *err)
 {
 	rk_cleanup(rk_free_p) char *line = NULL;
@@ -113,7 +134,6 @@ static int put_lines(struct put *p, struct rk_err *err)
 	int r = 0;
 
 	for (unsigned long long n = 1; r == 0 && !p->is_late; n++) {
-		char where[32];
 
 		errno = 0;
 		len = getline(&line, &room, stdin);
@@ -123,10 +143,7 @@ static int put_lines(struct put *p, struct rk_err *err)
 				     : 0;
 		if (len > 0 && line[len - 1] == '\n')
 			len--;
-		r = put_line(p, line, (size_t)len, err);
-		(void)snprintf(where, sizeof(where), "line %llu", n);
-		if (r < 0)
-			return rk_err_prefix(err, r, where);
+		r = line_judge(p, n, put_line(p, line, (size_t)len, err), err);
 	}
 	return r;
 }
@@ -142,6 +159,7 @@ static void print(const struct put *p, bool as_json)
 		rk_out_json_int_or_null(o, "applied", !p->is_late,
 					(int64_t)(p->n_submitted - p->n_refused));
 		rk_out_json_int(o, "refused", (int64_t)p->n_refused);
+		rk_out_json_int(o, "bad_lines", (int64_t)p->n_bad);
 		json_object_object_add(o, "finished", json_object_new_boolean(!p->is_late));
 		rk_out_json(o);
 		return;
@@ -153,6 +171,15 @@ static void print(const struct put *p, bool as_json)
 	(void)printf("%s\n", p->is_late ? ", not all finished" : "");
 }
 
+/* Ends in the sum of what was not put, if anything. */
+static int conclude_bad(const struct put *p)
+{
+	(void)rk_cli_complain(0, "%llu line%s left out%s: a line is KEY, or KEY, a tab and BODY",
+			      (unsigned long long)p->n_bad, p->n_bad == 1 ? " was" : "s were",
+			      p->n_bad > BAD_SHOWN ? ", the first of them named above" : "");
+	return p->n_submitted > p->n_refused ? RK_CLI_PARTLY : RK_CLI_FAILED;
+}
+
 static int conclude(const struct put *p)
 {
 	if (p->is_late)
@@ -161,7 +188,9 @@ static int conclude(const struct put *p)
 			"not all jobs were finished in time: workers apply what is queued when they get to "
 			"it; see 'rekindle status'");
 	if (p->n_refused == 0)
-		return RK_CLI_OK;
+		return p->n_bad ? conclude_bad(p) : RK_CLI_OK;
+	if (p->n_bad)
+		(void)conclude_bad(p);
 	(void)rk_cli_complain(0, "%llu of %llu jobs were refused: 'rekindle call' shows why",
 			      (unsigned long long)p->n_refused, (unsigned long long)p->n_submitted);
 	return p->n_refused < p->n_submitted ? RK_CLI_PARTLY : RK_CLI_FAILED;

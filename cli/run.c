@@ -11,34 +11,12 @@
 
 #include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/programs.h"
 #include "shm/abi.h"
 #include "shm/rundir.h"
 
 #define DAEMON "rekindled"
 #define OPTION_MAX 128u /* bytes of one option that is passed on */
-
-/* The one beside this program: of the same build. */
-static bool beside(char path[static PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *slash;
-
-	if (n < 0)
-		return false;
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	if (!slash || (size_t)(slash + 1 - path) + sizeof(DAEMON) > PATH_MAX)
-		return false;
-	strcpy(slash + 1, DAEMON); /* fits: checked above */
-	return access(path, X_OK) == 0;
-}
-
-static bool installed(char path[static PATH_MAX])
-{
-	int n = snprintf(path, PATH_MAX, "%s/%s", RK_SBINDIR, DAEMON);
-
-	return n < PATH_MAX && access(path, X_OK) == 0;
-}
 
 static int name_choose(const struct rk_args *a, const char **ret, struct rk_err *err)
 {
@@ -103,12 +81,8 @@ int rk_cli_run(int argc, char **argv)
 	rk_cleanup(rk_free_p) char **args = daemon_argv(&a, name, texts);
 	if (!args)
 		return rk_cli_complain(RK_CLI_FAILED, "no memory");
-	if (beside(path) || installed(path))
-		(void)execv(path, args);
-	else
-		(void)execvp(DAEMON, args);
-	return rk_cli_complain(RK_CLI_NOT_ALLOWED,
-			       "cannot execute " DAEMON
-			       ": %s; it was looked for beside this program, in %s and along PATH",
-			       strerror(errno), RK_SBINDIR);
+	if (rk_programs_daemon(path, &err) < 0)
+		return rk_cli_complain(RK_CLI_NOT_ALLOWED, "%s", err.text);
+	(void)execv(path, args);
+	return rk_cli_complain(RK_CLI_NOT_ALLOWED, "cannot execute %s: %s", path, strerror(errno));
 }

@@ -21,6 +21,24 @@ static uint64_t load(const _Atomic uint64_t *word)
 
 /* ---- workers ---- */
 
+/* What the kernel says of the process, whatever the process itself said last. */
+static bool is_stopped(pid_t pid)
+{
+	char path[32], text[256];
+	const char *at;
+	size_t n;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+	if (f)
+		(void)fclose(f);
+	text[n] = '\0';
+	at = strrchr(text, ')'); /* behind the name, which may hold anything */
+	return at && at[1] == ' ' && (at[2] == 'T' || at[2] == 't');
+}
+
 static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 {
 	struct rk_beat *beat = rk_shm_beat(&l->m, w->slot);
@@ -30,6 +48,8 @@ static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 		return; /* the page still speaks of a predecessor */
 	w->n_jobs = load(&beat->n_jobs);
 	w->n_errors = load(&beat->n_errors);
+	w->n_refused = load(&beat->n_refused);
+	w->is_stopped = w->view.pid > 0 && is_stopped(w->view.pid);
 	if (w->view.pid > 0)
 		w->declared = rk_beat_state_name(
 			atomic_load_explicit(&beat->state, memory_order_relaxed));

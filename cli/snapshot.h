@@ -18,7 +18,9 @@ struct rk_snapshot_worker {
 	uint32_t slot;
 	struct rk_view_slot view;
 	const char *declared; /* what it says of itself, or NULL: not attached yet, or no process */
+	bool is_stopped; /* by a signal, or a debugger: what it says of itself may be long past */
 	uint64_t n_jobs, n_errors;
+	uint64_t n_refused; /* jobs it had no room to keep a reply of */
 	char last_words[256]; /* "" = none */
 };
 

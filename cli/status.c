@@ -41,9 +41,11 @@ static void text_head(const struct rk_snapshot *s)
 		     rk_num_format(finished, s->n_finished));
 }
 
-/* The slot's state; of a ready one what its process says of itself. */
+/* The slot's state; of a ready one what its process says of itself, if it can say anything. */
 static const char *state_of(const struct rk_snapshot_worker *w)
 {
+	if (w->is_stopped)
+		return "stopped";
 	return w->view.state == RK_SLOT_READY && w->declared ? w->declared
 							     : rk_look_state(w->view.state);
 }
@@ -70,12 +72,15 @@ static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_wo
 	if (w->view.pid > 0)
 		(void)snprintf(pid, sizeof(pid), "%d", w->view.pid);
 	(void)printf("%4u  ", w->slot);
-	rk_out_color(color_of(w->view.state), -8, state_of(w));
+	rk_out_color(w->is_stopped ? RK_OUT_RED : color_of(w->view.state), -8, state_of(w));
 	(void)printf("  %7s  %5llu  %8llu  %5u  %11s  %6s  %s\n", pid,
 		     (unsigned long long)w->view.incarnation, (unsigned long long)w->view.restarts,
 		     w->view.n_partitions, rk_num_format(jobs, w->n_jobs),
 		     rk_num_format(errors, w->n_errors),
 		     rk_snapshot_death(&w->view, s->look->now_ns, death, sizeof(death)));
+	if (w->n_refused)
+		(void)printf("      refused %s job%s: more replies are unread than --dedup keeps\n",
+			     rk_num_format(jobs, w->n_refused), plural(w->n_refused));
 	if (w->last_words[0])
 		(void)printf("      last words: %s\n", w->last_words);
 }
@@ -214,6 +219,7 @@ static struct json_object *json_worker(const struct rk_snapshot *s,
 	rk_out_json_int(o, "slot", w->slot);
 	rk_out_json_text(o, "state", rk_look_state(w->view.state));
 	rk_out_json_text(o, "declared", w->declared);
+	json_object_object_add(o, "stopped", json_object_new_boolean(w->is_stopped));
 	rk_out_json_int_or_null(o, "pid", has_process, w->view.pid);
 	rk_out_json_int(o, "incarnation", (int64_t)w->view.incarnation);
 	rk_out_json_int_or_null(o, "uptime_ms", has_process,
@@ -222,6 +228,7 @@ static struct json_object *json_worker(const struct rk_snapshot *s,
 	rk_out_json_int(o, "partitions", w->view.n_partitions);
 	rk_out_json_int(o, "jobs", (int64_t)w->n_jobs);
 	rk_out_json_int(o, "errors", (int64_t)w->n_errors);
+	rk_out_json_int(o, "refused", (int64_t)w->n_refused);
 	rk_out_json_text(o, "last_words", w->last_words[0] ? w->last_words : NULL);
 	json_object_object_add(o, "last_death", json_death(&w->view, s->look->now_ns));
 	return o;

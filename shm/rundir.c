@@ -143,6 +143,11 @@ static int own_directory(const char *path, struct rk_err *err)
 		return rk_err_set(err, -EPERM,
 				  "the runtime directory %s belongs to uid %u, not to us: remove it or set REKINDLE_RUNTIME_DIR",
 				  path, (unsigned int)st.st_uid);
+	/* Somebody else could put a directory of his own in the place of a fleet's. */
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return rk_err_set(err, -EPERM,
+				  "the runtime directory %s can be written by others (mode %04o): chmod go-w it, or set REKINDLE_RUNTIME_DIR",
+				  path, (unsigned int)st.st_mode & 07777);
 	return rk_take_fd(&fd);
 }
 

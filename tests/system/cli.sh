@@ -188,7 +188,7 @@ else
 	out=$("$tmp/rekindle" run -- "$wordcount" 2>"$tmp/err")
 	status=$?
 	err=$(cat "$tmp/err")
-	expect "run without rekindled" 77 "cannot execute rekindled"
+	expect "run without rekindled" 77 "cannot find rekindled"
 fi
 result "run documents every option of rekindled" "$(comm -3 \
 	<("$rekindle" run --help | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort) \
@@ -258,6 +258,10 @@ run put - <<<"good
 $long
 tabbed	?"
 expect "put where some are refused" 2 "put 3 jobs, 1 refused"
+run put - < <(printf 'good\tx\n\tno key\n%2000s\ngood\n' x)
+expect "put leaves out bad lines and goes on" 2 "put 2 jobs"
+expect "naming them" 2 "line 2: the KEY is empty"
+expect "each" 2 "line 3: key .*--max-request"
 run put "$long"
 expect "put where all are refused" 1 "1 of 1 jobs were refused"
 
@@ -295,6 +299,10 @@ documented status
 
 stopped=$(owner hello)
 kill -STOP "$stopped"
+run status
+expect "status says who is stopped" 0 "^ *[0-9]+  stopped +$stopped "
+run status -o json
+json "and so it does as JSON" "[.workers[] | select(.stopped) | .pid] == [$stopped]"
 run call hello --timeout 200ms -o json
 json "a call that no worker takes is withdrawn when its time is up" '.outcome == "not-applied" and .timed_out and .reply == null'
 result "and that is a time-out" "$([ "$status" -eq 4 ] || echo "expected status 4")"

@@ -125,6 +125,22 @@ START_TEST(a_path_too_long_for_a_socket_is_refused)
 }
 END_TEST
 
+START_TEST(a_directory_that_others_may_write_is_refused)
+{
+	struct rk_err err = { 0 };
+	char path[RK_PATH_MAX];
+
+	enter();
+	ck_assert_int_eq(rk_rundir_base(path, &err), 0);
+	ck_assert(mkdir(path, 0700) == 0 || errno == EEXIST);
+	ck_assert_int_eq(chmod(path, 0777), 0);
+	ck_assert_int_eq(rk_rundir_lock("carts", &err), -EPERM);
+	ck_assert_ptr_nonnull(strstr(err.text, "chmod go-w"));
+	ck_assert_int_eq(chmod(path, 0700), 0);
+	leave();
+}
+END_TEST
+
 /* ---- the lock ---- */
 
 START_TEST(a_name_is_locked_once)
@@ -330,6 +346,7 @@ int main(void)
 	tcase_add_loop_test(c, a_bad_name_is_refused_with_the_rule, 0, rk_countof(bad));
 	tcase_add_test(c, paths_follow_the_environment);
 	tcase_add_test(c, a_path_too_long_for_a_socket_is_refused);
+	tcase_add_test(c, a_directory_that_others_may_write_is_refused);
 	tcase_add_test(c, a_name_is_locked_once);
 	tcase_add_test(c, a_stale_directory_is_taken_over_and_removed_with_what_is_in_it);
 	tcase_add_loop_test(c, something_else_in_the_directorys_place_is_refused, 0, 2);

@@ -7,6 +7,7 @@
  *           on the page's bell.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 
 #define NOT_YET (-EAGAIN)
 #define LOOK_AGAIN_NS (10 * RK_NS_PER_MS)
+#define CLOSE_ROUNDS 1024u /* looks until one that reads the clock */
 #define OLDEST_ROUNDS 8u /* looks at the oldest call alone between two at all of them */
 
 /*
@@ -108,6 +110,7 @@ static bool looks_done(const struct rk_client *c, uint32_t slot)
 
 /* How closely to look for a finished call. */
 enum look {
+	LOOK_LIKELY, /* LOOK_OLDEST, unless the last one that finished was not the oldest */
 	LOOK_OLDEST, /* the oldest call's cell: the likeliest, and no worker is disturbed in the others */
 	LOOK_ALL,    /* every call's cell */
 	LOOK_CLOSELY /* at the rings and the deadlines too */
@@ -188,6 +191,8 @@ static int find_locked(struct rk_client *c, enum look look, struct rk_reply *rep
 
 	(void)pthread_mutex_lock(&c->lock);
 	rk_client_release(c, reply);
+	if (look == LOOK_LIKELY)
+		look = c->out_of_order ? LOOK_ALL : LOOK_OLDEST;
 	r = find_finished(c, look, reply);
 	(void)pthread_mutex_unlock(&c->lock);
 	return r;
@@ -227,6 +232,12 @@ static int sleep_until(struct rk_client *c, uint64_t deadline_ns, struct rk_repl
 	return r == NOT_YET ? find_locked(c, LOOK_CLOSELY, reply) : r;
 }
 
+/* While polling: mostly cheap looks, now and then one that sees deadlines and calls nobody will answer. */
+static enum look look_of_round(uint32_t round)
+{
+	return round % OLDEST_ROUNDS ? LOOK_OLDEST : round % CLOSE_ROUNDS ? LOOK_ALL : LOOK_CLOSELY;
+}
+
 int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
 {
 	uint64_t deadline_ns, spin_until_ns;
@@ -234,23 +245,23 @@ int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
 
 	if (r)
 		return r;
-	r = find_locked(c, c->out_of_order ? LOOK_ALL : LOOK_OLDEST, reply);
+	r = find_locked(c, LOOK_LIKELY, reply);
 	if (r != NOT_YET)
 		return r;
 	if (!timeout_ms)
 		return find_drained(c, reply);
 	deadline_ns = timeout_ms == RK_TIMEOUT_NONE ? UINT64_MAX / 2 : rk_client_deadline(timeout_ms);
-	spin_until_ns = rk_clock_ns() + rk_min_u64(c->spin_ns, UINT64_MAX / 2);
+	spin_until_ns = rk_min_u64(deadline_ns, rk_clock_ns() + rk_min_u64(c->spin_ns, UINT64_MAX / 2));
 	for (uint32_t round = 0; r == NOT_YET; round++) {
 		if (c->spin_ns && (round % 64 || rk_clock_ns() < spin_until_ns)) {
 			for (int i = 0; i < 4; i++)
 				rk_relax();
-			r = find_locked(c, (round + 1) % OLDEST_ROUNDS ? LOOK_OLDEST : LOOK_ALL, reply);
+			r = find_locked(c, look_of_round(round + 1), reply);
 			continue;
 		}
-		r = sleep_until(c, deadline_ns, reply);
-		if (r == NOT_YET && rk_clock_ns() >= deadline_ns)
+		if (rk_clock_ns() >= deadline_ns)
 			break;
+		r = sleep_until(c, deadline_ns, reply);
 	}
 	return r;
 }
@@ -285,6 +296,27 @@ static void *event_thread(void *arg)
 	return NULL;
 }
 
+/* The descriptor's thread. Signals are the application's, for its own threads. Lock held. */
+static int start_thread(struct rk_client *c)
+{
+	sigset_t all, before;
+	int r;
+
+	c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->event < 0)
+		return -errno;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = -pthread_create(&c->thread, NULL, event_thread, c);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	c->has_thread = r == 0;
+	if (r < 0) {
+		(void)close(c->event);
+		c->event = -1;
+	}
+	return r;
+}
+
 int rk_client_fd(struct rk_client *c)
 {
 	int r = rk_client_usable(c);
@@ -292,11 +324,8 @@ int rk_client_fd(struct rk_client *c)
 	if (r)
 		return r == RK_FORKED ? -ECHILD : -ESTALE;
 	(void)pthread_mutex_lock(&c->lock);
-	if (!c->has_thread) {
-		c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		r = c->event < 0 ? -errno : -pthread_create(&c->thread, NULL, event_thread, c);
-		c->has_thread = r == 0;
-	}
+	if (!c->has_thread)
+		r = start_thread(c);
 	(void)pthread_mutex_unlock(&c->lock);
 	return r < 0 ? r : c->event;
 }

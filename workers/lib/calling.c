@@ -19,6 +19,8 @@
 #define TRY_LONGEST_NS RK_NS_PER_S
 /* A call found applied whose ring was full must ask again; nobody rings for that. */
 #define AGAIN_NS RK_NS_PER_MS
+#define AGAIN_DOUBLINGS 10u
+#define CLOSE_ROUNDS 4096u /* of polling, between two looks at more than the cell's word */
 
 static void lock(struct rk_client *c)
 {
@@ -68,14 +70,20 @@ static bool is_done(const struct rk_client *c, const struct rk_call *call)
 	       rk_cellword(call->sequence, 0, RK_CELL_DONE);
 }
 
-/* Polls the cell; true when the reply is there. */
-static bool spin(struct rk_client *c, const struct rk_call *call, uint64_t deadline_ns)
+/*
+ * Polls the cell until the reply is there, the spinning time or the deadline is over, or a closer
+ * look finds that there is more to do than to wait: a call that no worker will answer changes no word.
+ */
+static enum rk_call_state spin(struct rk_client *c, uint32_t slot, uint64_t deadline_ns)
 {
+	const struct rk_call *call = &c->slots[slot].call;
 	uint64_t until_ns = 0;
 
 	for (uint32_t round = 1;; round++) {
+		enum rk_call_state s = RK_CALL_PENDING;
+
 		if (is_done(c, call))
-			return true;
+			return RK_CALL_DONE;
 		rk_relax();
 		if (round % 64)
 			continue;
@@ -83,8 +91,10 @@ static bool spin(struct rk_client *c, const struct rk_call *call, uint64_t deadl
 
 		if (!until_ns)
 			until_ns = c->spin_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + c->spin_ns;
-		if (now_ns >= until_ns || (deadline_ns && now_ns >= deadline_ns))
-			return false;
+		if (round % CLOSE_ROUNDS == 0)
+			s = look(c, slot);
+		if (is_final(s) || s == RK_CALL_AGAIN || now_ns >= until_ns || (deadline_ns && now_ns >= deadline_ns))
+			return s;
 	}
 }
 
@@ -94,21 +104,24 @@ static enum rk_call_state await(struct rk_client *c, uint32_t slot, uint64_t dea
 	struct rk_call *call = &c->slots[slot].call;
 	enum rk_call_state s;
 
-	if (c->spin_ns && spin(c, call, deadline_ns))
-		return RK_CALL_DONE;
+	if (c->spin_ns) {
+		s = spin(c, slot, deadline_ns);
+		if (is_final(s))
+			return s;
+	}
 	for (;;) {
 		_Atomic uint32_t *bell = &rk_shm_cell(&c->m, call->cell)->bell;
 		uint32_t word = rk_bell_park(bell);
-		int r = 0;
 
 		s = look(c, slot);
 		if (!is_final(s))
-			r = rk_bell_wait(bell, word,
-					 s == RK_CALL_AGAIN ? earlier(deadline_ns, rk_clock_ns() + AGAIN_NS) : deadline_ns);
+			(void)rk_bell_wait(bell, word, s == RK_CALL_AGAIN ? earlier(deadline_ns, rk_clock_ns() + AGAIN_NS)
+									  : deadline_ns);
 		rk_bell_unpark(bell);
 		if (is_final(s))
 			return s;
-		if (r == -ETIMEDOUT && deadline_ns && rk_clock_ns() >= deadline_ns)
+		/* Whatever woke us: somebody may go on ringing for ever. */
+		if (deadline_ns && rk_clock_ns() >= deadline_ns)
 			return look(c, slot);
 	}
 }
@@ -179,14 +192,19 @@ int rk_wait(struct rk_client *c, struct rk_reply *reply, uint32_t timeout_ms)
 	enum rk_call_state s;
 	uint32_t slot = reply->slot - 1;
 	int r = rk_client_usable(c);
+	bool is_its;
 
 	if (r)
 		return r;
-	if (!reply->slot || slot >= c->m.g.n_slots || c->slots[slot].use == RK_USE_FREE)
+	if (!reply->slot || slot >= c->m.g.n_slots)
 		return -EINVAL;
 	lock(c);
-	(void)rk_call_again(&c->caller, &c->slots[slot].call);
+	is_its = c->slots[slot].use == RK_USE_SYNC && c->slots[slot].call.sequence == reply->sequence;
+	if (is_its)
+		(void)rk_call_again(&c->caller, &c->slots[slot].call);
 	unlock(c);
+	if (!is_its)
+		return -EINVAL; /* a copy of an object whose call has ended */
 	s = timeout_ms ? await(c, slot, rk_client_deadline(timeout_ms)) : look(c, slot);
 	/* Whoever writes the reply may be stopped for ever: go on in another cell. */
 	if (timeout_ms && s == RK_CALL_WRITING)
@@ -216,13 +234,14 @@ static bool owner_lives(struct rk_client *c, uint32_t partition)
  * After a call that was certainly not applied: waits until the next try. If
  * the ring was full, until a worker has made room in it.
  */
-static void await_next_try(struct rk_client *c, int outcome, uint32_t partition, uint64_t until_ns)
+static void await_next_try(struct rk_client *c, int outcome, uint32_t partition, uint64_t until_ns, uint32_t n_tries)
 {
 	struct rk_ring *ring = rk_shm_ring(&c->m, partition);
 	uint32_t word = rk_bell_park(&ring->space); /* of many clients: the worker clears `parked` */
 
-	if (outcome == RK_FULL && !rk_queue_is_full(&c->m, partition)) /* W2: or its owner had no room for the reply */
-		until_ns = rk_min_u64(until_ns, rk_clock_ns() + AGAIN_NS);
+	/* W2: there is room by now, or its owner had none for the reply, which may last. */
+	if (outcome == RK_FULL && !rk_queue_is_full(&c->m, partition))
+		until_ns = rk_min_u64(until_ns, rk_clock_ns() + (AGAIN_NS << rk_min_u32(n_tries, AGAIN_DOUBLINGS)));
 	(void)rk_bell_wait(&ring->space, word, until_ns);
 }
 
@@ -259,7 +278,7 @@ static void await_owner(struct rk_client *c, uint32_t partition, uint64_t until_
 int rk_call_retry(struct rk_client *c, const struct rk_request *request, struct rk_reply *reply)
 {
 	uint64_t deadline_ns = rk_client_deadline(request->timeout_ms), try_ns = TRY_FIRST_NS;
-	uint32_t partition, slot = 0;
+	uint32_t partition, slot = 0, n_tries = 0;
 	int r = rk_client_usable(c);
 
 	if (r || !request->key)
@@ -275,7 +294,7 @@ int rk_call_retry(struct rk_client *c, const struct rk_request *request, struct 
 		    (deadline_ns && rk_clock_ns() >= deadline_ns))
 			return r;
 		/* Certainly not applied: a new sequence, after a while or when there is room. */
-		await_next_try(c, r, partition, earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns)));
+		await_next_try(c, r, partition, earlier(deadline_ns, rk_clock_ns() + jitter(c, try_ns)), n_tries++);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -13,9 +14,12 @@
 #include "base/clock.h"
 #include "shm/rundir.h"
 
+#define CONNECT_TIMEOUT_S 5u
+
 int rk_connect(const char *fleet, struct rk_err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = CONNECT_TIMEOUT_S };
 	char path[RK_PATH_MAX];
 	int r = rk_rundir_path(fleet, "control", path, err);
 
@@ -25,10 +29,16 @@ int rk_connect(const char *fleet, struct rk_err *err)
 	rk_cleanup(rk_close_p) int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return rk_err_set(err, -errno, "socket: %s", strerror(errno));
+	/* A supervisor that stands still accepts nobody: once its backlog is full connect() would wait for ever. */
+	(void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		if (errno == ENOENT || errno == ECONNREFUSED)
 			return rk_err_set(err, -ENOENT,
 					  "no fleet named '%s' is running: see 'rekindle run' and --name", fleet);
+		if (errno == EAGAIN)
+			return rk_err_set(err, -ETIMEDOUT,
+					  "fleet '%s' accepts no connection within %u s: its supervisor stands still", fleet,
+					  CONNECT_TIMEOUT_S);
 		return rk_err_set(err, -errno, "cannot reach fleet '%s' at %s: %s", fleet, path, strerror(errno));
 	}
 	return rk_take_fd(&sock);
