@@ -260,8 +260,13 @@ RK_ABI_SIZE(struct rk_reader, 64);
 
 /* ---- state: a bank ------------------------------------------------------------ *
  *
- * log head | n_log entries | log data | guarded area: bank head, dedup index,
- * dedup entries, user's state. Offsets in the log count from the guarded area.
+ * log head | n_log entries | log data | guarded area: bank head, applied
+ * sequences, dedup index, dedup entries, user's state. Offsets in the log count
+ * from the guarded area.
+ *
+ * Applied sequences: u64 per caller (page * n_slots + slot), the last one that
+ * was applied in this partition; guarded by the undo log, and what alone says
+ * whether a job is a duplicate. Dedup index: u16 per caller, entry + 1; a hint.
  */
 struct rk_log {
 	_Atomic uint64_t word; /* owner: log word */
@@ -291,18 +296,23 @@ struct rk_bank_head {
 };
 RK_ABI_SIZE(struct rk_bank_head, 64);
 
-/* One per (client, slot) with an unread reply; followed by reply_max bytes. */
+/*
+ * A reply on its way to a caller's cell; followed by reply_max bytes. It counts
+ * only while its sequence is the caller's applied one, so it needs no undo.
+ */
 struct rk_dedup {
-	uint64_t sequence;  /* owner, guarded by the undo log */
-	uint64_t job;       /* owner, guarded: its reply waits for this job's gate */
-	uint64_t client_id; /* owner, guarded */
-	uint32_t caller;    /* owner, guarded: page * n_slots + slot */
+	uint64_t sequence;  /* owner */
+	uint64_t job;       /* owner: its reply waits for this job's gate */
+	uint64_t client_id; /* owner */
+	uint32_t caller;    /* owner: page * n_slots + slot */
 	uint32_t len;       /* owner: bytes of reply */
 	int32_t error;      /* owner: 0 or the handler's errno, negative */
-	uint8_t reserved[28];
+	uint32_t cell;      /* owner, a hint: cell it was delivered to, + 1; the cell's word confirms it */
+	uint8_t reserved[24];
 };
 RK_ABI_AT(struct rk_dedup, client_id, 16);
 RK_ABI_AT(struct rk_dedup, error, 32);
+RK_ABI_AT(struct rk_dedup, cell, 36);
 RK_ABI_SIZE(struct rk_dedup, 64);
 
 /* ---- board --------------------------------------------------------------------------- */

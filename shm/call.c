@@ -167,6 +167,26 @@ static enum rk_ref_state strongest_reference(const struct rk_caller *c, const st
 	return best;
 }
 
+/*
+ * Whether the reply came to a cell of this call that was set aside: its writer
+ * was only slow. The owner keeps it no longer then; no other cell will get it.
+ */
+static bool find_done(struct rk_caller *c, struct rk_call *call)
+{
+	uint64_t done = rk_cellword(call->sequence, 0, RK_CELL_DONE);
+
+	for (uint32_t i = 0; i < c->m->g.n_cells; i++) {
+		uint32_t g = global_cell(c, i);
+
+		/* Acquire, as C3; behind the look at the ring (Q6): D4 came before the owner forgot the reply. */
+		if (atomic_load_explicit(&rk_shm_cell(c->m, g)->word, memory_order_acquire) != done)
+			continue;
+		call->cell = g;
+		return true;
+	}
+	return false;
+}
+
 enum rk_call_state rk_call_look(struct rk_caller *c, struct rk_call *call)
 {
 	struct rk_cell *cell = rk_shm_cell(c->m, call->cell);
@@ -195,8 +215,11 @@ enum rk_call_state rk_call_look(struct rk_caller *c, struct rk_call *call)
 	if (word != want)
 		return word == rk_cellword(call->sequence, 0, RK_CELL_DONE) ? RK_CALL_DONE : RK_CALL_WRITING;
 	/* C4: acquire; pairs with D6: applied, but another worker was writing here. */
-	if (atomic_load_explicit(&cell->skip, memory_order_acquire) == call->sequence)
+	if (atomic_load_explicit(&cell->skip, memory_order_acquire) == call->sequence) {
+		if (find_done(c, call))
+			return RK_CALL_DONE;
 		return publish_again(c, call) ? RK_CALL_PENDING : RK_CALL_AGAIN;
+	}
 	return close_not_applied(c, call) ? RK_CALL_NOT_APPLIED : RK_CALL_WRITING;
 }
 

@@ -46,14 +46,14 @@ enum given {
 };
 
 /* Leaves the stored reply in the cell if the cell waits for it. The cell is declared in the worker's beat. */
-static enum given give(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint32_t cell)
+static enum given give(struct rk_bank *b, uint32_t partition, uint32_t worker, uint32_t cell)
 {
 	const struct rk_shm *m = b->m;
 	struct rk_cell *c = rk_shm_cell(m, cell);
 	uint32_t page = rk_shm_page_of(m, cell);
 	/* Relaxed: a wrong slot finds another reply of the same client, which no cell word will match. */
 	uint32_t slot = rk_request_slot(atomic_load_explicit(&c->request, memory_order_relaxed)) % m->g.n_slots;
-	const struct rk_dedup *e = rk_bank_dedup_find(b, page * m->g.n_slots + slot);
+	struct rk_dedup *e = rk_bank_dedup_find(b, page * m->g.n_slots + slot);
 	uint64_t released, word, writing;
 
 	if (!e)
@@ -75,6 +75,7 @@ static enum given give(const struct rk_bank *b, uint32_t partition, uint32_t wor
 		/* D4: release; pairs with the client's acquire C3: a DONE cell holds the whole reply. */
 		atomic_compare_exchange_strong_explicit(&c->word, &writing, rk_cellword(e->sequence, 0, RK_CELL_DONE),
 							memory_order_seq_cst, memory_order_relaxed);
+		e->cell = cell + 1; /* behind DONE, which confirms it */
 		RK_KILL_POINT(DELIVER_DONE);
 		rk_deliver_wake(m, cell);
 		return GIVEN_DONE;
@@ -86,7 +87,7 @@ static enum given give(const struct rk_bank *b, uint32_t partition, uint32_t wor
 	return GIVEN_NOTHING;
 }
 
-void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint64_t position)
+void rk_deliver(struct rk_bank *b, uint32_t partition, uint32_t worker, uint64_t position)
 {
 	const struct rk_shm *m = b->m;
 	struct rk_part *part = rk_shm_part(m, partition);

@@ -29,7 +29,7 @@
  * Delivers and recycles the committed job at this position; its gate must be
  * open. worker is the deliverer's own number.
  */
-void rk_deliver(const struct rk_bank *b, uint32_t partition, uint32_t worker, uint64_t position);
+void rk_deliver(struct rk_bank *b, uint32_t partition, uint32_t worker, uint64_t position);
 
 /*
  * Repairs the one cell that a dead worker may have been writing and wakes its

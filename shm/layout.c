@@ -119,7 +119,8 @@ static void lay_bank(const struct rk_geometry *g, struct rk_layout *l)
 	l->bank_log = 0;
 	l->bank_log_data = sizeof(struct rk_log) + sizeof(struct rk_log_entry) * (uint64_t)g->n_log;
 	l->bank_guarded = up(l->bank_log_data + g->log_data_len, RK_ABI_LINE);
-	l->guarded_index = sizeof(struct rk_bank_head);
+	l->guarded_applied = sizeof(struct rk_bank_head);
+	l->guarded_index = up(l->guarded_applied + 8ull * g->n_clients * g->n_slots, RK_ABI_LINE);
 	l->guarded_dedup = up(l->guarded_index + 2ull * g->n_clients * g->n_slots, RK_ABI_LINE);
 	l->dedup_stride = up(sizeof(struct rk_dedup) + g->reply_max, RK_ABI_LINE);
 	/* The state begins on a page of its own, so that its neighbours' bugs and ours differ. */

@@ -30,7 +30,7 @@ struct rk_layout {
 	uint64_t ring_stride, queues_bells, bell_stride, queues_len;
 	uint64_t parts_len;
 	uint64_t readers_len;
-	uint64_t bank_log, bank_log_data, bank_guarded, guarded_index, guarded_dedup, dedup_stride;
+	uint64_t bank_log, bank_log_data, bank_guarded, guarded_applied, guarded_index, guarded_dedup, dedup_stride;
 	uint64_t guarded_state, guarded_len, bank_stride, state_len;
 	uint64_t journal_clients, journal_len;
 	uint64_t total_len; /* all segments together */

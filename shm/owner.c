@@ -141,37 +141,40 @@ static void split_request(struct rk_owner *o, struct rk_owner_job *job)
 
 /*
  * Finds the entry for this job's reply. Returns 0; -EALREADY for a duplicate or
- * stale sequence; -EBUSY when every entry holds an unread reply; -ENOSPC when
- * the undo log is full.
+ * stale sequence; -EBUSY when every entry holds a reply still on its way;
+ * -ENOSPC when the undo log is full.
  */
 static int admit(struct rk_owner *o, struct rk_owner_job *job, uint32_t page, uint32_t slot)
 {
-	const struct rk_shm *m = o->m;
-	uint32_t caller = page * m->g.n_slots + slot;
-	struct rk_dedup *e = rk_bank_dedup_find(&o->bank, caller);
-	uint64_t done;
+	uint32_t caller = page * o->m->g.n_slots + slot;
+	struct rk_dedup *e;
 	int r;
 
-	/*
-	 * Higher than the last one applied here for this caller: new. Otherwise
-	 * look at what the client has read (acquire; pairs with C6), and at that
-	 * first: a rolled-back claim leaves a read entry with foreign reply bytes.
-	 */
-	if (!rk_broken(DEDUP) && !(e && e->client_id == job->client_id && job->sequence > e->sequence)) {
-		done = atomic_load_explicit(&rk_page_done(rk_shm_page(m, page))[slot], memory_order_acquire);
-		if (job->sequence <= done || (e && e->client_id == job->client_id))
-			return -EALREADY;
-	}
-	r = e ? rk_bank_save(&o->bank, &e->sequence, 24) : rk_bank_dedup_claim(&o->bank, caller, &e);
+	/* A client's sequences only rise, and a slot begins none before the last one is closed. */
+	if (job->sequence <= o->bank.applied[caller] && !rk_broken(DEDUP))
+		return -EALREADY;
+	r = rk_bank_dedup_claim(&o->bank, caller, job->sequence, &e);
 	if (r < 0)
 		return r;
 	e->client_id = job->client_id;
-	e->sequence = job->sequence;
 	e->job = job->number;
 	e->len = 0;
 	e->error = 0;
 	job->reply = e;
 	return 0;
+}
+
+/* Undoes what the handler did, and nothing else: the job's reply will be its error. */
+static int abort_job(struct rk_owner *o, struct rk_owner_job *job, struct rk_savepoint start, uint32_t cell,
+		     uint32_t slot)
+{
+	if (!rk_bank_is_rerun(&o->bank)) {
+		rk_bank_roll_back_to(&o->bank, start);
+		return 0;
+	}
+	/* It is alone in its commit, and its entries are among older ones: everything, and admit it again. */
+	rk_bank_restart(&o->bank);
+	return admit(o, job, rk_shm_page_of(o->m, cell), slot);
 }
 
 static int call_handler(struct rk_owner *o, struct rk_owner_job *job, rk_owner_handler handler, void *arg)
@@ -190,6 +193,15 @@ static int call_handler(struct rk_owner *o, struct rk_owner_job *job, rk_owner_h
 }
 
 enum run_result { RUN_DONE, RUN_NO_ROOM };
+
+/* Nothing of the job happened. A re-run is alone in its commit: then that means all there is. */
+static void undo(struct rk_owner *o, struct rk_savepoint before)
+{
+	if (rk_bank_is_rerun(&o->bank))
+		rk_bank_restart(&o->bank);
+	else
+		rk_bank_roll_back_to(&o->bank, before);
+}
 
 /*
  * One TAKEN reference: check, dedup, handler. Whatever it turns out to be, it
@@ -211,8 +223,8 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 	rk_bank_allow(&o->bank, alone);
 	r = admit(o, &job, rk_shm_page_of(o->m, cell), slot);
 	if (r < 0) {
-		rk_bank_roll_back_to(&o->bank, before);
-		if (r == -ENOSPC && !alone)
+		undo(o, before);
+		if (r != -EALREADY && !alone)
 			return RUN_NO_ROOM;
 		/* Not applied; its client finds that out for itself once no ring names the cell. */
 		o->n_refused += r != -EALREADY;
@@ -225,11 +237,14 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 	if (r >= 0)
 		return RUN_DONE;
 	if (job.touch_error == -ENOSPC && !alone) {
-		rk_bank_roll_back_to(&o->bank, before);
+		undo(o, before);
 		return RUN_NO_ROOM;
 	}
 	/* Aborted: its changes are undone, its error is the reply. */
-	rk_bank_roll_back_to(&o->bank, start);
+	if (abort_job(o, &job, start, cell, slot) < 0) { /* as it was admitted once, only damaged memory can */
+		o->n_refused++;
+		return RUN_DONE;
+	}
 	job.reply->len = 0;
 	job.reply->error = r < -4095 ? -EIO : r; /* not an errno: it would not fit into the cell */
 	o->n_errors++;

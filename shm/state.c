@@ -18,7 +18,8 @@ void rk_bank_view(struct rk_bank *b, const struct rk_shm *m, void *mapped)
 		.log_data = bank + m->l.bank_log_data,
 		.guarded = bank + m->l.bank_guarded,
 		.head = (struct rk_bank_head *)(bank + m->l.bank_guarded),
-		.index = (uint16_t *)(bank + m->l.bank_guarded + m->l.guarded_index),
+		.applied = (uint64_t *)(void *)(bank + m->l.bank_guarded + m->l.guarded_applied),
+		.index = (uint16_t *)(void *)(bank + m->l.bank_guarded + m->l.guarded_index),
 		.state = bank + m->l.bank_guarded + m->l.guarded_state,
 		.job = UINT64_MAX,
 	};
@@ -67,15 +68,20 @@ static void restore(struct rk_bank *b, uint32_t from, uint32_t to)
 	}
 }
 
+static void begin(struct rk_bank *b, uint64_t cursor)
+{
+	b->job = cursor;
+	b->n_entries = b->n_before = b->n_same = 0;
+	b->data_used = 0;
+}
+
 bool rk_bank_roll_back(struct rk_bank *b, uint64_t cursor)
 {
 	/* S2: acquire; pairs with S1. After the owner's confirmed death everything it wrote is here. */
 	uint64_t word = atomic_load_explicit(&b->log->word, memory_order_acquire);
 	uint32_t n = rk_logword_entries(word);
 
-	b->job = cursor;
-	b->n_entries = 0;
-	b->data_used = 0;
+	begin(b, cursor);
 	if (rk_logword_job(word) != cursor)
 		return false; /* it committed: the same store that moved the cursor emptied the log */
 	if (n > b->m->g.n_log)
@@ -91,22 +97,46 @@ bool rk_bank_roll_back(struct rk_bank *b, uint64_t cursor)
 	b->data_used = rk_min_u32(b->data_used, b->m->g.log_data_len); /* the last may have been rounded past the end */
 	if (!rk_broken(UNDO))
 		restore(b, 0, n);
-	b->n_entries = n; /* a re-run appends: shortening would rob an eviction that is copying */
+	b->n_entries = b->n_before = n; /* not shortened: that would rob an eviction that is copying */
 	if (rk_broken(LOGRESET)) {
 		atomic_store_explicit(&b->log->word, rk_logword(cursor, 0), memory_order_release);
-		b->n_entries = 0;
-		b->data_used = 0;
+		begin(b, cursor);
 	}
 	return n != 0;
 }
 
+void rk_bank_restart(struct rk_bank *b)
+{
+	restore(b, 0, b->n_entries);
+	b->n_before = b->n_entries;
+	b->n_same = 0;
+}
+
 void rk_bank_begin(struct rk_bank *b, uint64_t cursor)
 {
-	if (b->job == cursor)
-		return; /* a re-run: keep appending */
-	b->job = cursor;
-	b->n_entries = 0;
-	b->data_used = 0;
+	if (b->job != cursor)
+		begin(b, cursor);
+	else if (b->n_entries)
+		b->n_before = b->n_entries, b->n_same = 0; /* a re-run: everything it left is undone */
+}
+
+/*
+ * Whether a run before this one saved the same bytes at the same turn. Its entry
+ * holds them as they were at the last commit, or lies behind one that does:
+ * everything was undone in between, and the oldest entry of a byte wins.
+ */
+static bool is_saved_again(struct rk_bank *b, uint64_t offset, size_t len)
+{
+	struct rk_log_entry *e = &b->entries[b->n_same];
+
+	/* Relaxed: written by this process or a dead owner. */
+	if (atomic_load_explicit(&e->offset, memory_order_relaxed) == offset &&
+	    atomic_load_explicit(&e->len, memory_order_relaxed) == len) {
+		b->n_same++;
+		return true;
+	}
+	b->n_same = b->n_before; /* another course than last time: from here on it appends */
+	return false;
 }
 
 int rk_bank_save(struct rk_bank *b, const void *at, size_t len)
@@ -116,6 +146,8 @@ int rk_bank_save(struct rk_bank *b, const void *at, size_t len)
 
 	if (rk_unlikely(len > b->m->l.guarded_len || offset > b->m->l.guarded_len - len))
 		return -EFAULT;
+	if (rk_unlikely(b->n_same < b->n_before) && is_saved_again(b, offset, len))
+		return 0;
 	if (rk_unlikely(b->n_entries >= b->n_entries_max))
 		return -ENOSPC;
 	if (len > RK_LOG_INLINE) {
@@ -147,7 +179,8 @@ void rk_bank_roll_back_to(struct rk_bank *b, struct rk_savepoint s)
 	restore(b, s.n_entries, b->n_entries);
 }
 
-struct rk_dedup *rk_bank_dedup_find(const struct rk_bank *b, uint32_t caller)
+/* The entry that the index names for this caller, whatever it holds; or NULL. */
+static struct rk_dedup *entry_of(const struct rk_bank *b, uint32_t caller)
 {
 	uint32_t i = b->index[caller];
 	struct rk_dedup *e;
@@ -158,14 +191,34 @@ struct rk_dedup *rk_bank_dedup_find(const struct rk_bank *b, uint32_t caller)
 	return e->caller == caller && e->sequence ? e : NULL;
 }
 
+struct rk_dedup *rk_bank_dedup_find(const struct rk_bank *b, uint32_t caller)
+{
+	struct rk_dedup *e = entry_of(b, caller);
+
+	/* A job that was rolled back may have left another sequence; the next of this caller is on its way then. */
+	return e && e->sequence == b->applied[caller] ? e : NULL;
+}
+
+/* Whether the reply lies in the cell it was delivered to: its client finds it there, whatever else it asks. */
+static bool is_delivered(const struct rk_shm *m, const struct rk_dedup *e)
+{
+	uint32_t cell = e->cell - 1;
+
+	if (!e->cell || cell >= rk_shm_n_cells(m))
+		return false;
+	/* Acquire: DONE stays until its client has read the reply, or lost its place. */
+	return atomic_load_explicit(&rk_shm_cell(m, cell)->word, memory_order_acquire) ==
+	       rk_cellword(e->sequence, 0, RK_CELL_DONE);
+}
+
 /* Whether nobody will ask for this entry's reply any more. */
-static bool is_read(const struct rk_bank *b, const struct rk_dedup *e)
+static bool is_needless(const struct rk_bank *b, const struct rk_dedup *e)
 {
 	const struct rk_shm *m = b->m;
 	uint32_t page = e->caller / m->g.n_slots;
 	uint64_t id, done;
 
-	if (!e->sequence || page >= m->g.n_clients)
+	if (!e->sequence || page >= m->g.n_clients || e->sequence != b->applied[e->caller])
 		return true;
 	/* Acquire: an id that changed says that no ring names a cell of the old client any more. */
 	id = atomic_load_explicit(&rk_shm_client_ids(m)[page], memory_order_acquire);
@@ -174,10 +227,11 @@ static bool is_read(const struct rk_bank *b, const struct rk_dedup *e)
 	/* Acquire; pairs with the client's release C6 when it has read the reply. */
 	done = atomic_load_explicit(&rk_page_done(rk_shm_page(m, page))[e->caller % m->g.n_slots],
 				    memory_order_acquire);
-	return done >= e->sequence;
+	return done >= e->sequence || is_delivered(m, e);
 }
 
-int rk_bank_dedup_claim(struct rk_bank *b, uint32_t caller, struct rk_dedup **ret)
+/* One for a caller that has none: nobody's now, and not given back if this job is undone. */
+static struct rk_dedup *take_needless(struct rk_bank *b, uint32_t caller)
 {
 	uint32_t n = b->m->g.n_dedup;
 	uint32_t hand = b->head->hand % n;
@@ -185,18 +239,32 @@ int rk_bank_dedup_claim(struct rk_bank *b, uint32_t caller, struct rk_dedup **re
 	for (uint32_t k = 0; k < n; k++, hand = hand + 1 < n ? hand + 1 : 0) {
 		struct rk_dedup *e = rk_bank_dedup(b, hand);
 
-		if (!is_read(b, e))
+		if (!is_needless(b, e))
 			continue;
-		/* Sequence, job, client; then caller; then the index: each old value saved before it goes. */
-		if (rk_bank_save(b, &e->sequence, 24) < 0 || rk_bank_save(b, &e->caller, 4) < 0 ||
-		    rk_bank_save(b, &b->index[caller], 2) < 0)
-			return -ENOSPC;
 		e->sequence = 0;
+		atomic_signal_fence(memory_order_seq_cst); /* never another caller's with this sequence */
 		e->caller = caller;
 		b->index[caller] = (uint16_t)(hand + 1);
-		b->head->hand = hand + 1; /* a hint, not worth an undo entry */
-		*ret = e;
-		return 0;
+		b->head->hand = hand + 1; /* a hint */
+		return e;
 	}
-	return -EBUSY;
+	return NULL;
+}
+
+int rk_bank_dedup_claim(struct rk_bank *b, uint32_t caller, uint64_t sequence, struct rk_dedup **ret)
+{
+	struct rk_dedup *e = entry_of(b, caller); /* a slot has one call at a time: the one before is closed */
+	int r;
+
+	if (!e)
+		e = take_needless(b, caller);
+	if (!e)
+		return -EBUSY;
+	r = rk_bank_save(b, &b->applied[caller], sizeof(b->applied[caller]));
+	if (r < 0)
+		return r;
+	b->applied[caller] = sequence;
+	e->sequence = sequence;
+	*ret = e;
+	return 0;
 }

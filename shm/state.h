@@ -7,7 +7,9 @@
  * carries the full number of the job it belongs to, so that moving the cursor
  * (the commit) and emptying the log are one and the same store. Within one job
  * number the log only grows: neither a roll-back nor an abort shortens it,
- * since an eviction may be copying it and a re-run appends to it.
+ * since an eviction may be copying it. A re-run finds the entries of the runs
+ * before it; as long as it saves what they saved, in their order, it writes
+ * none of its own, so a job may be killed for ever and never fills the log.
  *
  * Who       the partition's owner alone; a successor after its owner's
  *           confirmed death.
@@ -34,8 +36,11 @@ struct rk_bank {
 	struct rk_bank_head *head;
 	uint16_t *index; /* by caller: dedup entry + 1, 0 = none; a hint that the entry confirms */
 	char *state;
+	uint64_t *applied;   /* by caller: the last sequence applied here */
 	uint64_t job;        /* whose undo entries are being written */
 	uint32_t n_entries;  /* as the log word says, while it carries `job` */
+	uint32_t n_before;   /* of those, left by runs before this one; all of them are undone */
+	uint32_t n_same;     /* of those, saved again by this run, in the same order; n_before once it differed */
 	uint32_t data_used;  /* bytes of log data behind those entries */
 	uint32_t n_entries_max, data_max; /* how far the log may be filled: rk_bank_allow() */
 };
@@ -79,8 +84,17 @@ static inline struct rk_savepoint rk_bank_savepoint(const struct rk_bank *b)
 	return (struct rk_savepoint){ b->n_entries };
 }
 
-/* Undoes what was saved since; the log keeps its entries. */
+/* Undoes what was saved since; the log keeps its entries. Not in a re-run (rk_bank_is_rerun()). */
 void rk_bank_roll_back_to(struct rk_bank *b, struct rk_savepoint s);
+
+/* Whether runs before this one left entries: then only all of them can be undone. */
+static inline bool rk_bank_is_rerun(const struct rk_bank *b)
+{
+	return b->n_before != 0;
+}
+
+/* Undoes everything since the last commit; what comes next is a re-run. */
+void rk_bank_restart(struct rk_bank *b);
 
 /* The dedup entry with this index. */
 static inline struct rk_dedup *rk_bank_dedup(const struct rk_bank *b, uint32_t i)
@@ -88,16 +102,16 @@ static inline struct rk_dedup *rk_bank_dedup(const struct rk_bank *b, uint32_t i
 	return (struct rk_dedup *)(b->guarded + b->m->l.guarded_dedup + i * b->m->l.dedup_stride);
 }
 
-/*
- * The entry of a caller (page * n_slots + slot), or NULL.
- */
+/* The entry with the reply to a caller's last applied sequence, or NULL: it was delivered or read. */
 struct rk_dedup *rk_bank_dedup_find(const struct rk_bank *b, uint32_t caller);
 
 /*
- * Makes room for a caller without an entry: takes one whose reply is read or
- * whose client is gone, saves its key and gives it the caller's. Returns 0;
- * -EBUSY when all are unread; -ENOSPC when the log is full (roll back to before).
+ * Makes this the caller's applied sequence, and gives it an entry for its reply:
+ * its own, or one that nobody needs any more, since its reply lies in its
+ * client's cell or was read, or its client is gone, or its job was rolled back.
+ * Returns 0; -EBUSY when every entry holds a reply still on its way; -ENOSPC
+ * when the log is full. Nothing is to be undone after an error.
  */
-RK_MUST_USE int rk_bank_dedup_claim(struct rk_bank *b, uint32_t caller, struct rk_dedup **ret);
+RK_MUST_USE int rk_bank_dedup_claim(struct rk_bank *b, uint32_t caller, uint64_t sequence, struct rk_dedup **ret);
 
 #endif

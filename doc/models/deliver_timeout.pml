@@ -15,6 +15,7 @@
  *             the WRITING holder alone; "not applied" is said of no applied
  *             job, before or after; no job is applied twice; the client's
  *             calls all end when nothing moves any more.
+ * Also        the owner may forget a reply that lies in its cell (FORGET).
  * Bounds      CALLS sequences, N ring places. Positions do not wrap here.
  * Abstract    interleavings of single shared accesses, sequentially
  *             consistent. State, entry and log of a bank change in the step of
@@ -23,7 +24,8 @@
  *             moves the tail. It sleeps until what it looks at has changed.
  * Labels      are the code's.
  * Teeth       BREAK_TOMB2, _WRITING, _DEDUP, _RECYCLE, _NOINC, _UNCONS as in
- *             shm/fault.h; BREAK_GATESTORE: the gate is stored, not raised, so
+ *             shm/fault.h; BREAK_ELSEWHERE: the client looks for its reply in
+ *             its present cell only; BREAK_GATESTORE: the gate is stored, not raised, so
  *             that an evicted owner can close it again.
  */
 #ifndef CALLS
@@ -40,6 +42,9 @@
 #endif
 #ifndef AGAINS
 #define AGAINS 1
+#endif
+#ifndef FORGET
+#define FORGET 1
 #endif
 #define N 2
 #define NOBODY 3
@@ -79,8 +84,9 @@ byte ref1[2];
 byte done;       /* of the one slot */
 byte beat[2];    /* cell + 1 */
 
-/* a bank per worker: the slot's dedup entry, and the state: times applied, by sequence */
+/* a bank per worker: the slot's dedup entry and sequence, and the state: times applied, by sequence */
 byte e_seq[2], e_job[2];
+byte seq[2];     /* the last sequence applied: what the undo log guards */
 byte applied[8];
 
 bool supervising; /* the supervisor does one thing at a time */
@@ -230,6 +236,12 @@ C3:	w = word[c];
 	fi;
 C4:	if
 	:: skips[c] == s ->
+#ifndef BREAK_ELSEWHERE
+		if /* find_done() */
+		:: word[1 - c] == WORD(s, 0, DONE) -> c = 1 - c; goto is_done
+		:: else
+		fi;
+#endif
 		publish(c);
 		atomic { ok = false; repeated = true };
 		(word[c] != WORD(s, 0, WANT) || NAMES(c) || LAP(place[t % N]) == t / N);
@@ -407,6 +419,13 @@ O2:	if
 	fi;
 	my_freed = freed;
 step:	/* rk_owner_step() */
+#if FORGET
+	if /* take_needless(): the entry of a reply that lies in its cell may go to another caller at any time */
+	:: atomic { e_seq[me] && (word[0] == WORD(e_seq[me], 0, DONE) || word[1] == WORD(e_seq[me], 0, DONE)) ->
+		e_seq[me] = 0; e_job[me] = 0 }
+	:: true
+	fi;
+#endif
 #ifndef BREAK_NOINC
 	if
 	:: commit != mine -> goto stale
@@ -459,7 +478,7 @@ R2:			if
 				/* admit() */
 #ifndef BREAK_DEDUP
 				if
-				:: s <= done || s <= e_seq[me] -> s = 0
+				:: s <= seq[me] -> s = 0
 				:: else
 				fi
 #endif
@@ -485,6 +504,7 @@ S3:	if
 		if
 		:: s ->
 			e_seq[me] = s;
+			seq[me] = s;
 			e_job[me] = CURSOR(mine);
 			applied[me * 4 + s]++;
 			assert(applied[me * 4 + s] == 1 && !refused[s])
@@ -540,7 +560,7 @@ proctype evictor() {
 	:: atomic { EVICTIONS && !supervising -> supervising = true };
 A1:		atomic { commit = COMMIT(INC(commit) + 1, CURSOR(commit)); inc = INC(commit) };
 		d_step { /* state, entry; unfinished changes are undone in the copy */
-			e_seq[1] = e_seq[0]; e_job[1] = e_job[0];
+			e_seq[1] = e_seq[0]; e_job[1] = e_job[0]; seq[1] = seq[0];
 			applied[5] = applied[1]; applied[6] = applied[2]; applied[7] = applied[3]
 		};
 A2:		atomic { own_inc = inc; own_worker = 1; supervising = false }

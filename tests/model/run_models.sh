@@ -24,7 +24,9 @@ queue_commit    | caught   | -DA=2 -DB=1 -DKILLS=1 -DBREAK_RECYCLE
 queue_commit    | caught   | -DA=2 -DB=1 -DKILLS=1 -DBREAK_UNDO
 queue_commit    | caught   | -DA=2 -DB=1 -DKILLS=1 -DBREAK_TOMB
 queue_commit    | caught   | -DA=2 -DB=1 -DKILLS=1 -DBREAK_LOGWORD
-deliver_timeout | holds    | -DCALLS=1 -DKILLS=1 -DEVICTIONS=1 -DTIMEOUTS=1 -DAGAINS=1
+deliver_timeout | holds    | -DCALLS=1 -DKILLS=1 -DEVICTIONS=1 -DTIMEOUTS=1 -DAGAINS=1 -DFORGET=0
+deliver_timeout | holds    | -DCALLS=1 -DKILLS=1 -DEVICTIONS=1 -DTIMEOUTS=1 -DAGAINS=0
+deliver_timeout | holds    | -DCALLS=1 -DKILLS=1 -DEVICTIONS=0 -DTIMEOUTS=2 -DAGAINS=1
 deliver_timeout | holds    | -DCALLS=1 -DKILLS=0 -DEVICTIONS=1 -DTIMEOUTS=2 -DAGAINS=1
 deliver_timeout | holds    | -DCALLS=2 -DKILLS=1 -DEVICTIONS=0 -DTIMEOUTS=1 -DAGAINS=1
 deliver_timeout | holds    | -DCALLS=2 -DKILLS=0 -DEVICTIONS=1 -DTIMEOUTS=1 -DAGAINS=0
@@ -33,6 +35,7 @@ deliver_timeout | caught   | -DCALLS=1 -DTIMEOUTS=1 -DBREAK_WRITING
 deliver_timeout | caught   | -DCALLS=1 -DTIMEOUTS=1 -DBREAK_DEDUP
 deliver_timeout | caught   | -DCALLS=1 -DTIMEOUTS=1 -DBREAK_RECYCLE
 deliver_timeout | caught   | -DCALLS=1 -DTIMEOUTS=1 -DBREAK_NOINC
+deliver_timeout | caught   | -DCALLS=1 -DKILLS=0 -DTIMEOUTS=1 -DBREAK_ELSEWHERE
 deliver_timeout | caught   | -DCALLS=2 -DKILLS=0 -DTIMEOUTS=0 -DAGAINS=0 -DBREAK_GATESTORE
 bell            | holds    | -DJOBS=2
 bell            | no cycle | -DJOBS=1

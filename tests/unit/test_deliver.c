@@ -43,9 +43,8 @@ static struct job committed_job(uint64_t first, int32_t error)
 	ck_assert(rk_queue_take(&j.f->m, 0, first, rk_queue_peek(&j.f->m, 0, first)));
 	rk_bank_view(&j.b, &j.f->m, fixture_bank(j.f, 0));
 	rk_bank_begin(&j.b, first);
-	ck_assert_int_eq(rk_bank_dedup_claim(&j.b, 2 * j.f->m.g.n_slots + 1, &j.entry), 0);
+	ck_assert_int_eq(rk_bank_dedup_claim(&j.b, 2 * j.f->m.g.n_slots + 1, j.call.sequence, &j.entry), 0);
 	j.entry->client_id = 55;
-	j.entry->sequence = j.call.sequence;
 	j.entry->job = first;
 	j.entry->error = error;
 	j.entry->len = 5;

@@ -239,11 +239,11 @@ START_TEST(a_log_that_overflows_alone_aborts_the_job_and_the_next_one_has_it_who
 	struct rk_call call;
 	int n_runs = 0;
 
-	/* 32 entries, of which the first job of a caller needs 3 for itself, a later one 1. */
+	/* 32 entries, of which a job needs one for itself. */
 	static const struct {
 		uint8_t n;
 		int error;
-	} jobs[] = { { 30, -ENOSPC }, { 31, 0 }, { 32, -ENOSPC }, { 31, 0 } };
+	} jobs[] = { { 32, -ENOSPC }, { 31, 0 }, { 32, -ENOSPC }, { 31, 0 } };
 
 	for (size_t i = 0; i < rk_countof(jobs); i++) {
 		start(&s, 0, jobs[i].n, &call);
@@ -510,25 +510,25 @@ START_TEST(a_request_that_is_not_what_its_reference_promised_has_no_effect)
 }
 END_TEST
 
-static const uint64_t read_up_to[] = { 1, 2, RK_SEQUENCE_MAX, ~0ull };
+static const uint64_t applied_up_to[] = { 1, 2, RK_SEQUENCE_MAX, ~0ull };
 
-START_TEST(a_sequence_its_client_has_read_is_stale_when_no_entry_knows_it)
+START_TEST(a_sequence_not_above_the_applied_one_is_stale_when_no_entry_knows_it)
 {
 	struct scene s = open_scene(NULL, 0);
 	struct rk_call call;
 
 	start(&s, 1, 1, &call);
-	SET(rk_page_done(rk_shm_page(&s.f->m, 1))[1], read_up_to[_i]);
-	ck_assert_int_eq(rk_owner_step(&s.w.o, never, (void *)(uintptr_t) "read"), 1);
+	s.w.o.bank.applied[1 * s.f->m.g.n_slots + 1] = applied_up_to[_i];
+	ck_assert_int_eq(rk_owner_step(&s.w.o, never, (void *)(uintptr_t) "applied"), 1);
 	ck_assert_uint_eq(s.w.o.n_without_effect, 1);
 	ck_assert_uint_eq(s.w.o.n_refused, 0);
 	close_scene(&s);
 }
 END_TEST
 
-START_TEST(a_full_dedup_table_refuses_new_callers_and_takes_them_when_replies_are_read)
+START_TEST(replies_that_lie_unread_in_their_cells_hold_up_nobody)
 {
-	struct scene s = open_scene(NULL, 0); /* four entries, six callers */
+	struct scene s = open_scene(NULL, 0); /* four entries, six callers, of whom none reads */
 	struct rk_caller c[3];
 	struct rk_call call[3][2];
 
@@ -537,22 +537,145 @@ START_TEST(a_full_dedup_table_refuses_new_callers_and_takes_them_when_replies_ar
 		for (uint32_t slot = 0; slot < 2; slot++) {
 			ck_assert_int_eq(fixture_start(&c[page], slot, 0, 1, &call[page][slot]), RK_CALL_STARTED);
 			ck_assert_int_eq(step(&s), 1);
-			ck_assert_int_eq(rk_call_look(&c[page], &call[page][slot]),
-					 page < 2 ? RK_CALL_DONE : RK_CALL_NOT_APPLIED);
+			ck_assert_int_eq(rk_call_look(&c[page], &call[page][slot]), RK_CALL_DONE);
+		}
+	}
+	ck_assert_uint_eq(s.w.o.n_refused, 0);
+	for (uint32_t i = 0; i < 6; i++)
+		fixture_expect(&c[i / 2], &call[i / 2][i % 2], 0, i + 1);
+	close_scene(&s);
+}
+END_TEST
+
+/* Published again, a call whose reply lies in a cell that was set aside, and whose entry is another's. */
+START_TEST(a_call_asked_for_again_finds_its_reply_where_it_was_left)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct rk_call first, others[4];
+	struct rk_caller c[2] = { fixture_caller(s.f, 0, 100), fixture_caller(s.f, 2, 102) };
+	struct rk_cell *cell;
+
+	start(&s, 0, 5, &first);
+	ck_assert_int_eq(step(&s), 1);
+	/* While it was being written its client set it aside, and it was finished after all. */
+	cell = rk_shm_cell(&s.f->m, first.cell);
+	SET(cell->word, rk_cellword(first.sequence, 1, RK_CELL_WRITING));
+	ck_assert_int_eq(rk_call_expire(&s.c, &first), RK_CALL_PENDING);
+	SET(cell->word, rk_cellword(first.sequence, 0, RK_CELL_DONE));
+	/* Before the second reference's turn its entry goes to somebody. */
+	for (uint32_t i = 0; i < 4; i++)
+		s.w.o.bank.applied[i < 2 ? i : i + 2] = 0;
+	for (uint32_t i = 0; i < s.f->m.g.n_dedup; i++)
+		rk_bank_dedup(&s.w.o.bank, i)->sequence = 0;
+	ck_assert_int_eq(rk_owner_step(&s.w.o, never, (void *)(uintptr_t) "a duplicate"), 1);
+	fixture_expect(&s.c, &first, 0, 5);
+	for (uint32_t i = 0; i < 4; i++)
+		ck_assert_int_eq(fixture_start(&c[i / 2], i % 2, 0, 1, &others[i]), RK_CALL_STARTED);
+	for (uint32_t i = 0; i < 4; i++)
+		ck_assert_int_eq(step(&s), 1);
+	ck_assert_uint_eq(fixture_sum(s.f, 0), 9);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_table_full_of_replies_behind_the_gate_refuses_until_it_opens)
+{
+	struct scene s = open_scene(NULL, 0); /* four entries, six callers */
+	struct rk_caller c[3];
+	struct rk_call call[3][2];
+
+	s.w.o.gate_elsewhere = true;
+	for (uint32_t page = 0; page < 3; page++) {
+		c[page] = fixture_caller(s.f, page, 100 + page);
+		for (uint32_t slot = 0; slot < 2; slot++) {
+			ck_assert_int_eq(fixture_start(&c[page], slot, 0, 1, &call[page][slot]), RK_CALL_STARTED);
+			ck_assert_int_eq(step(&s), 1);
 		}
 	}
 	ck_assert_uint_eq(s.w.o.n_refused, 2);
 	ck_assert_uint_eq(fixture_sum(s.f, 0), 4);
-	/* One who has an entry is not refused. */
-	fixture_expect(&c[0], &call[0][0], 0, 1);
-	ck_assert_int_eq(fixture_start(&c[0], 0, 0, 1, &call[0][0]), RK_CALL_STARTED);
-	ck_assert_int_eq(step(&s), 1);
-	fixture_expect(&c[0], &call[0][0], 0, 5);
-	/* Now its entry may go to another. */
-	ck_assert_int_eq(fixture_start(&c[2], 0, 0, 1, &call[2][0]), RK_CALL_STARTED);
-	ck_assert_int_eq(step(&s), 1);
-	fixture_expect(&c[2], &call[2][0], 0, 6);
-	fixture_expect(&c[1], &call[1][1], 0, 4); /* unread replies of others are as they were */
+	SET(rk_shm_part(&s.f->m, 0)->released, rk_commit_cursor(s.w.o.commit));
+	ck_assert_int_eq(step(&s), 0);
+	for (uint32_t i = 0; i < 4; i++)
+		fixture_expect(&c[i / 2], &call[i / 2][i % 2], 0, i + 1);
+	for (uint32_t slot = 0; slot < 2; slot++)
+		ck_assert_int_eq(rk_call_look(&c[2], &call[2][slot]), RK_CALL_NOT_APPLIED);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_batch_that_finds_the_table_full_ends_early)
+{
+	struct scene s = open_scene(NULL, 0); /* four entries, six callers */
+	struct rk_caller c[3];
+	struct rk_call call[3][2];
+
+	for (uint32_t i = 0; i < 6; i++) {
+		if (i % 2 == 0)
+			c[i / 2] = fixture_caller(s.f, i / 2, 100 + i / 2);
+		ck_assert_int_eq(fixture_start(&c[i / 2], i % 2, 0, 1, &call[i / 2][i % 2]), RK_CALL_STARTED);
+	}
+	allow_batches(&s, 6);
+	ck_assert_int_eq(step(&s), 4);
+	while (step(&s) > 0)
+		;
+	ck_assert_uint_eq(s.w.o.n_refused, 0);
+	for (uint32_t i = 0; i < 6; i++)
+		fixture_expect(&c[i / 2], &call[i / 2][i % 2], 0, i + 1);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_failing_rerun_is_undone_and_answers_with_its_error)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct rk_call call;
+	int error = -EDOM;
+
+	ck_assert_uint_eq(fixture_call(&s.c, &s.w, 3), 3);
+	start(&s, 0, 1, &call);
+	/* Its first run was killed behind two changes, of which the second is not what it does now. */
+	rk_bank_begin(&s.w.o.bank, rk_commit_cursor(s.w.o.commit));
+	ck_assert_int_eq(rk_bank_save(&s.w.o.bank, &s.w.o.bank.applied[1 * s.f->m.g.n_slots], 8), 0);
+	ck_assert_int_eq(rk_bank_save(&s.w.o.bank, s.w.o.bank.state, 9), 0);
+	memset(s.w.o.bank.state, 0xdd, 9);
+	succeed(&s, 2);
+	ck_assert_uint_eq(fixture_sum(s.f, 0), 3);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, change_and_fail, &error), 1);
+	ck_assert_uint_eq(fixture_sum(s.f, 0), 3);
+	ck_assert(state_is(&s, 8, 64, 0));
+	fixture_expect(&s.c, &call, -EDOM, 0);
+	ck_assert_uint_eq(fixture_call(&s.c, &s.w, 4), 7);
+	close_scene(&s);
+}
+END_TEST
+
+/* It changes all that the log holds. */
+START_TEST(a_large_job_may_be_killed_any_number_of_times)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct rk_call call;
+	struct rk_call_reply reply;
+	int n_runs = 0;
+
+	start(&s, 0, 31, &call);
+	for (int death = 0; death < 10; death++) {
+		struct rk_owner_job job = { 0 };
+
+		/* As far as it got: everything but the commit. */
+		rk_bank_begin(&s.w.o.bank, rk_commit_cursor(s.w.o.commit));
+		ck_assert_int_eq(rk_bank_save(&s.w.o.bank, &s.w.o.bank.applied[1 * s.f->m.g.n_slots], 8), 0);
+		job.owner = &s.w.o;
+		for (uint8_t i = 0; i < 31; i++)
+			ck_assert_int_eq(rk_owner_touch(&job, s.w.o.bank.state + i, 1), 0);
+		memset(s.w.o.bank.state, 0xdd, 31);
+		succeed(&s, (uint32_t)death % 4);
+		ck_assert(s.w.o.rolled_back);
+	}
+	ck_assert_int_eq(rk_owner_step(&s.w.o, touch_often, &n_runs), 1);
+	ck_assert_int_eq(rk_call_look(&s.c, &call), RK_CALL_DONE);
+	rk_call_reply(&s.c, &call, &reply);
+	ck_assert_int_eq(reply.error, 0);
 	close_scene(&s);
 }
 END_TEST
@@ -661,8 +784,14 @@ int main(void)
 	tcase_add_loop_test(c, an_owner_that_lost_its_partition_touches_nothing_more, 0, n);
 	tcase_add_loop_test(c, what_was_committed_and_not_delivered_the_successor_delivers_first, 0, n);
 	tcase_add_loop_test(c, a_request_that_is_not_what_its_reference_promised_has_no_effect, 0, rk_countof(damages));
-	tcase_add_loop_test(c, a_sequence_its_client_has_read_is_stale_when_no_entry_knows_it, 0, rk_countof(read_up_to));
-	tcase_add_test(c, a_full_dedup_table_refuses_new_callers_and_takes_them_when_replies_are_read);
+	tcase_add_loop_test(c, a_sequence_not_above_the_applied_one_is_stale_when_no_entry_knows_it, 0,
+			    rk_countof(applied_up_to));
+	tcase_add_test(c, replies_that_lie_unread_in_their_cells_hold_up_nobody);
+	tcase_add_loop_test(c, a_call_asked_for_again_finds_its_reply_where_it_was_left, 0, n);
+	tcase_add_test(c, a_table_full_of_replies_behind_the_gate_refuses_until_it_opens);
+	tcase_add_test(c, a_batch_that_finds_the_table_full_ends_early);
+	tcase_add_loop_test(c, a_large_job_may_be_killed_any_number_of_times, 0, n);
+	tcase_add_loop_test(c, a_failing_rerun_is_undone_and_answers_with_its_error, 0, n);
 	tcase_add_loop_test(c, a_sequence_applied_by_a_predecessor_is_answered_from_memory, 0, n);
 	tcase_add_test(c, a_handler_sees_the_request_and_its_circumstances);
 	tcase_add_loop_test(c, an_owner_survives_random_words_in_everything_shared, 0, 30);

@@ -119,7 +119,7 @@ START_TEST(a_rerun_appends_and_is_rolled_back_with_what_came_before)
 	t.b = successor;
 	change(&t, 0, 16, 'c');
 	change(&t, 100, 60, 'd');
-	ck_assert_uint_eq(t.b.n_entries, 4);
+	ck_assert_uint_eq(t.b.n_entries, 4); /* it went another way */
 	ck_assert_uint_eq(t.b.data_used, 56 + 64);
 	rk_bank_view(&successor, &t.f->m, fixture_bank(t.f, 0));
 	ck_assert(rk_bank_roll_back(&successor, 7));
@@ -196,7 +196,7 @@ START_TEST(full_log_data_refuses_what_does_not_fit_also_after_a_roll_back)
 		ck_assert(is_as_noted(&t));
 		ck_assert_uint_le(t.b.data_used, g.log_data_len);
 		rk_bank_begin(&t.b, 0);
-		ck_assert_int_eq(rk_bank_save(&t.b, t.b.state, 97), -ENOSPC);
+		ck_assert_int_eq(rk_bank_save(&t.b, t.b.state, 98), -ENOSPC); /* other bytes than last time */
 	}
 	close_bank(&t);
 }
@@ -244,12 +244,10 @@ static void set_done(struct bank_under_test *t, uint32_t caller, uint64_t sequen
 /* Claims and fills an entry as an owner does. */
 static int claim(struct bank_under_test *t, uint32_t caller, uint64_t sequence, struct rk_dedup **ret)
 {
-	int r = rk_bank_dedup_claim(&t->b, caller, ret);
+	int r = rk_bank_dedup_claim(&t->b, caller, sequence, ret);
 
-	if (r == 0) {
-		(*ret)->sequence = sequence;
+	if (r == 0)
 		(*ret)->client_id = 1000 + caller / t->f->m.g.n_slots;
-	}
 	return r;
 }
 
@@ -303,7 +301,41 @@ START_TEST(a_full_table_refuses_until_a_reply_is_read_or_a_client_gone)
 }
 END_TEST
 
-START_TEST(a_rolled_back_claim_leaves_the_table_as_it_was)
+/* The reply of a caller's entry lies in a cell of its page, or no more. */
+static void set_cell(struct bank_under_test *t, struct rk_dedup *e, enum rk_cell_state state)
+{
+	uint32_t cell = e->caller / t->f->m.g.n_slots * t->f->m.g.n_cells + 1;
+
+	e->cell = cell + 1;
+	atomic_store_explicit(&rk_shm_cell(&t->f->m, cell)->word, rk_cellword(e->sequence, 0, state),
+			      memory_order_relaxed);
+}
+
+START_TEST(an_unread_reply_that_lies_in_its_cell_needs_no_entry)
+{
+	struct bank_under_test t = open_table();
+	struct rk_dedup *e[4], *other;
+
+	for (uint32_t i = 0; i < 4; i++)
+		ck_assert_int_eq(claim(&t, i, 10 + i, &e[i]), 0);
+	for (enum rk_cell_state state = RK_CELL_IDLE; state < RK_CELL_DONE; state++) {
+		set_cell(&t, e[1], state);
+		ck_assert_int_eq(claim(&t, 4, 1, &other), -EBUSY);
+	}
+	e[1]->sequence = t.b.applied[1] = 9; /* DONE of another call of that cell */
+	set_cell(&t, e[1], RK_CELL_DONE);
+	e[1]->sequence = t.b.applied[1] = 11;
+	ck_assert_int_eq(claim(&t, 4, 1, &other), -EBUSY);
+	set_cell(&t, e[1], RK_CELL_DONE);
+	ck_assert_int_eq(claim(&t, 4, 1, &other), 0);
+	ck_assert_ptr_eq(other, e[1]);
+	ck_assert_ptr_null(rk_bank_dedup_find(&t.b, 1));
+	ck_assert_uint_eq(t.b.applied[1], 11); /* and it is a duplicate all the same */
+	close_bank(&t);
+}
+END_TEST
+
+START_TEST(a_claim_that_is_rolled_back_leaves_what_was_applied_and_no_reply)
 {
 	struct bank_under_test t = open_table();
 	struct rk_dedup *e;
@@ -312,30 +344,88 @@ START_TEST(a_rolled_back_claim_leaves_the_table_as_it_was)
 	for (uint32_t i = 0; i < 4; i++)
 		ck_assert_int_eq(claim(&t, i, 10 + i, &e), 0);
 	set_done(&t, 2, 12);
-	note(&t);
 	s = rk_bank_savepoint(&t.b);
 	ck_assert_int_eq(claim(&t, 4, 1, &e), 0);
+	ck_assert_int_eq(claim(&t, 0, 20, &e), 0); /* its own entry, again */
 	rk_bank_roll_back_to(&t.b, s);
-	t.b.head->hand = ((struct rk_bank_head *)(void *)t.before)->hand; /* a hint, not guarded */
-	ck_assert(is_as_noted(&t));
-	ck_assert_ptr_nonnull(rk_bank_dedup_find(&t.b, 2));
+	for (uint32_t i = 0; i < 6; i++)
+		ck_assert_uint_eq(t.b.applied[i], i < 4 ? 10 + i : 0);
+	ck_assert_ptr_null(rk_bank_dedup_find(&t.b, 0)); /* what lies there is no reply to 10 */
+	ck_assert_ptr_nonnull(rk_bank_dedup_find(&t.b, 1));
+	ck_assert_ptr_null(rk_bank_dedup_find(&t.b, 2));
+	ck_assert_ptr_nonnull(rk_bank_dedup_find(&t.b, 3));
 	ck_assert_ptr_null(rk_bank_dedup_find(&t.b, 4));
+	ck_assert_int_eq(claim(&t, 5, 1, &e), 0); /* and both entries can be had */
+	ck_assert_int_eq(claim(&t, 4, 1, &e), 0);
+	ck_assert_int_eq(claim(&t, 0, 20, &e), -EBUSY);
 	close_bank(&t);
 }
 END_TEST
 
-START_TEST(a_claim_with_a_full_log_is_refused_and_rolls_back)
+START_TEST(a_claim_with_a_full_log_is_refused)
 {
 	struct bank_under_test t = open_table();
 	struct rk_dedup *e;
-	struct rk_savepoint s;
 
-	for (uint32_t i = 0; i + 1 + (uint32_t)_i < t.f->m.g.n_log; i++)
+	for (uint32_t i = 0; i < t.f->m.g.n_log; i++)
 		ck_assert_int_eq(rk_bank_save(&t.b, t.b.state, 1), 0);
+	ck_assert_int_eq(claim(&t, 0, 1, &e), -ENOSPC);
+	ck_assert_uint_eq(t.b.applied[0], 0);
+	close_bank(&t);
+}
+END_TEST
+
+/* ---- re-runs ---- */
+
+/* One run of a job: n changes, of which those from `other` on are not those of the runs before. */
+static void run_of_job(struct bank_under_test *t, uint32_t n, uint32_t other, char fill)
+{
+	for (uint32_t i = 0; i < n; i++)
+		change(t, i * 40, i % 2 ? 8 : i < other ? 33 : 34, fill);
+}
+
+START_TEST(a_job_that_is_killed_for_ever_never_fills_the_log)
+{
+	struct bank_under_test t = open_bank(NULL);
+	struct rk_bank successor;
+
 	note(&t);
-	s = rk_bank_savepoint(&t.b);
-	ck_assert_int_eq(claim(&t, 0, 1, &e), -ENOSPC); /* it needs three */
-	rk_bank_roll_back_to(&t.b, s);
+	rk_bank_begin(&t.b, 7);
+	for (int run = 0; run < 1000; run++) {
+		run_of_job(&t, 1 + (uint32_t)run % 3, 3, (char)run);
+		rk_bank_view(&successor, &t.f->m, fixture_bank(t.f, 0));
+		ck_assert(rk_bank_roll_back(&successor, 7));
+		t.b = successor;
+		ck_assert(is_as_noted(&t));
+		rk_bank_begin(&t.b, 7);
+	}
+	ck_assert_uint_le(t.b.n_entries, 3);
+	close_bank(&t);
+}
+END_TEST
+
+START_TEST(a_rerun_that_takes_another_course_is_undone_too)
+{
+	struct bank_under_test t = open_bank(NULL);
+	struct rk_bank successor;
+
+	note(&t);
+	rk_bank_begin(&t.b, 7);
+	for (uint32_t run = 0; run < 3; run++) {
+		run_of_job(&t, 3, (uint32_t)_i == run ? 1 : 9, (char)('a' + run));
+		rk_bank_view(&successor, &t.f->m, fixture_bank(t.f, 0));
+		ck_assert(rk_bank_roll_back(&successor, 7));
+		t.b = successor;
+		ck_assert(is_as_noted(&t));
+		rk_bank_begin(&t.b, 7);
+	}
+	/* Also without a death in between: restart, and go another way once more. */
+	run_of_job(&t, 3, 2, 'x');
+	rk_bank_restart(&t.b);
+	ck_assert(is_as_noted(&t));
+	ck_assert(rk_bank_is_rerun(&t.b));
+	run_of_job(&t, 3, 0, 'y');
+	rk_bank_restart(&t.b);
 	ck_assert(is_as_noted(&t));
 	close_bank(&t);
 }
@@ -398,7 +488,7 @@ START_TEST(random_dedup_tables_never_lead_outside_the_bank)
 			e = rk_bank_dedup_find(&t.b, caller);
 			if (e)
 				ck_assert_uint_eq(e->caller, caller);
-			if (rk_bank_dedup_claim(&t.b, caller, &e) == 0)
+			if (rk_bank_dedup_claim(&t.b, caller, 1, &e) == 0)
 				memset(e + 1, 0, t.f->m.g.reply_max);
 		}
 	}
@@ -420,8 +510,11 @@ int main(void)
 	tcase_add_test(c, bytes_outside_the_guarded_area_are_refused);
 	tcase_add_test(c, a_claimed_entry_is_found_by_its_caller_and_no_other);
 	tcase_add_test(c, a_full_table_refuses_until_a_reply_is_read_or_a_client_gone);
-	tcase_add_test(c, a_rolled_back_claim_leaves_the_table_as_it_was);
-	tcase_add_loop_test(c, a_claim_with_a_full_log_is_refused_and_rolls_back, 0, 2);
+	tcase_add_test(c, an_unread_reply_that_lies_in_its_cell_needs_no_entry);
+	tcase_add_test(c, a_claim_that_is_rolled_back_leaves_what_was_applied_and_no_reply);
+	tcase_add_test(c, a_claim_with_a_full_log_is_refused);
+	tcase_add_test(c, a_job_that_is_killed_for_ever_never_fills_the_log);
+	tcase_add_loop_test(c, a_rerun_that_takes_another_course_is_undone_too, 0, 4);
 	tcase_add_loop_test(c, random_logs_never_lead_outside_the_bank, 0, 18);
 	tcase_add_loop_test(c, random_dedup_tables_never_lead_outside_the_bank, 0, 10);
 	return unit_run(c);
