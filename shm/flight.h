@@ -29,7 +29,6 @@
 #include "base/macro.h"
 #include "shm/abi.h"
 
-#define RK_FLIGHT_FILE "flight" /* in the fleet's runtime directory */
 #define RK_FLIGHT_PARTS_MAX 8u  /* records that one text may take */
 #define RK_FLIGHT_TEXT_MAX (RK_FLIGHT_PARTS_MAX * RK_FLIGHT_TEXT)
 
