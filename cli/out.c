@@ -122,12 +122,19 @@ void rk_out_json_text(struct json_object *to, const char *name, const char *text
 	json_object_object_add(to, name, text ? json_object_new_string(text) : NULL);
 }
 
+static void json_print(struct json_object *object, int how)
+{
+	(void)puts(json_object_to_json_string_ext(object, how | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
 void rk_out_json(struct json_object *object)
 {
-	int how = JSON_C_TO_STRING_NOSLASHESCAPE |
-		  (isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
-					 : JSON_C_TO_STRING_PLAIN);
+	json_print(object, isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
+						 : JSON_C_TO_STRING_PLAIN);
+}
 
-	(void)puts(json_object_to_json_string_ext(object, how));
-	json_object_put(object);
+void rk_out_json_line(struct json_object *object)
+{
+	json_print(object, JSON_C_TO_STRING_PLAIN);
 }

@@ -54,4 +54,7 @@ void rk_out_json_text(struct json_object *to, const char *name, const char *text
 /* Prints the object on one line, on a terminal on several, and puts it. */
 void rk_out_json(struct json_object *object);
 
+/* The same, on one line in any case: of many objects, one per line. */
+void rk_out_json_line(struct json_object *object);
+
 #endif

@@ -374,7 +374,7 @@ struct rk_board {
 	uint32_t epoch_mode;         /* creator, once: enum rk_epoch_mode */
 	uint32_t reserved0;
 	uint8_t reserved1[40];
-	_Atomic uint64_t epoch; /* supervisor: even, advanced by 2 */
+	_Atomic uint64_t epoch; /* supervisor: even, advanced by 2; its low half is a futex */
 	_Atomic uint32_t view;  /* supervisor: index of the published view */
 	uint32_t reserved2;
 	_Atomic uint64_t incarnation; /* supervisor: of itself */

@@ -204,12 +204,15 @@ static int go_on(struct rk_flight *f, int fd, struct rk_err *err)
 	return r;
 }
 
-/* The last record: the state stands before it wakes who follows. */
+static void event_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text);
+
+/* Whoever sees the state finds the last record there; then all are woken. */
 static void finish(struct rk_flight *f, uint32_t state, const struct rk_flight_event *last,
 		   const char *text)
 {
+	event_write(f, last, text);
 	(void)write_at(f->fd, &state, sizeof(state), offsetof(struct rk_flight_head, state));
-	(void)rk_flight_write(f, last, text);
+	announce(f, f->next - 1);
 }
 
 /* Whoever follows the file that is about to be replaced goes on in the new one. */
@@ -396,18 +399,24 @@ static int parts_write(struct rk_flight *f, struct rk_flight_record *r, const ch
 	return 0;
 }
 
-uint64_t rk_flight_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text)
+static void event_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text)
 {
 	char clean[RK_FLIGHT_TEXT_MAX + 1];
 	struct rk_flight_record r;
-	uint64_t first = f->next;
 
-	if (f->fd < 0)
-		return 0;
 	record_fill(&r, e);
 	(void)rk_text_clean(clean, sizeof(clean), text, strlen(text));
 	if (parts_write(f, &r, clean) < 0)
 		f->n_lost++;
+}
+
+uint64_t rk_flight_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text)
+{
+	uint64_t first = f->next;
+
+	if (f->fd < 0)
+		return 0;
+	event_write(f, e, text);
 	if (f->next == first)
 		return 0;
 	announce(f, f->next - 1);

@@ -52,7 +52,8 @@ RK_MUST_USE int rk_flight_reader_next(struct rk_flight_reader *r, bool is_follow
 /*
  * What the writer says now: enum rk_flight_state, and the word to wait on in *ret_word; -EIO when
  * the file has no head any more. Look, then read on until RK_FLIGHT_NONE, then wait: what is
- * written after the look changes the word.
+ * written after the look changes the word. In another state than RK_FLIGHT_OPEN the last record
+ * is there, but may not be announced: read without is_following.
  */
 RK_MUST_USE int rk_flight_reader_look(const struct rk_flight_reader *r, uint32_t *ret_word);
 

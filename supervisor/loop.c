@@ -112,6 +112,7 @@ static void on_end(void *arg)
 {
 	struct loop *l = arg;
 
+	rk_publish_now(&l->publish); /* who watches sees the last change too */
 	(void)sd_event_exit(l->event, 0);
 }
 
