@@ -47,6 +47,10 @@ const char *rk_text_clean(char *to, size_t size, const char *text, size_t len)
 	size_t at = 0, n = strnlen(text, len);
 
 	for (size_t i = 0; i < n;) {
+		if (s[i] >= 0x20 && s[i] < 0x7f && at + 1 < size) { /* nearly always */
+			to[at++] = text[i++];
+			continue;
+		}
 		size_t c = utf8_len(s + i, n - i);
 		bool is_bad = c == 0 || is_control(s + i, c);
 

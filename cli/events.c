@@ -96,8 +96,7 @@ static int kinds_read(const char *text, uint64_t *ret, struct rk_err *err)
 		char name[32];
 		enum rk_flight_kind kind;
 
-		(void)snprintf(name, sizeof(name), "%.*s",
-			       (int)rk_min_size(strcspn(text, ","), sizeof(name) - 1), text);
+		(void)rk_out_clean(name, sizeof(name), text, strcspn(text, ","));
 		kind = rk_flight_kind_find(name);
 		if (kind == RK_FLIGHT_KINDS)
 			return rk_err_set(err, -EINVAL,

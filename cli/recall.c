@@ -180,7 +180,7 @@ static struct json_object *fields_of(const char *text)
 			end = strchrnul(++value, '"');
 		else
 			end = value + strcspn(value, " ");
-		(void)snprintf(name, sizeof(name), "%.*s", (int)(eq - 1 - key), key);
+		(void)rk_out_clean(name, sizeof(name), key, (size_t)(eq - 1 - key));
 		if (name[0])
 			json_object_object_add(o, name,
 					       json_object_new_string_len(value,
