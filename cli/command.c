@@ -59,6 +59,25 @@ static const struct rk_option status_options[] = {
 	  "also views, readers, segments, clients and busy partitions", 0, 0 },
 };
 
+static const struct rk_option events_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	{ "follow", 'f', RK_OPTION_FLAG, NULL,
+	  "go on with what happens, until the fleet is stopped", 0, 0 },
+	{ "lines", 'n', RK_OPTION_COUNT, "N", "only the last N (all; with -f: 10)", 0, UINT32_MAX },
+	{ "worker", 0, RK_OPTION_COUNT, "WORKER", "only of this slot", 0, 0 },
+	{ "kind", 0, RK_OPTION_TEXT, "KIND[,KIND...]", "only of these kinds", 0, 0 },
+	{ "since", 0, RK_OPTION_TIME, "TIME", "only what is not older, such as 10min", 1,
+	  366 * DAY_NS },
+};
+
+static const struct rk_option get_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	{ "watch", 'w', RK_OPTION_FLAG, NULL,
+	  "go on with a line for each change, until the fleet ends", 0, 0 },
+};
+
 static const struct rk_option common_options[] = { FLEET_OPTION, OUTPUT_OPTION };
 static const struct rk_option output_options[] = { OUTPUT_OPTION };
 
@@ -120,6 +139,42 @@ static const struct rk_option help_options[] = {
 	  0 },
 };
 
+#define EVENT_MEMBERS(prefix)                                                                      \
+	{ prefix "sequence", "its number; counts from 1" },                                        \
+		{ prefix "group", "sequence of the first event that this one belongs with" },      \
+		{ prefix "time", "when, in UTC" },                                                 \
+		{ prefix "monotonic_ns", "the same on the machine's CLOCK_MONOTONIC" },            \
+		{ prefix "kind", "see above" },                                                    \
+		{ prefix "severity", "error, warning, notice, info or debug" },                    \
+		{ prefix "fleet", "that it is about, or null" },                                   \
+		{ prefix "worker", "slot that it is about, or null" },                             \
+		{ prefix "pid", "of the process that it is about, or null" },                      \
+		{ prefix "incarnation", "of that process, or null" },                              \
+		{ prefix "text", "what happened, then key=value" },                                \
+		{ prefix "cut", "whether a part of the text is missing" },                         \
+	{                                                                                          \
+		prefix "fields", "the pairs key=value of the text, as strings"                     \
+	}
+
+static const struct rk_member events_members[] = { EVENT_MEMBERS("") };
+
+static const struct rk_member why_members[] = {
+	{ "name", "name of the fleet" },
+	{ "worker", "its slot" },
+	{ "incident", "the last one: verdicts, evidence, responses, the death and what came of it" },
+	EVENT_MEMBERS("incident[]."),
+	{ "history", "the last transitions, starts and moves; members as those of incident" },
+};
+
+static const struct rk_member get_members[] = {
+	{ "worker", "its slot" },
+	{ "state", "of the slot: starting, ready, stopping, down, empty" },
+	{ "pid", "null without a process" },
+	{ "incarnation", "of the process" },
+	{ "restarts", "since the fleet started" },
+	{ "partitions", "that it owns" },
+};
+
 static const struct rk_member status_members[] = {
 	{ "name", "name of the fleet" },
 	{ "command", "what its workers run" },
@@ -153,6 +208,7 @@ static const struct rk_member status_members[] = {
 	{ "workers[].last_death.status", "exit status or number of the signal; null if unknown" },
 	{ "workers[].last_death.signal", "name of the signal, such as SIGKILL, or null" },
 	{ "workers[].last_death.ago_ms", "since the death was noticed" },
+	{ "events", "only with WORKER: its last five, as 'rekindle events' prints them" },
 	{ "internals", "only with --internals" },
 	{ "internals.view_version", "of the board's view all of this was read from" },
 	{ "internals.view_age_ms", "since it was published" },
@@ -276,16 +332,64 @@ static const struct rk_command commands[] = {
 	{
 		.name = "status",
 		.summary = "show a fleet, its workers and their last deaths",
-		.arguments = "",
+		.arguments = "[WORKER]",
 		.text = "Reads the fleet's board, which the supervisor publishes, and the "
 			"counters that workers keep in shared memory. Nobody is interrupted by "
 			"it.\n\n"
 			"STATE is what a ready worker says of itself (parked: waits for work; "
 			"running: is inside a job; calling: waits for somebody else), stopped if "
-			"a signal or a debugger holds it, else the state of its slot. JOBS and ERRORS are those of the present process.",
+			"a signal or a debugger holds it, else the state of its slot. JOBS and "
+			"ERRORS are those of the present process.\n\n"
+			"With WORKER, the number of a slot, only that one, in more detail and "
+			"with its last five events.",
 		OPTIONS(status_options),
 		MEMBERS(status_members),
+		.n_max = 1,
 		.run = rk_cli_status,
+	},
+	{
+		.name = "get",
+		.summary = "print a line per worker, and one per change",
+		.arguments = "[WORKER]",
+		.text = "With --watch it sleeps until the supervisor publishes another view, and "
+			"prints the workers that changed. Views that follow each other within "
+			"microseconds may be merged: 'rekindle events -f' leaves nothing out.",
+		OPTIONS(get_options),
+		MEMBERS(get_members),
+		.n_max = 1,
+		.run = rk_cli_get,
+	},
+	{
+		.name = "events",
+		.summary = "print what happened to a fleet, and what happens",
+		.arguments = "",
+		.text = "Reads the fleet's flight recorder, a file in its runtime directory that "
+			"holds the last thousand events, and is there when nobody is alive: only a "
+			"clean stop removes it, and the next start replaces it. A line has the "
+			"time, the kind, the worker's slot, the pid, and what happened.\n\n"
+			"KIND is note, start, stop, ready, spawn, transition, death, obituary, "
+			"verdict, response, evidence, quarantine, move, scale, rolling, reload, "
+			"config, fault, client or standby. JSON is one object per line.\n\n"
+			"With -f it sleeps until the next event, goes on when a killed fleet is "
+			"started again, and ends when the fleet is stopped.",
+		OPTIONS(events_options),
+		MEMBERS(events_members),
+		.run = rk_cli_events,
+	},
+	{
+		.name = "why",
+		.summary = "explain what last happened to a worker",
+		.arguments = "WORKER",
+		.text = "Prints, from the flight recorder, the last verdict or death of the worker "
+			"in this slot, with what it stands on, what was done and what came of it; "
+			"then its last transitions. Needs no living process; without a flight "
+			"recorder the exit status is 3.",
+		OPTIONS(common_options),
+		MEMBERS(why_members),
+		.n_min = 1,
+		.n_max = 1,
+		.rest_help = "a WORKER, the number of a slot",
+		.run = rk_cli_why,
 	},
 	{
 		.name = "key",
@@ -395,7 +499,8 @@ static const struct {
 } synonyms[] = {
 	{ "start", "run" },  { "ps", "status" },     { "where", "key" }, { "send", "call" },
 	{ "submit", "put" }, { "kill", "stop" },     { "ls", "list" },   { "fleets", "list" },
-	{ "top", "status" }, { "shutdown", "stop" },
+	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
+	{ "history", "events" },
 };
 
 const struct rk_command *rk_commands(size_t *ret_n)

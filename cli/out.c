@@ -10,75 +10,16 @@
 
 #include "base/clock.h"
 #include "base/macro.h"
-
-/* Length of the well-formed UTF-8 character at s, of which n bytes are there; 0 = none is. */
-static size_t utf8_len(const unsigned char *s, size_t n)
-{
-	/* First byte, and what the second may be (RFC 3629): no overlong form, no surrogate. */
-	static const struct {
-		unsigned char first, last, low, high;
-		size_t len;
-	} forms[] = {
-		{ 0x00, 0x7f, 0x00, 0xff, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t i = 0; n > 0 && i < rk_countof(forms); i++) {
-		size_t len = forms[i].len;
-
-		if (s[0] < forms[i].first || s[0] > forms[i].last)
-			continue;
-		if (n < len || (len > 1 && (s[1] < forms[i].low || s[1] > forms[i].high)))
-			return 0;
-		for (size_t k = 2; k < len; k++)
-			if ((s[k] & 0xc0) != 0x80)
-				return 0;
-		return len;
-	}
-	return 0;
-}
-
-static bool is_control(const unsigned char *s, size_t len)
-{
-	return (len == 1 && (s[0] < 0x20 || s[0] == 0x7f)) ||
-	       (len == 2 && s[0] == 0xc2 && s[1] < 0xa0);
-}
+#include "base/text.h"
 
 const char *rk_out_clean(char *to, size_t size, const char *text, size_t len)
 {
-	const unsigned char *s = (const unsigned char *)text;
-	size_t at = 0, n = strnlen(text, len);
-
-	for (size_t i = 0; i < n;) {
-		size_t c = utf8_len(s + i, n - i);
-		bool is_bad = c == 0 || is_control(s + i, c);
-
-		if (at + (is_bad ? 1 : c) >= size)
-			break;
-		if (is_bad)
-			to[at++] = '?';
-		else
-			for (size_t k = 0; k < c; k++)
-				to[at++] = text[i + k];
-		i += c ? c : 1;
-	}
-	to[at] = '\0';
-	return to;
+	return rk_text_clean(to, size, text, len);
 }
 
 bool rk_out_is_utf8(const char *bytes, size_t len)
 {
-	const unsigned char *s = (const unsigned char *)bytes;
-
-	for (size_t i = 0, c; i < len; i += c) {
-		c = utf8_len(s + i, len - i);
-		if (c == 0)
-			return false;
-	}
-	return true;
+	return rk_text_is_utf8(bytes, len);
 }
 
 const char *rk_out_time(char text[static RK_OUT_TIME], uint64_t ns)
@@ -181,12 +122,19 @@ void rk_out_json_text(struct json_object *to, const char *name, const char *text
 	json_object_object_add(to, name, text ? json_object_new_string(text) : NULL);
 }
 
+static void json_print(struct json_object *object, int how)
+{
+	(void)puts(json_object_to_json_string_ext(object, how | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
 void rk_out_json(struct json_object *object)
 {
-	int how = JSON_C_TO_STRING_NOSLASHESCAPE |
-		  (isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
-					 : JSON_C_TO_STRING_PLAIN);
+	json_print(object, isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
+						 : JSON_C_TO_STRING_PLAIN);
+}
 
-	(void)puts(json_object_to_json_string_ext(object, how));
-	json_object_put(object);
+void rk_out_json_line(struct json_object *object)
+{
+	json_print(object, JSON_C_TO_STRING_PLAIN);
 }

@@ -14,13 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * Copies len bytes of somebody's text, up to a NUL in it, into to[size], cutting what does not
- * fit. Control characters (C1 too) and what is no UTF-8 become '?'. Returns to. Pure.
- */
+/* rk_text_clean() and rk_text_is_utf8() under the names that the commands use. */
 const char *rk_out_clean(char *to, size_t size, const char *text, size_t len);
-
-/* Whether all of it is well-formed UTF-8. Pure. */
 bool rk_out_is_utf8(const char *bytes, size_t len);
 
 #define RK_OUT_TIME 32u
@@ -58,5 +53,8 @@ void rk_out_json_text(struct json_object *to, const char *name, const char *text
 
 /* Prints the object on one line, on a terminal on several, and puts it. */
 void rk_out_json(struct json_object *object);
+
+/* The same, on one line in any case: of many objects, one per line. */
+void rk_out_json_line(struct json_object *object);
 
 #endif

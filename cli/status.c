@@ -10,9 +10,11 @@
 #include "base/num.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/recall.h"
 #include "cli/snapshot.h"
 
 #define NAME_SHOWN 24
+#define EVENTS_SHOWN 5
 
 /* ---- text ---- */
 
@@ -85,14 +87,39 @@ static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_wo
 		(void)printf("      last words: %s\n", w->last_words);
 }
 
-static void text_workers(const struct rk_snapshot *s)
+static void text_columns(void)
 {
 	rk_out_color(
 		RK_OUT_BOLD, 0,
 		"SLOT  STATE         PID  INCAR  RESTARTS  PARTS         JOBS  ERRORS  LAST DEATH");
 	(void)putchar('\n');
-	for (uint32_t i = 0; i < s->n_workers; i++)
-		text_worker(s, &s->workers[i]);
+}
+
+/* What a slot's last column and lines cannot hold. */
+static void text_detail(const struct rk_snapshot *s, const struct rk_snapshot_worker *w,
+			const struct rk_recall_list *events)
+{
+	char up[RK_OUT_TIME];
+	uint32_t n_owned = 0, n_queued = 0;
+
+	text_worker(s, w);
+	for (uint32_t i = 0; i < s->n_busy; i++)
+		if (s->busy[i].is_owned && s->busy[i].worker == w->slot) {
+			n_owned++;
+			n_queued += s->busy[i].n_queued;
+		}
+	if (w->view.pid > 0)
+		(void)printf(
+			"\nslot %s, process %s for %s, %u of its partitions busy with %u job%s\n",
+			rk_look_state(w->view.state), w->declared ? w->declared : "not attached",
+			rk_out_time(up, s->look->now_ns > w->view.started_ns
+						? s->look->now_ns - w->view.started_ns
+						: 0),
+			n_owned, n_queued, plural(n_queued));
+	if (events->n)
+		rk_out_color(RK_OUT_BOLD, 0, "\nlast events\n");
+	for (size_t i = 0; i < events->n; i++)
+		rk_recall_print(events->event[i]);
 }
 
 static const char *mode_name(const struct rk_snapshot *s)
@@ -177,10 +204,16 @@ static void text_parts(const struct rk_snapshot *s)
 	}
 }
 
-static void print_text(const struct rk_snapshot *s, bool with_internals)
+static void print_text(const struct rk_snapshot *s, const struct rk_recall_list *events,
+		       bool with_internals)
 {
 	text_head(s);
-	text_workers(s);
+	text_columns();
+	for (uint32_t i = 0; i < s->n_workers; i++)
+		if (events)
+			text_detail(s, &s->workers[i], events);
+		else
+			text_worker(s, &s->workers[i]);
 	if (!with_internals)
 		return;
 	text_board(s);
@@ -312,7 +345,8 @@ static struct json_object *json_internals(const struct rk_snapshot *s)
 	return o;
 }
 
-static void print_json(const struct rk_snapshot *s, bool with_internals)
+static void print_json(const struct rk_snapshot *s, const struct rk_recall_list *events,
+		       bool with_internals)
 {
 	struct json_object *o = json_object_new_object(), *workers = json_object_new_array();
 	const struct rk_view *v = s->look->view;
@@ -331,28 +365,62 @@ static void print_json(const struct rk_snapshot *s, bool with_internals)
 	rk_out_json_int(o, "queued_jobs", (int64_t)s->n_queued);
 	rk_out_json_int(o, "finished_jobs", (int64_t)s->n_finished);
 	json_object_object_add(o, "workers", workers);
+	if (events)
+		json_object_object_add(o, "events", rk_recall_json_list(events));
 	if (with_internals)
 		json_object_object_add(o, "internals", json_internals(s));
 	rk_out_json(o);
+}
+
+/* ---- one worker ---- */
+
+/* Leaves of the snapshot only this slot. */
+static int worker_keep(struct rk_snapshot *s, uint32_t slot, struct rk_err *err)
+{
+	for (uint32_t i = 0; i < s->n_workers; i++)
+		if (s->workers[i].slot == slot) {
+			s->workers[0] = s->workers[i];
+			s->n_workers = 1;
+			return 0;
+		}
+	return rk_err_set(err, -EINVAL, "there is no worker %u: see 'rekindle status'", slot);
+}
+
+/* Its last events; none without a flight recorder, which is no reason to show nothing. */
+static void events_read(const char *fleet, uint32_t slot, struct rk_recall_list *ret)
+{
+	const struct rk_recall_filter filter = { .worker = slot };
+	rk_cleanup(rk_recall_close_p) struct rk_recall c = { .reader.fd = -1 };
+
+	if (rk_recall_open(&c, fleet, NULL) == 0 && rk_recall_load(&c, &filter, false, ret) == 0)
+		rk_recall_list_tail(ret, EVENTS_SHOWN);
 }
 
 int rk_cli_status(int argc, char **argv)
 {
 	rk_cleanup(rk_look_close_p) struct rk_look look = { .ask.sock = -1 };
 	rk_cleanup(rk_snapshot_free_p) struct rk_snapshot s = { 0 };
+	rk_cleanup(rk_recall_list_free_p) struct rk_recall_list events = { 0 };
 	struct rk_err err = { 0 };
 	struct rk_args a;
+	uint32_t slot = 0;
 	int status;
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
-	if (rk_look_open(&look, rk_args_text(&a, "name"), &err) < 0)
+	if ((a.n_rest && rk_recall_worker(a.rest[0], &slot, &err) < 0) ||
+	    rk_look_open(&look, rk_args_text(&a, "name"), &err) < 0)
 		return rk_cli_fail(&err);
 	if (rk_snapshot_take(&s, &look) < 0)
 		return rk_cli_complain(RK_CLI_FAILED, "no memory");
+	if (a.n_rest) {
+		if (worker_keep(&s, slot, &err) < 0)
+			return rk_cli_fail(&err);
+		events_read(look.ask.fleet, slot, &events);
+	}
 	if (rk_args_json(&a))
-		print_json(&s, rk_args_flag(&a, "internals"));
+		print_json(&s, a.n_rest ? &events : NULL, rk_args_flag(&a, "internals"));
 	else
-		print_text(&s, rk_args_flag(&a, "internals"));
+		print_text(&s, a.n_rest ? &events : NULL, rk_args_flag(&a, "internals"));
 	return RK_CLI_OK;
 }

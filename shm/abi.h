@@ -384,7 +384,7 @@ struct rk_board {
 	uint32_t epoch_mode;         /* creator, once: enum rk_epoch_mode */
 	uint32_t reserved0;
 	uint8_t reserved1[40];
-	_Atomic uint64_t epoch; /* supervisor: even, advanced by 2 */
+	_Atomic uint64_t epoch; /* supervisor: even, advanced by 2; its low half is a futex */
 	_Atomic uint32_t view;  /* supervisor: index of the published view */
 	uint32_t reserved2;
 	_Atomic uint64_t incarnation; /* supervisor: of itself */
@@ -431,5 +431,91 @@ struct rk_journal {
 	uint8_t reserved1[40];
 };
 RK_ABI_SIZE(struct rk_journal, 128);
+
+/* ---- flight recorder: a file, not a segment (shm/flight.h) ------------------------------- */
+
+#define RK_FLIGHT_MAGIC 0x746867696c666b72ull /* "rkflight", little endian */
+#define RK_FLIGHT_VERSION 1u                  /* of this file alone: it outlives its fleet's memory */
+#define RK_FLIGHT_RECORDS 1024u
+#define RK_FLIGHT_TEXT 880u
+
+enum rk_flight_state {
+	RK_FLIGHT_OPEN,    /* somebody may still write */
+	RK_FLIGHT_ENDED,   /* the fleet was stopped */
+	RK_FLIGHT_REPLACED /* a new fleet of this name writes to another file */
+};
+
+enum rk_flight_kind {
+	RK_FLIGHT_NOTE = 1,
+	RK_FLIGHT_START,      /* of a supervisor */
+	RK_FLIGHT_STOP,       /* of the fleet */
+	RK_FLIGHT_READY,      /* all workers of a fleet */
+	RK_FLIGHT_SPAWN,      /* of a worker */
+	RK_FLIGHT_TRANSITION, /* of a slot */
+	RK_FLIGHT_DEATH,      /* of a worker, with its cause */
+	RK_FLIGHT_OBITUARY,   /* what came of a death */
+	RK_FLIGHT_VERDICT,    /* the detector's */
+	RK_FLIGHT_RESPONSE,   /* what was done about a verdict */
+	RK_FLIGHT_EVIDENCE,   /* what a verdict stands on */
+	RK_FLIGHT_QUARANTINE, /* of a job */
+	RK_FLIGHT_MOVE,       /* of partitions: hand-over, eviction */
+	RK_FLIGHT_SCALE,
+	RK_FLIGHT_ROLLING,
+	RK_FLIGHT_RELOAD,
+	RK_FLIGHT_CONFIG, /* an error in the configuration */
+	RK_FLIGHT_FAULT,  /* injected */
+	RK_FLIGHT_CLIENT, /* opened, gone, cut off */
+	RK_FLIGHT_STANDBY,
+	RK_FLIGHT_KINDS
+};
+
+/* The file's first page. Written with pwrite() alone; `changes` is also a futex. */
+struct rk_flight_head {
+	uint64_t magic;           /* creator, once */
+	uint32_t version;         /* creator, once: RK_FLIGHT_VERSION */
+	uint32_t record_size;     /* creator, once: bytes */
+	uint32_t n_records;       /* creator, once: RK_FLIGHT_RECORDS */
+	uint32_t changes;         /* writer: low half of the newest record's sequence; readers sleep on it */
+	uint32_t state;           /* writer, its successor: enum rk_flight_state */
+	uint32_t reserved0;       /* zero */
+	uint8_t boot_id[16];      /* creator, once */
+	uint64_t created_wall_ns; /* creator, once */
+	char name[RK_NAME_MAX];   /* creator, once: of the fleet's directory */
+	uint8_t reserved1[4096 - 120];
+};
+RK_ABI_AT(struct rk_flight_head, changes, 20);
+RK_ABI_AT(struct rk_flight_head, state, 24);
+RK_ABI_AT(struct rk_flight_head, boot_id, 32);
+RK_ABI_AT(struct rk_flight_head, name, 56);
+RK_ABI_SIZE(struct rk_flight_head, 4096);
+
+#define RK_FLIGHT_NOBODY UINT32_MAX /* a record that is about no slot */
+
+/* Followed by nothing; record `sequence` lies at place sequence modulo n_records. All by the writer. */
+struct rk_flight_record {
+	uint64_t check;       /* XXH3 of the bytes behind it: a torn record does not fit */
+	uint64_t sequence;    /* counts records of the file, from 1 */
+	uint64_t group;       /* sequence of the first record that this one belongs with; its own if alone */
+	uint64_t now_ns;      /* CLOCK_MONOTONIC */
+	uint64_t wall_ns;     /* CLOCK_REALTIME */
+	uint64_t incarnation; /* of the process it is about, 0 = none */
+	uint32_t kind;        /* enum rk_flight_kind */
+	uint32_t severity;    /* as syslog has it: 3 error … 7 debug */
+	uint32_t slot;        /* RK_FLIGHT_NOBODY = none */
+	int32_t pid;          /* 0 = none */
+	uint16_t part;        /* of a text in several records, from 0 */
+	uint16_t n_parts;
+	uint32_t len;          /* bytes of text */
+	uint8_t reserved[8];   /* zero */
+	char fleet[RK_NAME_MAX];
+	char text[RK_FLIGHT_TEXT]; /* UTF-8 without control characters; what happened, then key=value */
+};
+RK_ABI_AT(struct rk_flight_record, sequence, 8);
+RK_ABI_AT(struct rk_flight_record, incarnation, 40);
+RK_ABI_AT(struct rk_flight_record, slot, 56);
+RK_ABI_AT(struct rk_flight_record, len, 68);
+RK_ABI_AT(struct rk_flight_record, fleet, 80);
+RK_ABI_AT(struct rk_flight_record, text, 144);
+RK_ABI_SIZE(struct rk_flight_record, 1024);
 
 #endif

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shm/board.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "shm/epoch.h"
 #include "shm/fault.h"
@@ -9,6 +13,19 @@
 void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_board_is_dead is_dead, void *arg)
 {
 	*w = (struct rk_board_writer){ .m = m, .is_dead = is_dead, .arg = arg };
+}
+
+/* The low half of the epoch, which advances with each view; not its index, which comes back. */
+const void *rk_board_futex(const struct rk_shm *m)
+{
+	static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
+	return &m->board->epoch;
+}
+
+uint32_t rk_board_futex_word(const struct rk_shm *m)
+{
+	/* Acquire: the view copied behind this is the one of this epoch, or newer. */
+	return (uint32_t)atomic_load_explicit(&m->board->epoch, memory_order_acquire);
 }
 
 static bool is_listed(const struct rk_board_writer *w, uint32_t reader)
@@ -86,6 +103,7 @@ bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view)
 	atomic_store_explicit(&w->m->board->view, (uint32_t)i, memory_order_seq_cst);
 	RK_KILL_POINT(BOARD_PUBLISHED);
 	w->retired[current] = rk_epoch_advance(w->m);
+	(void)syscall(SYS_futex, rk_board_futex(w->m), FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	w->pending = false;
 	return true;
 }

@@ -42,4 +42,11 @@ void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_
  */
 bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view);
 
+/*
+ * Reader: the futex that every publication changes and wakes, and its word now. Take the word,
+ * copy the view, sleep: a view published after the word was taken has changed it.
+ */
+const void *rk_board_futex(const struct rk_shm *m);
+uint32_t rk_board_futex_word(const struct rk_shm *m);
+
 #endif

@@ -77,7 +77,17 @@ static bool is_locked(int dir, const char *name)
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
+/* Whether a fleet that does not run any more has left its flight recorder. */
+static bool has_left(int dir, const char *name)
+{
+	char path[RK_NAME_MAX + sizeof(RK_RUNDIR_FLIGHT) + 1];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", name, RK_RUNDIR_FLIGHT);
+	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int list(char names[][RK_NAME_MAX], size_t n_max, bool (*is_wanted)(int dir, const char *name),
+		struct rk_err *err)
 {
 	char base[RK_PATH_MAX];
 	int r = rk_rundir_base(base, err), n = 0;
@@ -90,7 +100,8 @@ int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
 	if (!dir)
 		return errno == ENOENT ? 0 : rk_err_set(err, -errno, "%s: %s", base, strerror(errno));
 	while ((e = readdir(dir)) != NULL) {
-		if (e->d_name[0] == '.' || strlen(e->d_name) >= RK_NAME_MAX || !is_locked(dirfd(dir), e->d_name))
+		if (e->d_name[0] == '.' || strlen(e->d_name) >= RK_NAME_MAX ||
+		    !is_wanted(dirfd(dir), e->d_name))
 			continue;
 		if ((size_t)n < n_max)
 			strcpy(names[n], e->d_name); /* length checked above */
@@ -100,7 +111,13 @@ int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
 	return n;
 }
 
-int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err)
+int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
+{
+	return list(names, n_max, is_locked, err);
+}
+
+/* A fleet that runs, or one that has left something. */
+static int choose(const char *name, bool left, char ret[static RK_NAME_MAX], struct rk_err *err)
 {
 	char names[16][RK_NAME_MAX];
 	char all[200] = "";
@@ -115,18 +132,32 @@ int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX], struct rk_e
 			strcpy(ret, name); /* length checked */
 		return r;
 	}
-	n = rk_rundir_list(names, rk_countof(names), err);
+	n = list(names, rk_countof(names), left ? has_left : is_locked, err);
 	if (n < 0)
 		return n;
 	if (n == 0)
-		return rk_err_set(err, -ENOENT, "no fleet is running: start one with 'rekindle run -n 4 -- COMMAND'");
+		return rk_err_set(err, -ENOENT, "no fleet is running%s: start one with 'rekindle run -n 4 -- COMMAND'",
+				  left ? ", and none has left a flight recorder" : "");
 	if (n == 1) {
 		strcpy(ret, names[0]);
 		return 0;
 	}
 	for (int i = 0; i < n && i < (int)rk_countof(names); i++)
 		snprintf(all + strlen(all), sizeof(all) - strlen(all), " %.63s", names[i]);
-	return rk_err_set(err, -E2BIG, "%d fleets are running: choose one with --name:%s", n, all);
+	return rk_err_set(err, -E2BIG, "%d fleets %s: choose one with --name:%s", n,
+			  left ? "have left a flight recorder" : "are running", all);
+}
+
+int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err)
+{
+	return choose(name, false, ret, err);
+}
+
+int rk_rundir_choose_left(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err)
+{
+	int r = choose(name, false, ret, err);
+
+	return r == -ENOENT ? choose(name, true, ret, err) : r;
 }
 
 /* Makes one directory of ours and opens it. */
@@ -197,13 +228,26 @@ int rk_rundir_lock(const char *name, struct rk_err *err)
 	return rk_err_set(err, -EAGAIN, "the runtime directory %s keeps disappearing", path);
 }
 
-void rk_rundir_remove(const char *name)
+static void file_remove(const char *name, const char *file)
 {
 	char path[RK_PATH_MAX];
-	struct rk_err err;
 
-	if (rk_rundir_path(name, "control", path, &err) == 0)
+	if (rk_rundir_path(name, file, path, NULL) == 0)
 		(void)unlink(path);
-	if (rk_rundir_path(name, NULL, path, &err) == 0)
+}
+
+void rk_rundir_close(const char *name)
+{
+	char path[RK_PATH_MAX];
+
+	file_remove(name, "control");
+	if (rk_rundir_path(name, NULL, path, NULL) == 0)
 		(void)rmdir(path);
+}
+
+void rk_rundir_remove(const char *name)
+{
+	file_remove(name, RK_RUNDIR_FLIGHT);
+	file_remove(name, RK_RUNDIR_FLIGHT ".new");
+	rk_rundir_close(name);
 }

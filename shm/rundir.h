@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "shm/abi.h"
 
+#define RK_RUNDIR_FLIGHT "flight" /* the file of flight.h */
 #define RK_PATH_MAX 100u /* a unix socket's path has 108 bytes */
 
 /* 0, or -EINVAL with what a name may be: 1 to 63 of letters, digits, '.', '_', '-', '@', not beginning with '.'. */
@@ -37,6 +38,9 @@ int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err);
  */
 RK_MUST_USE int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err);
 
+/* The same; when none runs, the only one that has left a flight recorder behind. */
+RK_MUST_USE int rk_rundir_choose_left(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err);
+
 /*
  * Supervisor: makes BASE and BASE/NAME (0700, ours), locks the latter. Returns
  * the descriptor that holds the lock; -EBUSY when a fleet of this name runs;
@@ -44,7 +48,13 @@ RK_MUST_USE int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX],
  */
 RK_MUST_USE int rk_rundir_lock(const char *name, struct rk_err *err);
 
-/* Removes a fleet's sockets and its directory; what is not there does not matter. */
+/*
+ * Removes a fleet's sockets, and its directory if nothing is left in it: a flight recorder stays
+ * when the fleet did not end in order. What is not there does not matter.
+ */
+void rk_rundir_close(const char *name);
+
+/* Removes the flight recorder too. */
 void rk_rundir_remove(const char *name);
 
 #endif

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -58,6 +60,25 @@ struct request {
 	struct rk_fds fds;       /* to send; borrowed descriptors */
 };
 
+/* What becomes of a client. */
+RK_PRINTF(3, 4)
+static void note(const struct connection *k, enum rk_log_level level, const char *fmt, ...)
+{
+	const struct rk_control_conf *c = &k->control->c;
+	struct rk_note about = { .kind = RK_FLIGHT_CLIENT,
+				 .level = level,
+				 .fleet = c->name,
+				 .slot = RK_FLIGHT_NOBODY,
+				 .pid = k->peer.pid };
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	(void)rk_recorder_note(c->recorder, &about, "%s", text);
+}
+
 /* ---- the end of a connection ---- */
 
 static void connection_close(struct connection *k)
@@ -69,10 +90,10 @@ static void connection_close(struct connection *k)
 		rk_clients_release(c->c.clients, k->page);
 	if (k->reader != RK_CLIENTS_NONE)
 		rk_clients_release_reader(c->c.clients, k->reader);
-	if (k->page != RK_CLIENTS_NONE || k->reader != RK_CLIENTS_NONE) {
-		rk_log(RK_LOG_DEBUG, "client gone pid=%d page=%d", (int)k->peer.pid, (int)k->page);
+	if (k->page != RK_CLIENTS_NONE)
+		note(k, RK_LOG_DEBUG, "client gone page=%u", k->page);
+	if (k->page != RK_CLIENTS_NONE || k->reader != RK_CLIENTS_NONE)
 		c->c.on_change(c->c.arg);
-	}
 	(void)sd_event_source_disable_unref(k->io);
 	(void)sd_event_source_disable_unref(k->death);
 	rk_close_p(&k->fd);
@@ -95,8 +116,7 @@ static bool cut_off(struct connection *k)
 	}
 	k->is_deaf = true;
 	(void)sd_event_source_set_io_events(k->io, 0); /* EPOLLHUP still comes */
-	rk_log(RK_LOG_WARNING, "client cut off, its messages make no sense pid=%d page=%d",
-	       (int)k->peer.pid, (int)k->page);
+	note(k, RK_LOG_WARNING, "client cut off, its messages make no sense page=%d", (int)k->page);
 	return false;
 }
 
@@ -190,7 +210,7 @@ static int verb_open(struct request *q, struct rk_err *err)
 	struct connection *k = q->from;
 	const struct rk_segments *s = k->control->c.segments;
 	struct rk_grant grant;
-	const char *name;
+	const char *name = NULL;
 	int r = abi_check(q, err);
 
 	if (r == 0)
@@ -202,6 +222,8 @@ static int verb_open(struct request *q, struct rk_err *err)
 	if (r < 0)
 		return r;
 	k->page = grant.page;
+	note(k, RK_LOG_DEBUG, "client opened page=%u id=%llu name=%s", grant.page,
+	     (unsigned long long)grant.id, name ? name : "-");
 	k->reader = grant.reader;
 	put_number(q, "page", grant.page);
 	put_number(q, "id", grant.id);

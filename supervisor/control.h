@@ -17,6 +17,7 @@
 #include <systemd/sd-event.h>
 
 #include "supervisor/clients.h"
+#include "supervisor/recorder.h"
 #include "supervisor/segments.h"
 
 #define RK_CONTROL_MESSAGE_MAX 16384u
@@ -28,6 +29,7 @@ struct rk_control_conf {
 	sd_event *event;
 	const struct rk_segments *segments;
 	struct rk_clients *clients;
+	struct rk_recorder *recorder;
 	const char *name;
 	pid_t keeper, supervisor;
 	void (*on_change)(void *arg); /* clients look different now */

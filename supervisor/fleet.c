@@ -47,6 +47,7 @@ struct slot {
 	/* the last one that died */
 	uint64_t died_ns;
 	uint64_t died_tag;
+	uint64_t died_group; /* of the records that tell of it */
 	struct rk_obituary obituary;
 	bool is_mourning; /* its line is not printed yet */
 };
@@ -67,6 +68,30 @@ struct rk_fleet {
 static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
 
 static void slot_event(struct slot *s, enum rk_fsm_event event);
+
+/* What a record says of a slot: its process as it is now. */
+static struct rk_note note_of(const struct slot *s, enum rk_flight_kind kind,
+			      enum rk_log_level level)
+{
+	return (struct rk_note){ .kind = kind,
+				 .level = level,
+				 .fleet = s->fleet->c.conf->name,
+				 .slot = s->number,
+				 .pid = s->process.pid,
+				 .incarnation = s->incarnation };
+}
+
+/* Of the process that died last. */
+static struct rk_note note_of_dead(const struct slot *s, enum rk_flight_kind kind)
+{
+	struct rk_note note = note_of(s, kind, RK_LOG_WARNING);
+
+	note.is_quiet = true; /* people read the obituary */
+	note.pid = s->obituary.pid;
+	note.incarnation = s->died_tag & RK_MASK48;
+	note.group = s->died_group;
+	return note;
+}
 
 static int process_signal(const struct rk_spawned *p, int sig)
 {
@@ -125,11 +150,16 @@ static void warn_hopeless(struct rk_fleet *f, const struct slot *s)
 static void mourn_end(struct slot *s)
 {
 	char line[RK_OBITUARY_LINE];
+	struct rk_note note;
+	uint64_t sequence;
 
 	if (!s->is_mourning)
 		return;
 	s->is_mourning = false;
 	rk_say(s->fleet->c.say, "%s", rk_obituary_format(&s->obituary, line));
+	note = note_of_dead(s, RK_FLIGHT_OBITUARY);
+	sequence = rk_recorder_note(s->fleet->c.recorder, &note, "%s", line);
+	s->died_group = s->died_group ? s->died_group : sequence;
 	if (s->obituary.outcome == RK_OBITUARY_WAITING)
 		warn_hopeless(s->fleet, s);
 }
@@ -162,6 +192,7 @@ static void mourn_begin(struct slot *s)
 	s->is_mourning = true;
 	s->died_ns = s->noticed_ns;
 	s->died_tag = rk_link_tag(s->number, s->incarnation);
+	s->died_group = 0;
 	s->obituary = (struct rk_obituary){ .worker = s->number,
 					    .pid = s->process.pid,
 					    .noticed_ns = s->noticed_ns,
@@ -214,6 +245,7 @@ static void spawn(struct slot *s)
 {
 	struct rk_fleet *f = s->fleet;
 	struct rk_link_msg msg = { .op = RK_LINK_KEEP };
+	struct rk_note note;
 	int r;
 
 	s->incarnation++;
@@ -224,8 +256,10 @@ static void spawn(struct slot *s)
 	if (r < 0) {
 		s->process = no_process;
 		rk_journal_down(f->c.m, s->number);
-		rk_log(RK_LOG_ERROR, "cannot make a process, trying again slot=%u: %s", s->number,
-		       strerror(-r));
+		note = note_of(s, RK_FLIGHT_SPAWN, RK_LOG_ERROR);
+		(void)rk_recorder_note(f->c.recorder, &note,
+				       "cannot make a process, trying again error=\"%s\"",
+				       strerror(-r));
 		slot_event(s, RK_FSM_EV_FAILED);
 		return;
 	}
@@ -241,10 +275,11 @@ static void spawn(struct slot *s)
 		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid,
 		       strerror(-r));
 	process_attend(s);
-	rk_log(RK_LOG_DEBUG, "worker started slot=%u pid=%d incarnation=%llu after_notice_us=%llu",
-	       s->number, s->process.pid, (unsigned long long)s->incarnation,
-	       (unsigned long long)(s->is_mourning ? s->started_ns - s->obituary.noticed_ns : 0) /
-		       RK_NS_PER_US);
+	note = note_of(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
+	(void)rk_recorder_note(
+		f->c.recorder, &note, "worker started after_notice_us=%llu",
+		(unsigned long long)(s->is_mourning ? s->started_ns - s->obituary.noticed_ns : 0) /
+			RK_NS_PER_US);
 }
 
 static void fence(struct slot *s)
@@ -351,6 +386,13 @@ static void announce_fleet(struct rk_fleet *f)
 				       f->slots[i].process.pid);
 	rk_say(f->c.say, "rekindle: fleet %s, %u worker%s:%s", f->c.conf->name, f->n_slots,
 	       f->n_slots == 1 ? "" : "s", pids);
+	(void)rk_recorder_note(f->c.recorder,
+			       &(struct rk_note){ .kind = RK_FLIGHT_READY,
+						  .level = RK_LOG_INFO,
+						  .is_quiet = true,
+						  .fleet = f->c.conf->name,
+						  .slot = RK_FLIGHT_NOBODY },
+			       "fleet ready workers=%u pids=\"%s\"", f->n_slots, pids + 1);
 }
 
 /* From the notice of the death. The stamp is the worker's word: believed only if it can be. */
@@ -387,6 +429,8 @@ static void announce(struct slot *s)
 
 static void act(struct slot *s, enum rk_fsm_action action)
 {
+	struct rk_note note;
+
 	switch (action) {
 	case RK_FSM_SPAWN:
 		s->timer = sd_event_source_disable_unref(s->timer);
@@ -408,8 +452,9 @@ static void act(struct slot *s, enum rk_fsm_action action)
 		(void)process_signal(&s->process, SIGTERM);
 		return;
 	case RK_FSM_KILL:
-		rk_log(RK_LOG_WARNING, "worker killed, it did not stop in time slot=%u pid=%d",
-		       s->number, s->process.pid);
+		note = note_of(s, RK_FLIGHT_RESPONSE, RK_LOG_WARNING);
+		(void)rk_recorder_note(s->fleet->c.recorder, &note,
+				       "worker killed, it did not stop in time");
 		(void)process_signal(&s->process, SIGKILL);
 		return;
 	case RK_FSM_ARM:
@@ -434,6 +479,21 @@ static void end_check(struct rk_fleet *f)
 	f->c.on_end(f->c.arg);
 }
 
+/* Before it is acted upon: an action may lead to the next event, and the order shall be true. */
+static void step_note(const struct slot *s, enum rk_fsm_event event, struct rk_fsm_step step)
+{
+	const struct rk_fleet *f = s->fleet;
+	struct rk_note note = note_of(s, RK_FLIGHT_TRANSITION, RK_LOG_DEBUG);
+
+	if (step.next == s->state && step.action == RK_FSM_NOTHING)
+		return;
+	(void)rk_recorder_note(f->c.recorder, &note,
+			       "slot changed event=%s from=%s to=%s action=%s n=%llu",
+			       rk_fsm_event_name(event), rk_fsm_state_name(s->state),
+			       rk_fsm_state_name(step.next), rk_fsm_action_name(step.action),
+			       (unsigned long long)f->n_steps[s->state][event]);
+}
+
 /* The one caller of the table. Actions may lead to further events: at most three deep. */
 static void slot_event(struct slot *s, enum rk_fsm_event event)
 {
@@ -444,12 +504,9 @@ static void slot_event(struct slot *s, enum rk_fsm_event event)
 	if (s->noticed_ns == 0 && (event == RK_FSM_EV_LEASE || event == RK_FSM_EV_EXITED))
 		s->noticed_ns = rk_clock_ns();
 	f->n_steps[from][event]++;
+	step_note(s, event, step);
 	s->state = step.next;
 	act(s, step.action);
-	rk_log(RK_LOG_DEBUG, "slot changed slot=%u event=%s from=%s to=%s action=%s pid=%d n=%llu",
-	       s->number, rk_fsm_event_name(event), rk_fsm_state_name(from),
-	       rk_fsm_state_name(step.next), rk_fsm_action_name(step.action), s->process.pid,
-	       (unsigned long long)f->n_steps[from][event]);
 	if (step.action == RK_FSM_NOTHING)
 		return;
 	f->c.on_change(f->c.arg);
@@ -486,6 +543,20 @@ void rk_fleet_on_news(struct rk_fleet *f)
 	}
 }
 
+/* The cause is known now; its successor may be at work already. */
+static void death_note(struct slot *s)
+{
+	struct rk_note note = note_of_dead(s, RK_FLIGHT_DEATH);
+	char cause[128];
+	uint64_t sequence;
+
+	rk_obituary_cause(&s->obituary, cause, sizeof(cause));
+	sequence = rk_recorder_note(s->fleet->c.recorder, &note,
+				    "worker died cause=\"%s\" words=\"%s\" was_ready=%s", cause,
+				    s->obituary.last_words, s->obituary.n_failed ? "no" : "yes");
+	s->died_group = s->died_group ? s->died_group : sequence;
+}
+
 void rk_fleet_on_exited(struct rk_fleet *f, const struct rk_link_msg *msg)
 {
 	struct rk_link_msg forget = { .op = RK_LINK_FORGET, .tag = msg->tag };
@@ -502,6 +573,7 @@ void rk_fleet_on_exited(struct rk_fleet *f, const struct rk_link_msg *msg)
 		s->obituary.code = msg->code;
 		s->obituary.status = msg->status;
 		rk_journal_cause(f->c.m, number, msg->code, msg->status);
+		death_note(s);
 		if (s->is_mourning)
 			mourn_check(s);
 		f->c.on_change(f->c.arg);
@@ -539,6 +611,13 @@ void rk_fleet_stop(struct rk_fleet *f)
 	if (f->is_stopping)
 		return;
 	f->is_stopping = true;
+	(void)rk_recorder_note(f->c.recorder,
+			       &(struct rk_note){ .kind = RK_FLIGHT_STOP,
+						  .level = RK_LOG_INFO,
+						  .is_quiet = true,
+						  .fleet = f->c.conf->name,
+						  .slot = RK_FLIGHT_NOBODY },
+			       "fleet stops");
 	if (rk_link_send(f->c.link, &msg, -1) < 0)
 		rk_log(RK_LOG_WARNING, "keeper could not be told of the stop");
 	r = sd_event_add_time_relative(f->c.event, &f->stop_timer, CLOCK_MONOTONIC,

@@ -8,7 +8,7 @@
  * the process's only one: a lease also dies on exec, so the process is killed first. Then, in
  * this order: sweep the cell it declared, ring parked workers that have work, give its
  * partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
- * allocates or logs.
+ * allocates or logs, but the flight recorder gets a record of each step, a few µs.
  *
  * Who       the supervisor's loop.
  * Crash     part A: keeper ends everything. The journal already says what a successor of the
@@ -22,6 +22,7 @@
 
 #include "supervisor/conf.h"
 #include "supervisor/link.h"
+#include "supervisor/recorder.h"
 #include "supervisor/say.h"
 #include "supervisor/segments.h"
 #include "supervisor/spawn.h"
@@ -37,6 +38,7 @@ struct rk_fleet_conf {
 	struct rk_spawn *spawn;
 	struct rk_watch *watch;
 	struct rk_say *say;
+	struct rk_recorder *recorder;
 	int link;
 	void (*on_change)(void *arg); /* slots look different now */
 	void (*on_end)(void *arg);    /* after rk_fleet_stop(): no worker is left */

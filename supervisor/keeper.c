@@ -407,7 +407,7 @@ int rk_keeper_run(char *const *argv)
 	children_sweep(&k);
 	/* The lock is still ours, among what we hold: no other fleet of this name is there yet. */
 	if (k.name[0])
-		rk_rundir_remove(k.name);
+		rk_rundir_close(k.name);
 	free(k.held); /* its descriptors end with us */
 	return verdict(&k);
 }

@@ -38,6 +38,7 @@ struct loop {
 	struct rk_spawn spawn;
 	struct rk_watch *watch;
 	struct rk_say say;
+	struct rk_recorder recorder;
 	struct rk_clients *clients;
 	struct rk_publish publish;
 	struct rk_fleet *fleet;
@@ -111,6 +112,7 @@ static void on_end(void *arg)
 {
 	struct loop *l = arg;
 
+	rk_publish_now(&l->publish); /* who watches sees the last change too */
 	(void)sd_event_exit(l->event, 0);
 }
 
@@ -326,6 +328,7 @@ static int fleet_make(struct loop *l, struct rk_err *err)
 		.spawn = &l->spawn,
 		.watch = l->watch,
 		.say = &l->say,
+		.recorder = &l->recorder,
 		.link = l->link,
 		.on_change = on_slots_change,
 		.on_end = on_end,
@@ -369,6 +372,7 @@ static int control_make(struct loop *l, struct rk_err *err)
 		.event = l->event,
 		.segments = &l->segments,
 		.clients = l->clients,
+		.recorder = &l->recorder,
 		.name = l->conf->name,
 		.keeper = getppid(),
 		.supervisor = getpid(),
@@ -389,12 +393,28 @@ static int event_make(struct loop *l, struct rk_err *err)
 	return r < 0 ? rk_err_set(err, r, "cannot make the event loop: %s", strerror(-r)) : 0;
 }
 
+static void recorder_start(struct loop *l)
+{
+	const struct rk_note note = { .kind = RK_FLIGHT_START,
+				      .level = RK_LOG_INFO,
+				      .is_quiet = true,
+				      .fleet = l->conf->name,
+				      .slot = RK_FLIGHT_NOBODY,
+				      .pid = getpid() };
+
+	rk_recorder_open(&l->recorder, l->conf->name);
+	(void)rk_recorder_note(&l->recorder, &note, "supervisor started release=%s keeper=%d",
+			       PACKAGE_VERSION, (int)getppid());
+}
+
 static int loop_make(struct loop *l, struct rk_err *err)
 {
 	int r = directory_own(l, err);
 
-	if (r == 0)
+	if (r == 0) {
+		recorder_start(l);
 		r = memory_make(l, err);
+	}
 	if (r == 0)
 		r = spawn_prepare(l, err);
 	if (r == 0)
@@ -443,8 +463,10 @@ int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 			  .link = link,
 			  .lock = -1,
 			  .news = -1,
+			  .recorder.flight.fd = -1,
 			  .say.quiet = conf->quiet,
 			  .started_ns = rk_clock_ns() };
+	bool has_started;
 	int r;
 
 	memset(l.segments.fd, 0xff, sizeof(l.segments.fd));
@@ -453,7 +475,8 @@ int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 	l.spawn.null = -1;
 	signals_block();
 	r = loop_make(&l, err);
-	if (r == 0) {
+	has_started = r == 0;
+	if (has_started) {
 		reserved_say(&l);
 		rk_fleet_start(l.fleet);
 		r = sd_event_loop(l.event);
@@ -461,5 +484,10 @@ int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 			(void)rk_err_set(err, r, "the event loop failed: %s", strerror(-r));
 	}
 	loop_close(&l);
+	/* After an error that nobody asked for, the file tells more than we can. */
+	if (r == 0 || !has_started)
+		rk_recorder_end(&l.recorder);
+	else
+		rk_recorder_close(&l.recorder);
 	return r;
 }

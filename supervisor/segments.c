@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/boot.h"
 #include "base/cleanup.h"
 #include "shm/call.h"
 #include "shm/epoch.h"
@@ -117,33 +118,12 @@ static int segment_make(struct rk_segments *s, enum rk_segment_kind kind, struct
 	return rk_region_map(s->fd[kind], 0, len, true, NULL, place, err);
 }
 
-/* Fills to[16] from the kernel's "xxxxxxxx-xxxx-…"; zeros when it says nothing. */
-static void boot_id_read(uint8_t to[static 16])
-{
-	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-	unsigned int nibble, n = 0;
-	int c;
-
-	memset(to, 0, 16);
-	while (f && n < 32 && (c = fgetc(f)) != EOF) {
-		const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
-
-		if (!at)
-			continue;
-		nibble = (unsigned int)(at - digits);
-		to[n / 2] = (uint8_t)(to[n / 2] << 4 | nibble);
-		n++;
-	}
-	if (f)
-		(void)fclose(f);
-}
-
 static void contents_init(struct rk_segments *s)
 {
 	struct rk_shm *m = &s->m;
 
 	m->board->geometry = m->g;
-	boot_id_read(m->board->boot_id);
+	rk_boot_id(m->board->boot_id);
 	m->board->epoch_mode = rk_epoch_probe();
 	/* Relaxed: nobody else has the segment yet. 0 would look like "free" to the writer. */
 	atomic_store_explicit(&m->board->epoch, 2, memory_order_relaxed);

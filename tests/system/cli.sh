@@ -148,8 +148,10 @@ run status --internal
 expect "a misspelt option: the nearest is named" 64 "did you mean '--internals'"
 run status -z
 expect "an unknown letter" 64 "has no option '-z'"
-run status extra
+run status 0 extra
 expect "one argument too many" 64 "'extra' is one argument too many"
+run status extra
+expect "a worker that is no number" 64 "WORKER is the number of a slot"
 run status -o yaml
 expect "an unknown format names the formats" 64 "text\|json"
 run call

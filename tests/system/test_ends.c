@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal    nothing is left behind, however a fleet ends: no process, no name in /dev/shm, and in
- *         the runtime directory at most dead sockets, which the next start replaces.
+ *         the runtime directory at most dead sockets and the flight recorder, which the next
+ *         start replaces. The recorder stays unless the fleet ended in order.
  * Method  ends real fleets in every way and looks for every pid they had.
  */
 #include <dirent.h>
@@ -131,13 +132,13 @@ static const struct {
 	int supervisor_signal; /* 0 = none */
 	int workers_signal;    /* 0 = none */
 	int exit_status;       /* of keeper, unless it is killed */
-	int directory_stays;
+	int directory_stays; /* and the flight recorder in it */
 } ways[] = {
 	{ "SIGTERM", SIGTERM, 0, 0, 0, 0 },
 	{ "SIGINT", SIGINT, 0, 0, 0, 0 },
 	{ "SIGTERM with stopped workers", SIGTERM, 0, SIGSTOP, 0, 0 },
-	{ "SIGKILL of the supervisor", 0, SIGKILL, 0, 1, 0 },
-	{ "SIGKILL of the supervisor with stopped workers", 0, SIGKILL, SIGSTOP, 1, 0 },
+	{ "SIGKILL of the supervisor", 0, SIGKILL, 0, 1, 1 },
+	{ "SIGKILL of the supervisor with stopped workers", 0, SIGKILL, SIGSTOP, 1, 1 },
 	{ "SIGKILL of keeper", SIGKILL, 0, 0, 0, 1 },
 	{ "SIGKILL of keeper with stopped workers", SIGKILL, 0, SIGSTOP, 0, 1 },
 	{ "SIGKILL of everybody", SIGKILL, SIGKILL, SIGKILL, 0, 1 },
@@ -147,6 +148,7 @@ START_TEST(nothing_is_left_and_the_next_start_works)
 {
 	static const char *const options[] = { "--stop-timeout", "500ms", NULL };
 	struct rk_client *c;
+	char path[128];
 	pid_t supervisor;
 	int status;
 
@@ -171,12 +173,8 @@ START_TEST(nothing_is_left_and_the_next_start_works)
 			      ways[_i].what, (unsigned int)status);
 	rk_client_close(c);
 	assert_nothing_left(supervisor);
-	if (!ways[_i].directory_stays) {
-		char path[128];
-
-		snprintf(path, sizeof(path), "%s/test", fleet.directory);
-		ck_assert_msg(access(path, F_OK) < 0, "%s: %s is still there", ways[_i].what, path);
-	}
+	snprintf(path, sizeof(path), "%s/test%s", fleet.directory, ways[_i].directory_stays ? "/flight" : "");
+	ck_assert_msg((access(path, F_OK) == 0) == ways[_i].directory_stays, "%s: %s", ways[_i].what, path);
 	fleet_start_again(&fleet);
 	c = use_it();
 	rk_client_close(c);

@@ -8,8 +8,14 @@
 #include "shm/board.h"
 
 #include <check.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "shm/epoch.h"
 #include "tests/unit/fixture.h"
@@ -154,6 +160,49 @@ START_TEST(a_hostile_line_holds_buffers_until_its_owner_is_dead_and_does_no_more
 }
 END_TEST
 
+START_TEST(whoever_took_the_word_before_a_view_does_not_sleep_through_it)
+{
+	struct board_under_test t;
+
+	open_board(&t);
+	/* More than there are buffers: an index would come back to where it was. */
+	for (uint32_t n_views = 1; n_views <= 3 * RK_VIEWS; n_views++) {
+		uint32_t word = rk_board_futex_word(&t.f->m);
+
+		for (uint32_t i = 0; i < n_views; i++)
+			ck_assert(publish(&t, 1));
+		ck_assert_int_lt(syscall(SYS_futex, rk_board_futex(&t.f->m), FUTEX_WAIT, word, NULL, NULL, 0), 0);
+		ck_assert_int_eq(errno, EAGAIN);
+	}
+	close_board(&t);
+}
+END_TEST
+
+static void *sleep_on(void *arg)
+{
+	struct board_under_test *t = arg;
+	uint32_t word = rk_board_futex_word(&t->f->m);
+
+	if (word == 2) /* not yet published */
+		(void)syscall(SYS_futex, rk_board_futex(&t->f->m), FUTEX_WAIT, word, NULL, NULL, 0);
+	return NULL;
+}
+
+START_TEST(a_view_wakes_whoever_sleeps_for_it)
+{
+	struct board_under_test t;
+	pthread_t thread;
+
+	open_board(&t);
+	atomic_store_explicit(&t.f->m.board->epoch, 2, memory_order_relaxed);
+	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_on, &t), 0);
+	(void)sched_yield(); /* asleep or not: it must end */
+	ck_assert(publish(&t, 1));
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	close_board(&t);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("board");
@@ -162,5 +211,7 @@ int main(void)
 	tcase_add_loop_test(c, a_stopped_reader_keeps_its_view_and_holds_up_only_what_needs_its_buffer, 0, 2);
 	tcase_add_test(c, a_view_names_the_readers_that_hold_older_ones);
 	tcase_add_test(c, a_hostile_line_holds_buffers_until_its_owner_is_dead_and_does_no_more);
+	tcase_add_test(c, whoever_took_the_word_before_a_view_does_not_sleep_through_it);
+	tcase_add_test(c, a_view_wakes_whoever_sleeps_for_it);
 	return unit_run(c);
 }

@@ -338,6 +338,33 @@ START_TEST(so_many_fleets_that_their_names_do_not_fit_are_still_counted)
 }
 END_TEST
 
+START_TEST(a_fleet_that_left_its_flight_recorder_can_be_chosen_and_closing_keeps_it)
+{
+	char name[RK_NAME_MAX], path[RK_PATH_MAX];
+	struct rk_err err = { 0 };
+	int fd = lock("carts"), file, other;
+
+	ck_assert_int_eq(rk_rundir_path("carts", RK_RUNDIR_FLIGHT, path, &err), 0);
+	file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	ck_assert_int_ge(file, 0);
+	rk_close_p(&file);
+	rk_close_p(&fd);
+	ck_assert_int_eq(rk_rundir_choose(NULL, name, &err), -ENOENT);
+	ck_assert_int_eq(rk_rundir_choose_left(NULL, name, &err), 0);
+	ck_assert_str_eq(name, "carts");
+	rk_rundir_close("carts");
+	ck_assert_int_eq(access(path, F_OK), 0);
+	other = lock("running"); /* what runs goes before what has left something */
+	ck_assert_int_eq(rk_rundir_choose_left(NULL, name, &err), 0);
+	ck_assert_str_eq(name, "running");
+	give_up("running", &other);
+	rk_rundir_remove("carts");
+	ck_assert_int_lt(access(path, F_OK), 0);
+	ck_assert_int_eq(rk_rundir_choose_left(NULL, name, &err), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(err.text, "flight recorder"));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("rundir");
@@ -354,6 +381,7 @@ int main(void)
 	tcase_add_test(c, a_look_at_the_list_does_not_make_a_start_fail);
 	tcase_add_test(c, the_list_has_the_locked_ones_alone);
 	tcase_add_test(c, a_fleet_is_chosen_by_argument_then_environment_then_being_the_only_one);
+	tcase_add_test(c, a_fleet_that_left_its_flight_recorder_can_be_chosen_and_closing_keeps_it);
 	tcase_add_test(c, so_many_fleets_that_their_names_do_not_fit_are_still_counted);
 	return unit_run(c);
 }

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/recall.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "cli/out.h"
+
+#define TIME_LEN 40
+
+int rk_recall_reopen(struct rk_recall *c, struct rk_err *err)
+{
+	int r;
+
+	rk_recall_close_p(c);
+	r = rk_flight_reader_open(&c->reader, c->path, err);
+	if (r == -ENOENT)
+		return rk_err_set(err, r,
+				  "fleet '%s' has no flight recorder: it was stopped in order, or "
+				  "never ran",
+				  c->fleet);
+	return r;
+}
+
+int rk_recall_open(struct rk_recall *c, const char *name, struct rk_err *err)
+{
+	int r;
+
+	*c = (struct rk_recall){ .reader.fd = -1 };
+	r = rk_rundir_choose_left(name, c->fleet, err);
+	if (r == 0)
+		r = rk_rundir_path(c->fleet, RK_RUNDIR_FLIGHT, c->path, err);
+	return r < 0 ? r : rk_recall_reopen(c, err);
+}
+
+void rk_recall_close_p(struct rk_recall *c)
+{
+	rk_flight_reader_close_p(&c->reader);
+}
+
+int rk_recall_worker(const char *text, uint32_t *ret, struct rk_err *err)
+{
+	uint64_t v;
+	int r = rk_num_parse(text, 0, RK_WORKERS_MAX - 1, &v, err);
+
+	if (r < 0) {
+		(void)rk_err_prefix(err, r, "WORKER is the number of a slot, as status shows it");
+		return -EINVAL;
+	}
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+/* ---- choosing ---- */
+
+bool rk_recall_fits(const struct rk_recall_filter *filter, const struct rk_flight_entry *e)
+{
+	const struct rk_flight_record *r = &e->record;
+
+	return (filter->worker == RK_FLIGHT_NOBODY || r->slot == filter->worker) &&
+	       (filter->kinds == 0 ||
+		(r->kind < RK_FLIGHT_KINDS && (filter->kinds >> r->kind & 1))) &&
+	       r->wall_ns >= filter->since_wall_ns;
+}
+
+static int append(struct rk_recall_list *l, const struct rk_flight_entry *e)
+{
+	size_t len = strlen(e->text);
+	struct rk_recalled *copy;
+
+	if (l->n == l->room) {
+		size_t room = l->room ? 2 * l->room : 64;
+		void *bigger = realloc(l->event, room * sizeof(struct rk_recalled *));
+
+		if (!bigger)
+			return -ENOMEM;
+		l->event = bigger;
+		l->room = room;
+	}
+	copy = malloc(sizeof(*copy) + len + 1);
+	if (!copy)
+		return -ENOMEM;
+	copy->record = e->record;
+	copy->is_cut = e->is_cut;
+	(void)rk_out_clean(copy->text, len + 1, e->text, len);
+	(void)rk_out_clean(copy->record.fleet, sizeof(copy->record.fleet), e->record.fleet,
+			   sizeof(e->record.fleet));
+	l->event[l->n++] = copy;
+	return 0;
+}
+
+int rk_recall_load(struct rk_recall *c, const struct rk_recall_filter *filter, bool is_following,
+		   struct rk_recall_list *to)
+{
+	struct rk_flight_entry e;
+	int r = 0;
+
+	while (r == 0 && rk_flight_reader_next(&c->reader, is_following, &e) == 0)
+		if (rk_recall_fits(filter, &e))
+			r = append(to, &e);
+	return r;
+}
+
+void rk_recall_list_tail(struct rk_recall_list *l, size_t n)
+{
+	size_t n_gone = l->n > n ? l->n - n : 0;
+
+	for (size_t i = 0; i < n_gone; i++)
+		free(l->event[i]);
+	for (size_t i = n_gone; i < l->n; i++)
+		l->event[i - n_gone] = l->event[i];
+	l->n -= n_gone;
+}
+
+void rk_recall_list_free_p(struct rk_recall_list *l)
+{
+	rk_recall_list_tail(l, 0);
+	rk_free_p(&l->event);
+	*l = (struct rk_recall_list){ 0 };
+}
+
+/* ---- printing ---- */
+
+/* "2026-01-31 12:00:00.123456" of here, or "2026-01-31T11:00:00.123456Z" for programs. */
+static const char *time_format(uint64_t wall_ns, bool is_utc, char text[static TIME_LEN])
+{
+	time_t s = (time_t)(wall_ns / RK_NS_PER_S);
+	char day[TIME_LEN / 2 + 4];
+	struct tm tm;
+
+	if (!(is_utc ? gmtime_r(&s, &tm) : localtime_r(&s, &tm)) ||
+	    !strftime(day, sizeof(day), is_utc ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm))
+		(void)snprintf(day, sizeof(day), "?");
+	(void)snprintf(text, TIME_LEN, "%.20s.%06u%s", day,
+		       (unsigned int)(wall_ns % RK_NS_PER_S / RK_NS_PER_US), is_utc ? "Z" : "");
+	return text;
+}
+
+static enum rk_out_color color_of(uint32_t severity)
+{
+	if (severity <= RK_LOG_ERROR)
+		return RK_OUT_RED;
+	return severity == RK_LOG_WARNING ? RK_OUT_YELLOW : RK_OUT_PLAIN;
+}
+
+void rk_recall_print(const struct rk_recalled *e)
+{
+	const struct rk_flight_record *r = &e->record;
+	char when[TIME_LEN], slot[16] = "-", pid[16] = "-";
+
+	if (r->slot != RK_FLIGHT_NOBODY)
+		(void)snprintf(slot, sizeof(slot), "%u", r->slot);
+	if (r->pid)
+		(void)snprintf(pid, sizeof(pid), "%d", r->pid);
+	(void)printf("%s  ", time_format(r->wall_ns, false, when));
+	rk_out_color(color_of(r->severity), -10, rk_flight_kind_name(r->kind));
+	(void)printf("  %4s  %7s  %s%s\n", slot, pid, e->text, e->is_cut ? " …" : "");
+}
+
+/* The pairs key=value and key="a value" of a text, as members. */
+static struct json_object *fields_of(const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (const char *eq = strchr(text, '='); eq; eq = strchr(eq, '=')) {
+		const char *key = eq, *value = ++eq, *end;
+		char name[64];
+
+		while (key > text && (key[-1] == '_' || (key[-1] >= 'a' && key[-1] <= 'z') ||
+				      (key[-1] >= '0' && key[-1] <= '9')))
+			key--;
+		if (*value == '"')
+			end = strchrnul(++value, '"');
+		else
+			end = value + strcspn(value, " ");
+		(void)rk_out_clean(name, sizeof(name), key, (size_t)(eq - 1 - key));
+		if (name[0])
+			json_object_object_add(o, name,
+					       json_object_new_string_len(value,
+									  (int)(end - value)));
+		eq = end;
+	}
+	return o;
+}
+
+struct json_object *rk_recall_json(const struct rk_recalled *e)
+{
+	const struct rk_flight_record *r = &e->record;
+	struct json_object *o = json_object_new_object();
+	char when[TIME_LEN];
+
+	rk_out_json_int(o, "sequence", (int64_t)r->sequence);
+	rk_out_json_int(o, "group", (int64_t)r->group);
+	rk_out_json_text(o, "time", time_format(r->wall_ns, true, when));
+	rk_out_json_int(o, "monotonic_ns", (int64_t)r->now_ns);
+	rk_out_json_text(o, "kind", rk_flight_kind_name(r->kind));
+	rk_out_json_text(o, "severity", rk_flight_severity_name(r->severity));
+	rk_out_json_text(o, "fleet", r->fleet[0] ? r->fleet : NULL);
+	rk_out_json_int_or_null(o, "worker", r->slot != RK_FLIGHT_NOBODY, r->slot);
+	rk_out_json_int_or_null(o, "pid", r->pid != 0, r->pid);
+	rk_out_json_int_or_null(o, "incarnation", r->incarnation != 0, (int64_t)r->incarnation);
+	rk_out_json_text(o, "text", e->text);
+	json_object_object_add(o, "cut", json_object_new_boolean(e->is_cut));
+	json_object_object_add(o, "fields", fields_of(e->text));
+	return o;
+}
+
+struct json_object *rk_recall_json_list(const struct rk_recall_list *l)
+{
+	struct json_object *all = json_object_new_array();
+
+	for (size_t i = 0; i < l->n; i++)
+		json_object_array_add(all, rk_recall_json(l->event[i]));
+	return all;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recall: what a fleet's flight recorder (shm/flight.h) tells, chosen and printed. It needs no
+ * living process, only the file.
+ *
+ * Who       rekindle, one thread. The file is input: what it says is cleaned before it is shown.
+ * Blocking  never; allocates.
+ */
+#ifndef RK_CLI_RECALL_H
+#define RK_CLI_RECALL_H
+
+#include <json-c/json.h>
+
+#include "shm/flight_reader.h"
+#include "shm/rundir.h"
+
+struct rk_recall {
+	char fleet[RK_NAME_MAX];
+	char path[RK_PATH_MAX];
+	struct rk_flight_reader reader; /* fd -1 = not open */
+};
+
+/* One event that was chosen. */
+struct rk_recalled {
+	struct rk_flight_record record;
+	bool is_cut;
+	char text[];
+};
+
+/* Which ones; the zero of each member but worker means all. */
+struct rk_recall_filter {
+	uint32_t worker;        /* RK_FLIGHT_NOBODY = all */
+	uint64_t kinds;         /* bits 1 << enum rk_flight_kind */
+	uint64_t since_wall_ns; /* not before */
+};
+
+struct rk_recall_list {
+	size_t n, room;
+	struct rk_recalled **event; /* in their order */
+};
+
+/*
+ * Chooses the fleet (rk_rundir_choose_left()) and opens its recorder. Returns 0; -ENOENT there is
+ * none; else as rk_flight_reader_open(). rk_recall_close_p() in any case.
+ */
+RK_MUST_USE int rk_recall_open(struct rk_recall *c, const char *name, struct rk_err *err);
+void rk_recall_close_p(struct rk_recall *c);
+
+/* Opens the file again, which a new fleet of this name has replaced. */
+RK_MUST_USE int rk_recall_reopen(struct rk_recall *c, struct rk_err *err);
+
+/* Whether an entry is chosen. Pure. */
+bool rk_recall_fits(const struct rk_recall_filter *filter, const struct rk_flight_entry *e);
+
+/* Appends everything that fits and has not been read. 0; -ENOMEM. */
+RK_MUST_USE int rk_recall_load(struct rk_recall *c, const struct rk_recall_filter *filter,
+			       bool is_following, struct rk_recall_list *to);
+
+/* Keeps only the last n. */
+void rk_recall_list_tail(struct rk_recall_list *l, size_t n);
+void rk_recall_list_free_p(struct rk_recall_list *l);
+
+/* Prints one as a line; or one object, of which the caller may print a line. */
+void rk_recall_print(const struct rk_recalled *e);
+struct json_object *rk_recall_json(const struct rk_recalled *e);
+
+/* Their objects, as an array. */
+struct json_object *rk_recall_json_list(const struct rk_recall_list *l);
+
+/* A slot's number. 0; -EINVAL with a sentence. */
+RK_MUST_USE int rk_recall_worker(const char *text, uint32_t *ret, struct rk_err *err);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shm/flight.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/boot.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define HEAD_LEN sizeof(struct rk_flight_head)
+#define RECORD_LEN sizeof(struct rk_flight_record)
+#define FILE_LEN (HEAD_LEN + RK_FLIGHT_RECORDS * RECORD_LEN)
+#define PATH_LEN 256
+
+static_assert((RK_FLIGHT_RECORDS & (RK_FLIGHT_RECORDS - 1)) == 0,
+	      "places go on over the wrap of the sequence");
+
+/* ---- for both sides ---- */
+
+const char *rk_flight_kind_name(uint32_t kind)
+{
+	static const char *const names[] = {
+		"?",     "note",     "start",   "stop",     "ready",    "spawn",      "transition",
+		"death", "obituary", "verdict", "response", "evidence", "quarantine", "move",
+		"scale", "rolling",  "reload",  "config",   "fault",    "client",     "standby"
+	};
+
+	static_assert(rk_countof(names) == RK_FLIGHT_KINDS, "a name for every kind");
+	return kind < RK_FLIGHT_KINDS ? names[kind] : "?";
+}
+
+enum rk_flight_kind rk_flight_kind_find(const char *name)
+{
+	for (uint32_t k = RK_FLIGHT_NOTE; k < RK_FLIGHT_KINDS; k++)
+		if (strcmp(rk_flight_kind_name(k), name) == 0)
+			return (enum rk_flight_kind)k;
+	return RK_FLIGHT_KINDS;
+}
+
+const char *rk_flight_severity_name(uint32_t severity)
+{
+	static const char *const names[] = { "emergency", "alert",  "critical", "error",
+					     "warning",   "notice", "info",     "debug" };
+
+	return severity < rk_countof(names) ? names[severity] : "?";
+}
+
+static uint64_t check_of(const struct rk_flight_record *r)
+{
+	return XXH3_64bits((const char *)r + sizeof(r->check), RECORD_LEN - sizeof(r->check));
+}
+
+static off_t place_offset(uint32_t place)
+{
+	return (off_t)(HEAD_LEN + place * RECORD_LEN);
+}
+
+static uint32_t place_of(uint64_t sequence)
+{
+	return (uint32_t)(sequence % RK_FLIGHT_RECORDS);
+}
+
+bool rk_flight_record_read(int fd, uint32_t place, struct rk_flight_record *ret)
+{
+	ssize_t n = pread(fd, ret, RECORD_LEN, place_offset(place));
+
+	return n == (ssize_t)RECORD_LEN && ret->check == check_of(ret) &&
+	       place_of(ret->sequence) == place && ret->len <= RK_FLIGHT_TEXT &&
+	       ret->n_parts >= 1 && ret->n_parts <= RK_FLIGHT_PARTS_MAX && ret->part < ret->n_parts;
+}
+
+uint32_t rk_flight_scan(int fd, uint64_t *ret_oldest, uint64_t *ret_newest)
+{
+	struct rk_flight_record r;
+	uint64_t oldest = 0, newest = 0;
+	uint32_t n = 0;
+
+	/* By distance: a sequence may have wrapped. What is a whole ring behind is none of these.
+	 */
+	for (uint32_t i = 0; i < RK_FLIGHT_RECORDS; i++) {
+		if (!rk_flight_record_read(fd, i, &r))
+			continue;
+		if (n == 0 || (int64_t)(r.sequence - newest) > 0)
+			newest = r.sequence;
+		n++;
+	}
+	oldest = newest;
+	for (uint32_t i = 0; n > 0 && i < RK_FLIGHT_RECORDS; i++)
+		if (rk_flight_record_read(fd, i, &r) && newest - r.sequence < RK_FLIGHT_RECORDS &&
+		    newest - r.sequence > newest - oldest)
+			oldest = r.sequence;
+	*ret_oldest = oldest;
+	*ret_newest = newest;
+	return n;
+}
+
+static int not_ours(struct rk_err *err, const char *path, const char *why)
+{
+	return rk_err_set(err, -EBADMSG,
+			  "%s is no flight recorder (%s): remove it, the next start of the fleet "
+			  "makes a new one",
+			  path, why);
+}
+
+int rk_flight_head_read(int fd, const char *path, struct rk_flight_head *ret, struct rk_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return not_ours(err, path, "it is no regular file");
+	if (pread(fd, ret, HEAD_LEN, 0) != (ssize_t)HEAD_LEN || ret->magic != RK_FLIGHT_MAGIC)
+		return not_ours(err, path, "it does not begin like one");
+	if (ret->version != RK_FLIGHT_VERSION)
+		return rk_err_set(
+			err, -EPROTO,
+			"%s has version %u, this program knows %u: use the programs of one "
+			"release",
+			path, ret->version, RK_FLIGHT_VERSION);
+	if (ret->record_size != RECORD_LEN || ret->n_records != RK_FLIGHT_RECORDS)
+		return not_ours(err, path, "its head is damaged");
+	if (st.st_size != (off_t)FILE_LEN)
+		return not_ours(err, path, "somebody has changed its size");
+	ret->name[sizeof(ret->name) - 1] = '\0';
+	return 0;
+}
+
+/* ---- the file ---- */
+
+static int write_at(int fd, const void *bytes, size_t len, off_t at)
+{
+	ssize_t n = pwrite(fd, bytes, len, at);
+
+	if (n == (ssize_t)len)
+		return 0;
+	return n < 0 ? -errno : -EIO;
+}
+
+/* Not FUTEX_PRIVATE: the sleepers are other processes, known by the file and the offset. */
+static void wake(const void *page)
+{
+	(void)syscall(SYS_futex, (const char *)page + offsetof(struct rk_flight_head, changes),
+		      FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Everything up to this sequence is there. */
+static void announce(struct rk_flight *f, uint64_t newest)
+{
+	uint32_t low = (uint32_t)newest;
+
+	/* One aligned word: a reader that saw half of it would only look once more. */
+	if (write_at(f->fd, &low, sizeof(low), offsetof(struct rk_flight_head, changes)) == 0)
+		wake(f->page);
+}
+
+static int map_head(int fd, void **ret)
+{
+	void *p = mmap(NULL, HEAD_LEN, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	(void)madvise(p, HEAD_LEN, MADV_DONTFORK);
+	*ret = p;
+	return 0;
+}
+
+static int begin(struct rk_flight *f, int fd, uint64_t next, struct rk_err *err)
+{
+	int r = map_head(fd, &f->page);
+
+	if (r < 0) {
+		rk_close_p(&fd);
+		return rk_err_set(err, r, "cannot map the flight recorder: %s", strerror(-r));
+	}
+	f->fd = fd;
+	f->next = next;
+	return 0;
+}
+
+/* Behind the newest record of a file that has been checked. */
+static int go_on(struct rk_flight *f, int fd, struct rk_err *err)
+{
+	uint64_t oldest, newest;
+	int r;
+
+	if (rk_flight_scan(fd, &oldest, &newest) == 0)
+		newest = 0;
+	r = begin(f, fd, newest + 1, err);
+	if (r == 0)
+		announce(f, newest); /* its writer may have been killed before it did */
+	return r;
+}
+
+static void event_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text);
+
+/* Whoever sees the state finds the last record there; then all are woken. */
+static void finish(struct rk_flight *f, uint32_t state, const struct rk_flight_event *last,
+		   const char *text)
+{
+	event_write(f, last, text);
+	(void)write_at(f->fd, &state, sizeof(state), offsetof(struct rk_flight_head, state));
+	announce(f, f->next - 1);
+}
+
+/* Whoever follows the file that is about to be replaced goes on in the new one. */
+static void predecessor_tell(const char *path)
+{
+	const struct rk_flight_event last = { .kind = RK_FLIGHT_NOTE,
+					      .severity = RK_LOG_INFO,
+					      .slot = RK_FLIGHT_NOBODY,
+					      .now_ns = rk_clock_ns(),
+					      .wall_ns = rk_clock_wall_ns() };
+	rk_cleanup(rk_close_p) int fd =
+		open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	rk_cleanup(rk_flight_close_p) struct rk_flight f = { .fd = -1 };
+	struct rk_flight_head head;
+
+	if (fd >= 0 && rk_flight_head_read(fd, path, &head, NULL) == 0 &&
+	    go_on(&f, rk_take_fd(&fd), NULL) == 0)
+		finish(&f, RK_FLIGHT_REPLACED, &last, "replaced by a new fleet of this name");
+}
+
+static int fill(int fd, const char *name)
+{
+	struct rk_flight_head head = { .magic = RK_FLIGHT_MAGIC,
+				       .version = RK_FLIGHT_VERSION,
+				       .record_size = RECORD_LEN,
+				       .n_records = RK_FLIGHT_RECORDS,
+				       .state = RK_FLIGHT_OPEN,
+				       .created_wall_ns = rk_clock_wall_ns() };
+	int r;
+
+	rk_boot_id(head.boot_id);
+	(void)snprintf(head.name, sizeof(head.name), "%s", name);
+	/* All of it now: a full file system is found here and not at a death. */
+	r = posix_fallocate(fd, 0, (off_t)FILE_LEN);
+	return r ? -r : write_at(fd, &head, HEAD_LEN, 0);
+}
+
+/* Makes the file beside its place and moves it there. */
+static int make_at(const char *path, const char *name, int *ret_fd, struct rk_err *err)
+{
+	char beside[PATH_LEN];
+	int n = snprintf(beside, sizeof(beside), "%s.new", path), r;
+
+	if (n < 0 || (size_t)n >= sizeof(beside))
+		return rk_err_set(err, -ENAMETOOLONG, "%s: its path is too long", path);
+	(void)unlink(beside); /* of somebody who was killed here */
+	rk_cleanup(rk_close_p) int fd =
+		open(beside, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return rk_err_set(err, -errno, "cannot make %s: %s", beside, strerror(errno));
+	r = fill(fd, name);
+	if (r == 0) {
+		predecessor_tell(path);
+		r = rename(beside, path) < 0 ? -errno : 0;
+	}
+	if (r < 0) {
+		(void)unlink(beside);
+		return rk_err_set(err, r, "cannot make %s: %s", path, strerror(-r));
+	}
+	*ret_fd = rk_take_fd(&fd);
+	return 0;
+}
+
+int rk_flight_create(struct rk_flight *f, const char *path, const char *name, struct rk_err *err)
+{
+	int fd, r;
+
+	*f = (struct rk_flight){ .fd = -1 };
+	r = make_at(path, name, &fd, err);
+	return r < 0 ? r : begin(f, fd, 1, err);
+}
+
+static int predecessor_check(int fd, const char *path, const char *name, struct rk_err *err)
+{
+	struct rk_flight_head head;
+	uint8_t boot_id[sizeof(head.boot_id)];
+	struct stat st;
+	int r = rk_flight_head_read(fd, path, &head, err);
+
+	if (r < 0)
+		return r;
+	rk_boot_id(boot_id);
+	if (fstat(fd, &st) < 0 || st.st_uid != geteuid())
+		return not_ours(err, path, "it belongs to somebody else");
+	if (strcmp(head.name, name) != 0)
+		return not_ours(err, path, "it is another fleet's");
+	if (memcmp(head.boot_id, boot_id, sizeof(boot_id)) != 0)
+		return not_ours(err, path, "it is from before the last boot");
+	if (head.state != RK_FLIGHT_OPEN)
+		return not_ours(err, path, "its fleet has ended");
+	return 0;
+}
+
+int rk_flight_open(struct rk_flight *f, const char *path, const char *name, struct rk_err *err)
+{
+	rk_cleanup(rk_close_p) int fd =
+		open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	int r;
+
+	*f = (struct rk_flight){ .fd = -1 };
+	if (fd < 0)
+		return rk_err_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+	r = predecessor_check(fd, path, name, err);
+	return r < 0 ? r : go_on(f, rk_take_fd(&fd), err);
+}
+
+void rk_flight_close_p(struct rk_flight *f)
+{
+	if (f->page)
+		(void)munmap(f->page, HEAD_LEN);
+	f->page = NULL;
+	rk_close_p(&f->fd);
+}
+
+void rk_flight_end(struct rk_flight *f, const char *path, const struct rk_flight_event *last,
+		   const char *text)
+{
+	if (f->fd < 0)
+		return;
+	finish(f, RK_FLIGHT_ENDED, last, text);
+	(void)unlink(path);
+	rk_flight_close_p(f);
+}
+
+/* ---- writing ---- */
+
+static void record_fill(struct rk_flight_record *r, const struct rk_flight_event *e)
+{
+	*r = (struct rk_flight_record){ .group = e->group,
+					.now_ns = e->now_ns,
+					.wall_ns = e->wall_ns,
+					.incarnation = e->incarnation,
+					.kind = (uint32_t)e->kind,
+					.severity = e->severity,
+					.slot = e->slot,
+					.pid = e->pid };
+	if (e->fleet)
+		(void)rk_text_clean(r->fleet, sizeof(r->fleet), e->fleet, strlen(e->fleet));
+}
+
+/* The next record; its text is set. */
+static int record_write(struct rk_flight *f, struct rk_flight_record *r)
+{
+	int e;
+
+	r->sequence = f->next;
+	if (r->group == 0)
+		r->group = r->sequence;
+	r->check = check_of(r);
+	e = write_at(f->fd, r, RECORD_LEN, place_offset(place_of(r->sequence)));
+	if (e == 0)
+		f->next++;
+	return e;
+}
+
+/* How many records a text of len bytes takes, cut between its characters. */
+static uint16_t parts_of(const char *text, size_t len)
+{
+	uint16_t n = 1;
+
+	for (size_t at = 0; (at += rk_text_cut(text + at, len - at, RK_FLIGHT_TEXT)) < len; n++)
+		if (n == RK_FLIGHT_PARTS_MAX)
+			break;
+	return n;
+}
+
+static int parts_write(struct rk_flight *f, struct rk_flight_record *r, const char *text)
+{
+	size_t len = strlen(text), at = 0;
+
+	r->n_parts = parts_of(text, len);
+	for (r->part = 0; r->part < r->n_parts; r->part++) {
+		size_t n = rk_text_cut(text + at, len - at, RK_FLIGHT_TEXT);
+		int e;
+
+		memset(r->text, 0, sizeof(r->text));
+		memcpy(r->text, text + at, n);
+		r->len = (uint32_t)n;
+		e = record_write(f, r);
+		if (e < 0)
+			return e;
+		at += n;
+	}
+	return 0;
+}
+
+static void event_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text)
+{
+	char clean[RK_FLIGHT_TEXT_MAX + 1];
+	struct rk_flight_record r;
+
+	record_fill(&r, e);
+	(void)rk_text_clean(clean, sizeof(clean), text, strlen(text));
+	if (parts_write(f, &r, clean) < 0)
+		f->n_lost++;
+}
+
+uint64_t rk_flight_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text)
+{
+	uint64_t first = f->next;
+
+	if (f->fd < 0)
+		return 0;
+	event_write(f, e, text);
+	if (f->next == first)
+		return 0;
+	announce(f, f->next - 1);
+	return first;
+}
+
+uint64_t rk_flight_note(struct rk_flight *f, const struct rk_flight_event *e, const char *fmt, ...)
+{
+	char text[RK_FLIGHT_TEXT_MAX + 1];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	return n < 0 ? 0 : rk_flight_write(f, e, text);
+}

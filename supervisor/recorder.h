@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recorder: where the supervisor tells what happens: the same sentence goes to the log (or to
+ * people, say.h) and to the flight recorder, shm/flight.h, which is there when nobody is.
+ *
+ *	rk_recorder_note(r, &(struct rk_note){ .kind = RK_FLIGHT_SPAWN, .level = RK_LOG_DEBUG,
+ *		.fleet = name, .slot = 2, .pid = 812, .incarnation = 7 }, "worker started");
+ *
+ * The text says what happened and then key=value; slot, pid and incarnation are the note's and
+ * are not repeated in it: the log's line gets them appended. Records that belong together (a
+ * verdict, its evidence, the response, the death) carry the group that the first one returned.
+ *
+ * Who       the supervisor's loop; not its other threads.
+ * Crash     as shm/flight.h says: what was noted is there.
+ * Blocking  never waits; a note costs a few µs. A file that cannot be written is warned of once.
+ */
+#ifndef RK_SUPERVISOR_RECORDER_H
+#define RK_SUPERVISOR_RECORDER_H
+
+#include "base/log.h"
+#include "shm/flight.h"
+#include "shm/rundir.h"
+#include "supervisor/say.h"
+
+struct rk_recorder {
+	struct rk_flight flight;
+	char path[RK_PATH_MAX];
+	bool has_warned;
+};
+
+/* What a note is about. */
+struct rk_note {
+	enum rk_flight_kind kind;
+	enum rk_log_level level;
+	bool is_quiet; /* the log has it only with --debug: people are told otherwise, or need not
+			  be */
+	const char *fleet; /* NULL = the supervisor itself */
+	uint32_t slot;     /* RK_FLIGHT_NOBODY = none */
+	int32_t pid;       /* 0 = none */
+	uint64_t incarnation;
+	uint64_t group; /* what the group's first note returned; 0 = none yet */
+};
+
+/*
+ * Begins a file in the directory of this name, which is locked; a stale one is replaced. A file
+ * that cannot be made is logged, and the notes go to the log alone.
+ */
+void rk_recorder_open(struct rk_recorder *r, const char *name);
+
+/* The same for the successor of a dead supervisor: goes on in its file if that is sound. */
+void rk_recorder_adopt(struct rk_recorder *r, const char *name);
+
+/* Returns the record's sequence, for the group of others; 0 if there is no file. */
+RK_PRINTF(3, 4)
+uint64_t rk_recorder_note(struct rk_recorder *r, const struct rk_note *note, const char *fmt, ...);
+
+/* Ends the file and removes it: the fleet was stopped, nothing is left to be asked. */
+void rk_recorder_end(struct rk_recorder *r);
+
+/* Leaves the file for whoever wants to know why. */
+void rk_recorder_close(struct rk_recorder *r);
+
+#endif
