@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/rand.h"
 #include "shm/beat.h"
 #include "shm/bell.h"
 #include "shm/deliver.h"
@@ -23,10 +24,20 @@
 #include "supervisor/obituary.h"
 #include "supervisor/place.h"
 #include "supervisor/proc.h"
+#include "supervisor/restart.h"
 
 #define ASSIGN_TRIES 100 /* it fails only while somebody scribbles over the commit word */
-#define SPAWN_RETRY_NS (100 * RK_NS_PER_MS)
+#define FREE_TRIES 5u    /* failed starts in a row before the first wait */
 #define PIDFD_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 20)
+
+/* READY forgives everything: who is killed while it works is replaced at once, always. */
+static const struct rk_restart_conf restart_conf = {
+	.when = RK_RESTART_ALWAYS,
+	.burst = FREE_TRIES - 2, /* the first is free */
+	.window_ns = 10 * RK_NS_PER_S,
+	.backoff_ns = 100 * RK_NS_PER_MS,
+	.backoff_max_ns = 5 * RK_NS_PER_S,
+};
 
 /* One place in the fleet, stable over restarts. */
 struct slot {
@@ -37,7 +48,8 @@ struct slot {
 	int stat_fd;
 	uint64_t incarnation;
 	uint64_t n_restarts;
-	uint32_t n_failed; /* processes in a row that died before they were ready */
+	struct rk_restart restart;
+	struct rk_restart_step next; /* as decided at the last death */
 	uint32_t n_partitions;
 	uint64_t started_ns;
 	uint64_t noticed_ns; /* first sign of the present process's death; 0 = none */
@@ -62,6 +74,7 @@ struct rk_fleet {
 	bool any_was_ready; /* any process, ever */
 	bool has_warned;    /* that no worker ever gets ready */
 	sd_event_source *stop_timer;
+	struct rk_rand random;
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 };
 
@@ -137,7 +150,7 @@ static void warn_hopeless(struct rk_fleet *f, const struct slot *s)
 	if (f->any_was_ready || f->has_warned)
 		return;
 	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].n_failed < RK_FSM_FREE_TRIES)
+		if (f->slots[i].restart.n_failed < FREE_TRIES)
 			return;
 	f->has_warned = true;
 	rk_obituary_cause(&s->obituary, cause, sizeof(cause));
@@ -197,7 +210,7 @@ static void mourn_begin(struct slot *s)
 					    .pid = s->process.pid,
 					    .noticed_ns = s->noticed_ns,
 					    .code = -1,
-					    .n_failed = s->n_failed };
+					    .n_failed = s->restart.n_failed };
 	if (atomic_load_explicit(&beat->incarnation, memory_order_acquire) == s->incarnation)
 		rk_obituary_words(&s->obituary, beat->last_words, sizeof(beat->last_words));
 }
@@ -260,6 +273,8 @@ static void spawn(struct slot *s)
 		(void)rk_recorder_note(f->c.recorder, &note,
 				       "cannot make a process, trying again error=\"%s\"",
 				       strerror(-r));
+		s->next = rk_restart_on_unmade(&s->restart, &restart_conf, rk_clock_ns(),
+					       rk_rand_u64(&f->random));
 		slot_event(s, RK_FSM_EV_FAILED);
 		return;
 	}
@@ -271,6 +286,7 @@ static void spawn(struct slot *s)
 		rk_log(RK_LOG_DEBUG, "worker died at its gate slot=%u pid=%d", s->number,
 		       s->process.pid);
 	s->started_ns = rk_clock_ns();
+	rk_restart_on_start(&s->restart, s->started_ns);
 	if (r < 0)
 		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid,
 		       strerror(-r));
@@ -305,16 +321,33 @@ static void repair(struct slot *s)
 	rk_bell_ring_pending(m);
 }
 
+static enum rk_fsm_event recover_event(enum rk_restart_kind kind)
+{
+	switch (kind) {
+	case RK_RESTART_NOW:
+		return RK_FSM_EV_START;
+	case RK_RESTART_LATER:
+		return RK_FSM_EV_DELAY;
+	case RK_RESTART_SLOW:
+		return RK_FSM_EV_QUARANTINE;
+	case RK_RESTART_NEVER:
+		break;
+	}
+	return RK_FSM_EV_GIVE_UP;
+}
+
 static void recover(struct slot *s)
 {
 	struct rk_spawned dead = s->process;
 	int stat_fd = s->stat_fd;
 	sd_event_source *exit_source = s->exit_source;
+	static const struct rk_restart_death death = { .code = -1 };
 	bool waits;
 
-	s->n_failed = s->was_ready ? 0 : s->n_failed + 1;
+	s->next = rk_restart_on_death(&s->restart, &restart_conf, &death, rk_clock_ns(),
+				      rk_rand_u64(&s->fleet->random));
 	s->n_restarts++;
-	waits = rk_fsm_backoff_ns(s->n_failed) > 0;
+	waits = s->next.kind != RK_RESTART_NOW;
 	repair(s);
 	partitions_pass(s, waits ? 0 : RK_ROUTE_UP);
 	rk_beat_reset_lease(rk_shm_beat(s->fleet->c.m, s->number));
@@ -325,7 +358,7 @@ static void recover(struct slot *s)
 	/* The timer's delay must be known to the obituary: bury first when there is one. */
 	if (waits)
 		process_bury(s, &dead, stat_fd, exit_source);
-	slot_event(s, waits ? RK_FSM_EV_DELAY : RK_FSM_EV_START);
+	slot_event(s, recover_event(s->next.kind));
 	if (!waits)
 		process_bury(s, &dead, stat_fd, exit_source);
 }
@@ -356,16 +389,14 @@ static int on_backoff(sd_event_source *source, uint64_t usec, void *arg)
 
 static void arm(struct slot *s)
 {
-	uint64_t wait_ns = rk_max_u64(rk_fsm_backoff_ns(s->n_failed), SPAWN_RETRY_NS);
-	bool is_news = rk_fsm_backoff_ns(s->n_failed) != rk_fsm_backoff_ns(s->n_failed - 1);
 	int r = sd_event_add_time_relative(s->fleet->c.event, &s->timer, CLOCK_MONOTONIC,
-					   wait_ns / RK_NS_PER_US, 0, on_backoff, s);
+					   s->next.wait_ns / RK_NS_PER_US, 0, on_backoff, s);
 
 	if (r < 0)
 		rk_log(RK_LOG_ERROR, "no timer, the slot stays down slot=%u: %s", s->number,
 		       strerror(-r));
-	mourn_outcome(s, RK_OBITUARY_WAITING, wait_ns);
-	if (!is_news)
+	mourn_outcome(s, RK_OBITUARY_WAITING, s->next.wait_ns);
+	if (!s->next.is_news)
 		s->is_mourning = false; /* at the cap: said before */
 }
 
@@ -414,7 +445,7 @@ static void announce(struct slot *s)
 	uint64_t ready_ns = atomic_load_explicit(&beat->ready_ns, memory_order_relaxed);
 
 	s->was_ready = true;
-	s->n_failed = 0;
+	rk_restart_on_ready(&s->restart, rk_clock_ns());
 	f->any_was_ready = true;
 	if (rk_watch_follow(f->c.watch, s->number, s->incarnation) < 0)
 		rk_log(RK_LOG_WARNING, "lease not watched, its pidfd has to do slot=%u", s->number);
@@ -462,6 +493,20 @@ static void act(struct slot *s, enum rk_fsm_action action)
 		return;
 	case RK_FSM_DISARM:
 		s->timer = sd_event_source_disable_unref(s->timer);
+		return;
+	case RK_FSM_HOLD:
+	case RK_FSM_DRAIN:
+		partitions_route(s, 0);
+		return;
+	case RK_FSM_RESUME:
+		partitions_route(s, RK_ROUTE_UP);
+		return;
+	case RK_FSM_ABORT:
+		(void)process_signal(&s->process, SIGABRT);
+		return;
+	case RK_FSM_GIVE_UP:
+		rk_log(RK_LOG_ERROR, "worker stays down slot=%u: %s", s->number,
+		       rk_restart_reason_text(s->next.reason));
 		return;
 	case RK_FSM_NOTHING:
 	case RK_FSM_ACTIONS:
@@ -666,6 +711,7 @@ static int fleet_init(struct rk_fleet *f)
 		f->slots[i].number = i;
 		f->slots[i].stat_fd = -1;
 		f->slots[i].process = no_process;
+		rk_restart_reset(&f->slots[i].restart, &restart_conf);
 	}
 	for (uint32_t p = 0; r == 0 && p < n_partitions; p++)
 		f->slots[f->table[p]].n_partitions++;
@@ -680,6 +726,7 @@ int rk_fleet_open(const struct rk_fleet_conf *conf, struct rk_fleet **ret, struc
 	if (f) {
 		f->c = *conf;
 		f->n_slots = conf->conf->n_workers;
+		f->random = rk_rand_init(rk_clock_ns());
 		r = fleet_init(f);
 	}
 	if (r < 0) {
@@ -717,12 +764,19 @@ static uint32_t view_state(const struct slot *s)
 	case RK_FSM_STARTING:
 		return RK_SLOT_STARTING;
 	case RK_FSM_READY:
+	case RK_FSM_SUSPECT:
+	case RK_FSM_PAUSED:
+	case RK_FSM_DRAINING:
 		return RK_SLOT_READY;
+	case RK_FSM_RECYCLING:
+	case RK_FSM_ABORTING:
 	case RK_FSM_STOPPING:
 		return RK_SLOT_STOPPING;
 	case RK_FSM_FENCING:
 	case RK_FSM_DOWN:
 	case RK_FSM_WAITING:
+	case RK_FSM_QUARANTINED:
+	case RK_FSM_ENDED:
 		return RK_SLOT_DOWN;
 	case RK_FSM_EMPTY:
 	case RK_FSM_STATES:

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/rolling.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/macro.h"
+
+static void enter(struct rk_rolling_slot *s, enum rk_rolling_stage stage, uint64_t now_ns)
+{
+	s->stage = stage;
+	s->since_ns = now_ns;
+}
+
+static bool is_under_way(const struct rk_rolling_slot *s)
+{
+	return s->stage == RK_ROLLING_ENDING || s->stage == RK_ROLLING_STARTING ||
+	       s->stage == RK_ROLLING_SETTLING;
+}
+
+static uint32_t count_under_way(const struct rk_rolling *r)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < r->n_slots; i++)
+		n += is_under_way(&r->slots[i]);
+	return n;
+}
+
+static uint32_t count_away(const struct rk_rolling *r)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < r->n_slots; i++)
+		n += r->slots[i].is_wanted && !r->slots[i].is_ready;
+	return n;
+}
+
+/* The first planned slot that is, or is not, ready; n_slots if there is none. */
+static uint32_t find_todo(const struct rk_rolling *r, bool is_ready)
+{
+	uint32_t i = 0;
+
+	while (i < r->n_slots &&
+	       (r->slots[i].stage != RK_ROLLING_TODO || r->slots[i].is_ready != is_ready))
+		i++;
+	return i;
+}
+
+/* Done when nothing is left to do, to wait for, or to be told about. */
+static void check_end(struct rk_rolling *r)
+{
+	if (r->state != RK_ROLLING_RUNNING && r->state != RK_ROLLING_HOLDING)
+		return;
+	for (uint32_t i = 0; i < r->n_slots; i++)
+		if (is_under_way(&r->slots[i]) || r->slots[i].stage == RK_ROLLING_TODO ||
+		    r->slots[i].stage == RK_ROLLING_FAILED)
+			return;
+	r->state = RK_ROLLING_DONE;
+}
+
+void rk_rolling_begin(struct rk_rolling *r, const struct rk_rolling_conf *c,
+		      struct rk_rolling_slot *slots, uint32_t n_slots)
+{
+	*r = (struct rk_rolling){
+		.c = *c, .slots = slots, .n_slots = n_slots, .state = RK_ROLLING_RUNNING
+	};
+	for (uint32_t i = 0; i < n_slots; i++)
+		slots[i].stage = slots[i].in_plan ? RK_ROLLING_TODO : RK_ROLLING_OUT;
+	check_end(r);
+}
+
+/* ---- what happens ---- */
+
+static void hold(struct rk_rolling *r, uint32_t slot, enum rk_rolling_reason reason)
+{
+	if (r->state != RK_ROLLING_RUNNING)
+		return; /* the first reason stands */
+	r->state = RK_ROLLING_HOLDING;
+	r->reason = reason;
+	r->held_slot = slot;
+}
+
+static void release(struct rk_rolling *r)
+{
+	r->state = RK_ROLLING_RUNNING;
+	r->reason = RK_ROLLING_NONE;
+}
+
+/* The late one is ready: goes on, unless another has died meanwhile. */
+static void lift(struct rk_rolling *r)
+{
+	release(r);
+	for (uint32_t i = 0; i < r->n_slots; i++)
+		if (r->slots[i].stage == RK_ROLLING_FAILED)
+			hold(r, i, RK_ROLLING_DIED);
+}
+
+static void finish(struct rk_rolling *r, uint32_t slot, uint64_t now_ns)
+{
+	enter(&r->slots[slot], RK_ROLLING_FINISHED, now_ns);
+	r->last_slot = slot;
+}
+
+static void on_ready(struct rk_rolling *r, uint32_t slot, uint64_t now_ns)
+{
+	struct rk_rolling_slot *s = &r->slots[slot];
+
+	if (s->stage == RK_ROLLING_ENDING)
+		return; /* the old process, ready just before it ends */
+	s->is_ready = true;
+	if (s->stage != RK_ROLLING_STARTING)
+		return;
+	r->last_took_ns = now_ns - s->since_ns;
+	if (r->state == RK_ROLLING_HOLDING && r->reason == RK_ROLLING_LATE && r->held_slot == slot)
+		lift(r);
+	enter(s, RK_ROLLING_SETTLING, now_ns);
+	if (r->c.settle_ns == 0)
+		finish(r, slot, now_ns);
+}
+
+static void on_down(struct rk_rolling *r, uint32_t slot, uint64_t now_ns)
+{
+	struct rk_rolling_slot *s = &r->slots[slot];
+
+	s->is_ready = false;
+	if (s->stage == RK_ROLLING_ENDING && r->c.kind == RK_ROLLING_DRAIN) {
+		s->is_wanted = false;
+		finish(r, slot, now_ns);
+	} else if (s->stage == RK_ROLLING_ENDING) {
+		enter(s, RK_ROLLING_STARTING, now_ns);
+	} else if (s->stage == RK_ROLLING_STARTING || s->stage == RK_ROLLING_SETTLING) {
+		enter(s, RK_ROLLING_FAILED, now_ns);
+		if (r->state == RK_ROLLING_HOLDING && r->held_slot == slot)
+			release(r); /* late, and now dead: a better reason */
+		hold(r, slot, RK_ROLLING_DIED);
+	}
+}
+
+static uint64_t slot_due_ns(const struct rk_rolling *r, const struct rk_rolling_slot *s)
+{
+	if (s->stage == RK_ROLLING_SETTLING)
+		return s->since_ns + r->c.settle_ns;
+	if (s->stage == RK_ROLLING_STARTING && r->c.ready_timeout_ns &&
+	    r->state == RK_ROLLING_RUNNING)
+		return s->since_ns + r->c.ready_timeout_ns;
+	return 0;
+}
+
+static void on_timer(struct rk_rolling *r, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < r->n_slots; i++) {
+		struct rk_rolling_slot *s = &r->slots[i];
+		uint64_t due_ns = slot_due_ns(r, s);
+
+		if (due_ns == 0 || now_ns < due_ns)
+			continue;
+		if (s->stage == RK_ROLLING_SETTLING)
+			finish(r, i, now_ns);
+		else
+			hold(r, i, RK_ROLLING_LATE);
+	}
+}
+
+static void on_resume(struct rk_rolling *r, uint64_t now_ns)
+{
+	if (r->state != RK_ROLLING_HOLDING)
+		return;
+	release(r);
+	for (uint32_t i = 0; i < r->n_slots; i++) {
+		struct rk_rolling_slot *s = &r->slots[i];
+
+		if (s->stage == RK_ROLLING_FAILED)
+			enter(s, s->is_ready ? RK_ROLLING_SETTLING : RK_ROLLING_TODO, now_ns);
+		else if (s->stage == RK_ROLLING_STARTING)
+			s->since_ns = now_ns; /* its time begins anew */
+	}
+}
+
+static void on_cancel(struct rk_rolling *r)
+{
+	for (uint32_t i = 0; i < r->n_slots; i++)
+		if (r->slots[i].stage == RK_ROLLING_TODO || r->slots[i].stage == RK_ROLLING_FAILED)
+			r->slots[i].stage = RK_ROLLING_OUT;
+	if (r->state == RK_ROLLING_HOLDING)
+		release(r);
+	r->c.ready_timeout_ns = 0; /* there is nothing left to hold */
+}
+
+void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t slot,
+		   uint64_t now_ns)
+{
+	if (r->state != RK_ROLLING_RUNNING && r->state != RK_ROLLING_HOLDING)
+		return;
+	switch (event) {
+	case RK_ROLLING_EV_READY:
+		if (slot < r->n_slots)
+			on_ready(r, slot, now_ns);
+		break;
+	case RK_ROLLING_EV_DOWN:
+		if (slot < r->n_slots)
+			on_down(r, slot, now_ns);
+		break;
+	case RK_ROLLING_EV_STANDBY:
+		r->c.n_standbys++;
+		break;
+	case RK_ROLLING_EV_TIMER:
+		on_timer(r, now_ns);
+		break;
+	case RK_ROLLING_EV_RESUME:
+		on_resume(r, now_ns);
+		break;
+	case RK_ROLLING_EV_CANCEL:
+		on_cancel(r);
+		break;
+	case RK_ROLLING_EVENTS:
+		break;
+	}
+	check_end(r);
+}
+
+/* ---- what to do ---- */
+
+static bool has_standby(const struct rk_rolling *r)
+{
+	return r->c.kind == RK_ROLLING_RESTART && r->c.n_standbys > 0;
+}
+
+/* Slots that may be away at once: a standby is as good as one more. A drain hands over first. */
+static uint32_t room(const struct rk_rolling *r)
+{
+	if (has_standby(r) || r->c.kind == RK_ROLLING_DRAIN)
+		return rk_max_u32(r->c.max_unavailable, 1);
+	return r->c.max_unavailable;
+}
+
+static enum rk_rolling_action choose(struct rk_rolling *r, bool is_ready)
+{
+	if (r->c.kind == RK_ROLLING_DRAIN)
+		return RK_ROLLING_GO;
+	if (!is_ready)
+		return RK_ROLLING_START;
+	if (!has_standby(r))
+		return RK_ROLLING_RECYCLE;
+	r->c.n_standbys--;
+	return RK_ROLLING_SWAP;
+}
+
+bool rk_rolling_next(struct rk_rolling *r, uint64_t now_ns, struct rk_rolling_order *ret)
+{
+	uint32_t slot;
+
+	if (r->state != RK_ROLLING_RUNNING ||
+	    count_under_way(r) >= rk_max_u32(r->c.max_unavailable, 1))
+		return false;
+	slot = find_todo(r, false);
+	if (slot == r->n_slots && count_away(r) < room(r))
+		slot = find_todo(r, true);
+	if (slot == r->n_slots)
+		return false;
+	ret->slot = slot;
+	ret->action = choose(r, r->slots[slot].is_ready);
+	enter(&r->slots[slot],
+	      ret->action == RK_ROLLING_START ? RK_ROLLING_STARTING : RK_ROLLING_ENDING, now_ns);
+	if (r->c.kind == RK_ROLLING_RESTART)
+		r->slots[slot].is_ready = false;
+	return true;
+}
+
+uint64_t rk_rolling_due_ns(const struct rk_rolling *r)
+{
+	uint64_t due_ns = 0;
+
+	for (uint32_t i = 0; i < r->n_slots; i++) {
+		uint64_t ns = slot_due_ns(r, &r->slots[i]);
+
+		if (ns != 0 && (due_ns == 0 || ns < due_ns))
+			due_ns = ns;
+	}
+	return due_ns;
+}
+
+/* ---- what people see ---- */
+
+struct rk_rolling_progress rk_rolling_progress(const struct rk_rolling *r)
+{
+	struct rk_rolling_progress p = { .kind = r->c.kind,
+					 .state = r->state,
+					 .reason = r->reason,
+					 .held_slot = r->held_slot,
+					 .last_slot = r->last_slot,
+					 .last_took_ns = r->last_took_ns,
+					 .n_under_way = count_under_way(r) };
+
+	for (uint32_t i = 0; i < r->n_slots; i++) {
+		p.n_planned += r->slots[i].stage != RK_ROLLING_OUT;
+		p.n_finished += r->slots[i].stage == RK_ROLLING_FINISHED;
+		p.n_failed += r->slots[i].stage == RK_ROLLING_FAILED;
+	}
+	p.waits_for_standby = r->state == RK_ROLLING_RUNNING && p.n_under_way == 0 &&
+			      room(r) == 0 && find_todo(r, true) < r->n_slots;
+	return p;
+}
+
+const char *rk_rolling_format(const struct rk_rolling_progress *p,
+			      char text[static RK_ROLLING_LINE])
+{
+	const char *what = p->kind == RK_ROLLING_DRAIN ? "drained" : "restarted";
+	char tail[80] = "";
+
+	if (p->state == RK_ROLLING_HOLDING) {
+		(void)snprintf(text, RK_ROLLING_LINE, "holding at %u of %u: worker %u %s",
+			       p->n_finished, p->n_planned, p->held_slot,
+			       p->reason == RK_ROLLING_LATE ? "was not ready in time"
+							    : "died before it was settled");
+		return text;
+	}
+	if (p->waits_for_standby)
+		(void)snprintf(tail, sizeof(tail), ", waiting for a standby");
+	else if (p->n_finished > 0 && p->kind == RK_ROLLING_RESTART)
+		(void)snprintf(tail, sizeof(tail), ": worker %u ready after %llu ms", p->last_slot,
+			       (unsigned long long)(p->last_took_ns / RK_NS_PER_MS));
+	else if (p->n_finished > 0)
+		(void)snprintf(tail, sizeof(tail), ": worker %u is gone", p->last_slot);
+	(void)snprintf(text, RK_ROLLING_LINE, "%s %u of %u%s", what, p->n_finished, p->n_planned,
+		       tail);
+	return text;
+}
