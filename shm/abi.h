@@ -232,7 +232,7 @@ struct rk_beat {
 	_Atomic uint64_t first_commit_ns;        /* worker: its first commit, 0 = none yet */
 	_Atomic uint64_t first_commit_job;       /* worker: cursor of that commit */
 	_Atomic uint32_t first_commit_partition; /* worker */
-	_Atomic uint32_t reserved1;
+	_Atomic uint32_t stop;        /* supervisor: 1 = end after the present job */
 	_Atomic uint64_t n_jobs;      /* worker: jobs committed by this incarnation */
 	_Atomic uint64_t n_errors;    /* worker: of those, answered with the handler's error */
 	_Atomic uint64_t n_without_effect; /* worker: duplicates, stale or withdrawn references */
@@ -326,6 +326,8 @@ enum rk_slot_state {
 	RK_SLOT_STATES
 };
 
+#define RK_EXIT_EXEC 100 /* beside CLD_*: the command could not be executed; exit_status is the errno */
+
 struct rk_view_slot {
 	uint32_t state;       /* enum rk_slot_state */
 	int32_t pid;          /* 0 = no process */
@@ -334,7 +336,7 @@ struct rk_view_slot {
 	uint64_t started_ns;  /* this incarnation */
 	uint64_t died_ns;     /* when the predecessor's death was noticed, 0 = never */
 	int32_t died_pid;
-	int32_t exit_code;   /* of the predecessor: CLD_EXITED, CLD_KILLED, … ; 0 = none, -1 = unknown */
+	int32_t exit_code;   /* of the predecessor: CLD_EXITED, CLD_KILLED, …, RK_EXIT_EXEC; 0 = none, -1 = unknown */
 	int32_t exit_status; /* status or signal */
 	uint32_t n_partitions;
 };

@@ -63,6 +63,12 @@ enum rk_lease rk_beat_look(struct rk_beat *beat, uint32_t *ret_word)
 	return RK_LEASE_HELD;
 }
 
+void rk_beat_ask_stop(struct rk_beat *beat, bool wanted)
+{
+	/* B1: seq_cst, before the look at `parked` (P2). */
+	atomic_store_explicit(&beat->stop, wanted, memory_order_seq_cst);
+}
+
 void rk_beat_reset_lease(struct rk_beat *beat)
 {
 	/* Relaxed: its holder is dead and its successor not yet started. */

@@ -34,6 +34,19 @@ enum rk_lease { RK_LEASE_NOBODY, RK_LEASE_HELD, RK_LEASE_DIED };
  */
 enum rk_lease rk_beat_look(struct rk_beat *beat, uint32_t *ret_word);
 
+/*
+ * Supervisor: asks the slot's process to end after its present job, or takes that back, before a
+ * successor starts. Whoever asks rings (rk_bell_ring_stop()).
+ */
+void rk_beat_ask_stop(struct rk_beat *beat, bool wanted);
+
+/* Worker: whether it was asked to. */
+static inline bool rk_beat_is_stop_wanted(struct rk_beat *beat)
+{
+	/* B2: seq_cst, behind `parked` (W1); pairs with B1: one of the two sees the other. */
+	return atomic_load_explicit(&beat->stop, memory_order_seq_cst) != 0;
+}
+
 /* Supervisor, after a confirmed death and before the slot starts again: nobody holds it. */
 void rk_beat_reset_lease(struct rk_beat *beat);
 

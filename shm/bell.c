@@ -68,6 +68,11 @@ void rk_bell_ring_owner(const struct rk_shm *m, uint32_t partition)
 	rk_bell_ring_partition(m, rk_route_worker(route), partition);
 }
 
+void rk_bell_ring_stop(const struct rk_shm *m, uint32_t worker)
+{
+	rk_bell_ring(&rk_shm_bell(m, worker)->bell);
+}
+
 void rk_bell_ring_pending(const struct rk_shm *m)
 {
 	for (uint32_t p = 0; p < m->g.n_partitions; p++)

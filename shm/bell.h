@@ -75,6 +75,9 @@ void rk_bell_ring_partition(const struct rk_shm *m, uint32_t worker, uint32_t pa
  */
 void rk_bell_ring_owner(const struct rk_shm *m, uint32_t partition);
 
+/* Wakes a parked worker that was asked to end. Supervisor. */
+void rk_bell_ring_stop(const struct rk_shm *m, uint32_t worker);
+
 /* Rings every parked worker that owns a partition with published references. Supervisor, after a death. */
 void rk_bell_ring_pending(const struct rk_shm *m);
 

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fleet: the worker slots, what happens to them, and what is done about it. fsm.h decides; this
- * acts.
- *
- * A death is noticed by the lease (0.1 ms, whatever the worker's size) or the pidfd. It is
- * confirmed by the pidfd, by keeper having reaped it, or by the lease when the job thread was
- * the process's only one: a lease also dies on exec, so the process is killed first. Then, in
- * this order: sweep the cell it declared, ring parked workers that have work, give its
- * partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
- * allocates or logs, but the flight recorder gets a record of each step, a few µs.
+ * Fleet: the workers of one command: their slots (slot.h), where each partition belongs, and what
+ * people are told of the whole.
  *
  * Who       the supervisor's loop.
  * Crash     part A: keeper ends everything. The journal already says what a successor of the
@@ -53,8 +46,8 @@ void rk_fleet_close(struct rk_fleet *f);
 /* Starts every worker. A process that cannot be made is tried again later. */
 void rk_fleet_start(struct rk_fleet *f);
 
-/* Asks every worker to end, kills what is left after the stop timeout, then calls on_end. */
-void rk_fleet_stop(struct rk_fleet *f);
+/* Asks every worker to end, kills what is left after the stop timeout, then calls on_end. why: for people. */
+void rk_fleet_stop(struct rk_fleet *f, const char *why);
 
 /* Workers have something to tell (the news eventfd). */
 void rk_fleet_on_news(struct rk_fleet *f);

@@ -293,9 +293,9 @@ static void supervisor_kill(struct keeper *k, const char *why)
 
 /* ---- the loop ---- */
 
-static void on_stop_signal(struct keeper *k, bool is_second)
+static void on_stop_signal(struct keeper *k, uint32_t number, bool is_second)
 {
-	struct rk_link_msg msg = { .op = RK_LINK_STOP };
+	struct rk_link_msg msg = { .op = RK_LINK_STOP, .value = number };
 
 	if (is_second) {
 		supervisor_kill(k, "asked to stop twice");
@@ -313,7 +313,7 @@ static void signals_read(struct keeper *k, bool *asked)
 	while (read(k->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			continue; /* reap() looks for itself */
-		on_stop_signal(k, *asked);
+		on_stop_signal(k, info.ssi_signo, *asked);
 		*asked = true;
 	}
 }

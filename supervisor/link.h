@@ -28,7 +28,7 @@ enum rk_link_op {
 	RK_LINK_STOPPING,  /* the fleet stops: what is left after the timeout is yours */
 	/* keeper -> supervisor */
 	RK_LINK_EXITED, /* tag, pid, code, status of a child that KEEP named */
-	RK_LINK_STOP,   /* a signal asks for the end of the fleet */
+	RK_LINK_STOP,   /* value: the signal that asks for the end of the fleet */
 };
 
 struct rk_link_msg {

@@ -130,17 +130,23 @@ static int on_stop_due(sd_event_source *source, void *arg)
 	struct loop *l = arg;
 
 	(void)source;
-	rk_fleet_stop(l->fleet);
+	rk_fleet_stop(l->fleet, "'rekindle stop'");
 	return 0;
+}
+
+static void stop_on_signal(struct loop *l, uint32_t number)
+{
+	const char *name = sigabbrev_np((int)number);
+	char why[32];
+
+	(void)snprintf(why, sizeof(why), "SIG%s", name ? name : "?");
+	rk_fleet_stop(l->fleet, why);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
-	struct loop *l = arg;
-
 	(void)source;
-	(void)info;
-	rk_fleet_stop(l->fleet);
+	stop_on_signal(arg, info->ssi_signo);
 	return 0;
 }
 
@@ -178,7 +184,7 @@ static int on_link(sd_event_source *source, int fd, uint32_t events, void *arg)
 		if (msg.op == RK_LINK_EXITED)
 			rk_fleet_on_exited(l->fleet, &msg);
 		else if (msg.op == RK_LINK_STOP)
-			rk_fleet_stop(l->fleet);
+			stop_on_signal(l, (uint32_t)msg.value);
 	}
 	if (r == -EAGAIN || r == -EMSGSIZE || r == -EBADMSG)
 		return 0;
@@ -464,7 +470,7 @@ int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 			  .lock = -1,
 			  .news = -1,
 			  .recorder.flight.fd = -1,
-			  .say.quiet = conf->quiet,
+			  .say = { .quiet = conf->quiet, .stamp = isatty(STDOUT_FILENO) ? NULL : conf->name },
 			  .started_ns = rk_clock_ns() };
 	bool has_started;
 	int r;

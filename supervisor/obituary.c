@@ -71,6 +71,12 @@ static void outcome_format(const struct rk_obituary *o, char *text, size_t size)
 		(void)snprintf(text, size, "not ready %u times in a row, next try in %s",
 			       o->n_failed, took);
 		return;
+	case RK_OBITUARY_BUSY:
+		(void)snprintf(text, size, "%d started, its first job not done after %s", o->successor, took);
+		return;
+	case RK_OBITUARY_ENDED:
+		(void)snprintf(text, size, "stays down");
+		return;
 	case RK_OBITUARY_STOPPED:
 		(void)snprintf(text, size, "not replaced, the fleet stops");
 		return;
@@ -80,14 +86,25 @@ static void outcome_format(const struct rk_obituary *o, char *text, size_t size)
 	(void)snprintf(text, size, "to be replaced");
 }
 
+const char *rk_obituary_job(const struct rk_obituary *o, char *text, size_t size)
+{
+	char number[RK_NUM_TEXT];
+
+	text[0] = '\0';
+	if (o->was_in_job)
+		(void)snprintf(text, size, " in job %s of partition %u", rk_num_format(number, o->in_job),
+			       o->partition);
+	return text;
+}
+
 const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE])
 {
-	char cause[128], outcome[128];
+	char cause[128], outcome[128], job[64];
 
 	rk_obituary_cause(o, cause, sizeof(cause));
 	outcome_format(o, outcome, sizeof(outcome));
-	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u (pid %d) %s%s%.*s%s: %s", o->worker,
-		       o->pid, cause, o->last_words[0] ? " (\"" : "", 200, o->last_words,
+	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u (pid %d) %s%s%s%.*s%s: %s", o->worker,
+		       o->pid, cause, rk_obituary_job(o, job, sizeof(job)), o->last_words[0] ? " (\"" : "", 200, o->last_words,
 		       o->last_words[0] ? "\")" : "", outcome);
 	return text;
 }

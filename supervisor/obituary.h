@@ -4,6 +4,7 @@
  *
  *	worker 2 (pid 812) SIGKILL: 845 committed job 10,233 after 1.6 ms
  *	worker 2 (pid 812) exited 3 ("no table"): 845 ready after 1.2 ms
+ *	worker 2 (pid 812) SIGSEGV in job 10,233 of partition 7: 845 started, its first job not done after 1.0 s
  *
  * The cause and the outcome are learned at different times, in either order.
  *
@@ -24,8 +25,10 @@ enum rk_obituary_outcome {
 	RK_OBITUARY_COMMITTED, /* the successor committed a job */
 	RK_OBITUARY_READY,     /* the successor found no work */
 	RK_OBITUARY_LOST,      /* the successor died before it was ready */
+	RK_OBITUARY_BUSY,      /* the successor has not finished its first job after took_ns */
 	RK_OBITUARY_WAITING,   /* no successor before a wait of took_ns */
-	RK_OBITUARY_STOPPED    /* no successor: the fleet stops */
+	RK_OBITUARY_STOPPED,   /* no successor: the fleet stops */
+	RK_OBITUARY_ENDED      /* no successor: the slot stays down */
 };
 
 struct rk_obituary {
@@ -33,6 +36,10 @@ struct rk_obituary {
 	int32_t pid;
 	uint64_t noticed_ns;
 	uint32_t n_failed; /* processes in a row, this one included, that never were ready */
+	bool was_ready;    /* the dead process had become ready */
+	bool was_in_job;   /* as its beat page said */
+	uint32_t partition; /* of that job */
+	uint64_t in_job;    /* its number */
 	bool is_cause_known;
 	int code;       /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int status;     /* exit status or signal */
@@ -49,6 +56,9 @@ void rk_obituary_words(struct rk_obituary *o, const char *words, size_t size);
 
 /* Writes the line; a cause that is not known yet reads "died". Returns text. */
 const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE]);
+
+/* " in job 10,233 of partition 7", or "". Returns text. */
+const char *rk_obituary_job(const struct rk_obituary *o, char *text, size_t size);
 
 /* "SIGKILL", "exited 3", "could not be executed (No such file or directory)", "died". */
 void rk_obituary_cause(const struct rk_obituary *o, char *text, size_t size);

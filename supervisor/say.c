@@ -5,8 +5,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #define LINE_LEN 2048 /* a pipe that is writable takes PIPE_BUF, 4096, without blocking */
@@ -16,6 +18,20 @@ static bool has_room(void)
 	struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
 
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) && !(p.revents & (POLLERR | POLLNVAL));
+}
+
+/* "2026-11-24T16:20:11.123Z carts ": where lines are kept, somebody wants to know when and whose. */
+static size_t stamp(const char *fleet, char *text, size_t size)
+{
+	uint64_t now_ns = rk_clock_wall_ns();
+	time_t seconds = (time_t)(now_ns / RK_NS_PER_S);
+	char date[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm))
+		(void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	return (size_t)snprintf(text, size, "%s.%03uZ %s ", date, (unsigned int)(now_ns % RK_NS_PER_S / RK_NS_PER_MS),
+				fleet);
 }
 
 void rk_say(struct rk_say *s, const char *fmt, ...)
@@ -35,6 +51,8 @@ void rk_say(struct rk_say *s, const char *fmt, ...)
 		len = (size_t)snprintf(line, sizeof(line), "(%llu lines left out)\n",
 				       (unsigned long long)s->n_dropped);
 	s->n_dropped = 0;
+	if (s->stamp)
+		len += stamp(s->stamp, line + len, sizeof(line) - len);
 	va_start(args, fmt);
 	(void)vsnprintf(line + len, sizeof(line) - len - 1, fmt, args);
 	va_end(args);

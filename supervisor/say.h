@@ -16,6 +16,7 @@
 
 struct rk_say {
 	bool quiet;
+	const char *stamp; /* NULL; or the fleet's name: each line begins with the time and it */
 	uint64_t n_dropped; /* lines since the last one that found room */
 };
 

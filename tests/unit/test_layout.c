@@ -93,7 +93,7 @@ static const struct {
 	AT(rk_beat, first_commit_ns, 144),
 	AT(rk_beat, first_commit_job, 152),
 	AT(rk_beat, first_commit_partition, 160),
-	AT(rk_beat, reserved1, 164),
+	AT(rk_beat, stop, 164),
 	AT(rk_beat, n_jobs, 168),
 	AT(rk_beat, n_errors, 176),
 	AT(rk_beat, n_without_effect, 184),

@@ -76,8 +76,9 @@ struct rk_worker_def {
 
 /*
  * The whole of a worker: attaches to the fleet that started this process and
- * handles jobs until SIGTERM, which lets the present job finish. Writes what is
- * wrong to stderr. Returns main()'s exit status: 0 stopped; 3 the partition was
+ * handles jobs until it is told to end, which lets the present job finish: by the
+ * supervisor, which disturbs no job, or by SIGTERM or SIGINT, which interrupt a
+ * sleep or a poll in one with EINTR as any signal does. Writes what is wrong to stderr. Returns main()'s exit status: 0 stopped; 3 the partition was
  * taken away; 64 not started by rekindle; 78 it does not fit the fleet.
  *
  * RK_CHECK=1 in the environment compares the state after each job and ends the

@@ -84,6 +84,12 @@ static void on_stop_signal(int number)
 	}
 }
 
+/* A signal, or a word from the supervisor, which disturbs no job. */
+static bool is_stop_wanted(const struct worker *w)
+{
+	return stop_wanted || rk_beat_is_stop_wanted(w->beat);
+}
+
 static void tell_supervisor(const struct worker *w)
 {
 	uint64_t one = 1;
@@ -152,7 +158,7 @@ static int attach(struct worker *w, struct rk_err *err)
 
 static int set_up(struct worker *w, struct rk_err *err)
 {
-	struct sigaction stop = { .sa_handler = on_stop_signal };
+	struct sigaction stop = { .sa_handler = on_stop_signal, .sa_flags = SA_RESTART };
 	const char *check = getenv("RK_CHECK"), *batch = getenv("REKINDLE_BATCH");
 	uint32_t spin_us = w->def->spin_us ? w->def->spin_us : SPIN_DEFAULT_US;
 	int r;
@@ -415,7 +421,7 @@ static void park(struct worker *w)
 {
 	uint32_t word = rk_bell_park(&w->bell->bell);
 
-	if (!has_pending(w) && !stop_wanted) {
+	if (!has_pending(w) && !is_stop_wanted(w)) {
 		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
 		(void)rk_bell_wait(&w->bell->bell, word, 0); /* whatever woke us: look */
 		atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
@@ -428,7 +434,7 @@ static void idle(struct worker *w)
 {
 	uint64_t until = 0;
 
-	for (uint32_t round = 0; !stop_wanted; round++) {
+	for (uint32_t round = 0; !is_stop_wanted(w); round++) {
 		if (has_pending(w))
 			return;
 		rk_relax();
@@ -439,7 +445,7 @@ static void idle(struct worker *w)
 		else if (rk_clock_ns() >= until)
 			break;
 	}
-	if (!stop_wanted)
+	if (!is_stop_wanted(w))
 		park(w);
 }
 
@@ -459,7 +465,7 @@ static int serve(struct worker *w)
 	mark_inherited(w);
 	w->ready_ns = rk_clock_ns();
 	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
-	while (!stop_wanted) {
+	while (!is_stop_wanted(w)) {
 		int did = scan(w, &err);
 
 		if (did < 0)

@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/slot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "shm/beat.h"
+#include "shm/bell.h"
+#include "shm/deliver.h"
+#include "shm/part.h"
+#include "supervisor/journal.h"
+#include "supervisor/proc.h"
+
+#define ASSIGN_TRIES 100 /* it fails only while somebody scribbles over the commit word */
+#define PIDFD_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 20)
+#define BUSY_NS RK_NS_PER_S          /* a successor's first job that takes longer is worth a line */
+#define ATTACH_NS (5 * RK_NS_PER_S)  /* a worker made with librekindle attaches in a millisecond */
+#define AT_WORK_NS (100 * RK_NS_PER_MS) /* who dies later than this in its first job did start well */
+
+static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
+
+static struct rk_beat *beat_of(const struct rk_slot *s)
+{
+	return rk_shm_beat(s->host->c->m, s->number);
+}
+
+/* What a record says of a slot: its process as it is now. */
+static struct rk_note note_of(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level)
+{
+	return (struct rk_note){ .kind = kind,
+				 .level = level,
+				 .fleet = s->host->c->conf->name,
+				 .slot = s->number,
+				 .pid = s->process.pid,
+				 .incarnation = s->incarnation };
+}
+
+static int process_signal(const struct rk_spawned *p, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
+}
+
+/* ---- partitions ---- */
+
+/* The owner stands; only whether its process is alive has changed. */
+static void partitions_route(struct rk_slot *s, uint32_t route_flags)
+{
+	const struct rk_shm *m = s->host->c->m;
+
+	for (uint32_t p = 0; p < m->g.n_partitions; p++)
+		if (s->host->table[p] == s->number)
+			rk_part_route(m, p, s->number, route_flags);
+}
+
+void rk_slot_take_partitions(struct rk_slot *s, uint32_t route_flags)
+{
+	const struct rk_shm *m = s->host->c->m;
+
+	for (uint32_t p = 0; p < m->g.n_partitions; p++) {
+		int r = -EBUSY;
+
+		if (s->host->table[p] != s->number)
+			continue;
+		for (int i = 0; r == -EBUSY && i < ASSIGN_TRIES; i++)
+			r = rk_part_assign(m, p, s->number, 0);
+		if (r < 0)
+			rk_log(RK_LOG_ERROR, "partition could not be assigned partition=%u slot=%u",
+			       p, s->number);
+		rk_part_route(m, p, s->number, route_flags);
+	}
+}
+
+/* ---- what the process says of itself ---- */
+
+/* Whether the beat page is the present process's, and it got beyond its start. */
+static bool is_attached(const struct rk_slot *s)
+{
+	struct rk_beat *beat = beat_of(s);
+
+	/* Acquire: the words below belong to this incarnation. */
+	return atomic_load_explicit(&beat->incarnation, memory_order_acquire) == s->incarnation &&
+	       atomic_load_explicit(&beat->state, memory_order_relaxed) != RK_BEAT_STARTING;
+}
+
+static bool is_in_job(const struct rk_slot *s)
+{
+	uint32_t state = atomic_load_explicit(&beat_of(s)->state, memory_order_relaxed);
+
+	return is_attached(s) && (state == RK_BEAT_RUNNING || state == RK_BEAT_CALLING);
+}
+
+/*
+ * Whether the process is good for anything: it committed a job, or found none, or it is in a
+ * first one that takes long. Only such a one is replaced at once whenever it dies; attaching is
+ * no proof, or a job that crashes every worker would make them crash without a pause.
+ */
+static bool has_worked(const struct rk_slot *s, uint64_t now_ns)
+{
+	return (is_attached(s) && atomic_load_explicit(&beat_of(s)->ready_ns, memory_order_relaxed)) ||
+	       (is_in_job(s) && now_ns - s->started_ns > AT_WORK_NS);
+}
+
+/* From the notice of the death. The stamp is the worker's word: believed only if it can be. */
+static uint64_t took_since(const struct rk_slot *s, uint64_t stamp_ns)
+{
+	uint64_t now = rk_clock_ns(), noticed_ns = s->mourning.last.obituary.noticed_ns;
+
+	if (stamp_ns < noticed_ns || stamp_ns > now)
+		stamp_ns = now;
+	return stamp_ns - noticed_ns;
+}
+
+/* What the process has made of its predecessor's death, once it has said so. */
+static void outcome_look(struct rk_slot *s, uint64_t now_ns)
+{
+	struct rk_beat *beat = beat_of(s);
+	uint64_t ready_ns, commit_ns, job;
+
+	if (!rk_mourning_is_open(&s->mourning) || !s->process.pid)
+		return;
+	/* Acquire: with it stand the words below. */
+	ready_ns = atomic_load_explicit(&beat->ready_ns, memory_order_acquire);
+	commit_ns = atomic_load_explicit(&beat->first_commit_ns, memory_order_relaxed);
+	job = atomic_load_explicit(&beat->first_commit_job, memory_order_relaxed);
+	if (is_attached(s) && ready_ns)
+		rk_mourning_outcome(&s->mourning, commit_ns ? RK_OBITUARY_COMMITTED : RK_OBITUARY_READY,
+				    s->process.pid, job, took_since(s, commit_ns ? commit_ns : ready_ns));
+	else if (now_ns - s->mourning.last.obituary.noticed_ns > BUSY_NS)
+		rk_mourning_outcome(&s->mourning, RK_OBITUARY_BUSY, s->process.pid, 0, took_since(s, now_ns));
+}
+
+void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
+{
+	struct rk_note note = note_of(s, RK_FLIGHT_NOTE, RK_LOG_WARNING);
+
+	if (s->state == RK_FSM_STARTING && is_attached(s))
+		rk_slot_event(s, RK_FSM_EV_READY);
+	outcome_look(s, now_ns);
+	if (s->state != RK_FSM_STARTING || s->has_hinted || now_ns - s->started_ns < ATTACH_NS)
+		return;
+	s->has_hinted = true;
+	(void)rk_recorder_note(s->host->c->recorder, &note,
+			       "worker has not attached for 5 s: is '%s' a worker made with librekindle?",
+			       s->host->c->conf->command[0]);
+}
+
+bool rk_slot_is_expectant(const struct rk_slot *s)
+{
+	return (s->state == RK_FSM_STARTING && !s->has_hinted) ||
+	       (s->process.pid && rk_mourning_is_open(&s->mourning));
+}
+
+/* ---- a death ---- */
+
+/* Before the successor takes the beat page: what the dead one left there to be read. */
+static struct rk_obituary obituary_of(const struct rk_slot *s)
+{
+	struct rk_beat *beat = beat_of(s);
+	struct rk_obituary o = { .worker = s->number,
+				 .pid = s->process.pid,
+				 .noticed_ns = s->noticed_ns,
+				 .was_ready = has_worked(s, s->noticed_ns),
+				 .code = -1,
+				 .n_failed = s->restart.n_failed };
+
+	if (atomic_load_explicit(&beat->incarnation, memory_order_acquire) != s->incarnation)
+		return o;
+	rk_obituary_words(&o, beat->last_words, sizeof(beat->last_words));
+	if (is_in_job(s)) {
+		o.was_in_job = true;
+		o.partition = atomic_load_explicit(&beat->partition, memory_order_relaxed);
+		o.in_job = atomic_load_explicit(&beat->job, memory_order_relaxed);
+	}
+	return o;
+}
+
+static void mourn(struct rk_slot *s)
+{
+	struct rk_obituary o = obituary_of(s);
+
+	s->died_ns = s->noticed_ns;
+	rk_mourning_begin(&s->mourning, &o, rk_link_tag(s->number, s->incarnation), 0);
+}
+
+/* What is left of a process whose successor may already be on its way. */
+struct remains {
+	struct rk_spawned process;
+	int stat_fd;
+	sd_event_source *exit_source;
+};
+
+static struct remains process_leave(struct rk_slot *s)
+{
+	struct remains r = { s->process, s->stat_fd, s->exit_source };
+
+	s->process = no_process;
+	s->stat_fd = -1;
+	s->exit_source = NULL;
+	s->has_hinted = false;
+	return r;
+}
+
+static void bury(struct rk_slot *s, struct remains *r)
+{
+	int error = rk_spawn_exec_error(r->process.gate);
+
+	if (error) {
+		rk_mourning_exec_error(&s->mourning, error);
+		rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, error);
+	}
+	(void)sd_event_source_disable_unref(r->exit_source);
+	rk_close_p(&r->stat_fd);
+	rk_close_p(&r->process.pidfd);
+	rk_close_p(&r->process.gate);
+}
+
+/* Nobody else will act in the dead worker's name: repairs what it left half done. */
+static void repair(struct rk_slot *s)
+{
+	const struct rk_shm *m = s->host->c->m;
+
+	rk_journal_down(m, s->number);
+	rk_deliver_sweep(m, s->number);
+	rk_bell_ring_pending(m);
+}
+
+static enum rk_fsm_event recover_event(enum rk_restart_kind kind)
+{
+	switch (kind) {
+	case RK_RESTART_NOW:
+		return RK_FSM_EV_START;
+	case RK_RESTART_LATER:
+		return RK_FSM_EV_DELAY;
+	case RK_RESTART_SLOW:
+		return RK_FSM_EV_QUARANTINE;
+	case RK_RESTART_NEVER:
+		break;
+	}
+	return RK_FSM_EV_GIVE_UP;
+}
+
+static void recover(struct rk_slot *s)
+{
+	static const struct rk_restart_death death = { .code = -1 };
+	uint64_t now_ns = rk_clock_ns();
+	struct remains r;
+	bool waits;
+
+	if (has_worked(s, now_ns))
+		rk_restart_on_ready(&s->restart, now_ns);
+	s->next = rk_restart_on_death(&s->restart, &s->host->restart, &death, now_ns,
+				      rk_rand_u64(&s->host->random));
+	s->n_restarts++;
+	waits = s->next.kind != RK_RESTART_NOW;
+	repair(s);
+	rk_slot_take_partitions(s, waits ? 0 : RK_ROUTE_UP);
+	mourn(s);
+	rk_beat_reset_lease(beat_of(s));
+	r = process_leave(s);
+	/* The wait must know why the command could not be executed: bury first when there is one. */
+	if (waits)
+		bury(s, &r);
+	rk_slot_event(s, recover_event(s->next.kind));
+	if (!waits)
+		bury(s, &r);
+}
+
+static void settle(struct rk_slot *s)
+{
+	struct remains r;
+
+	repair(s);
+	partitions_route(s, 0);
+	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
+	mourn(s);
+	rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
+	r = process_leave(s);
+	bury(s, &r);
+}
+
+static void fence(struct rk_slot *s)
+{
+	uint32_t holder = rk_watch_holder(s->host->c->watch, s->number);
+	int n;
+
+	(void)process_signal(&s->process, SIGKILL); /* a lease dies on exec too */
+	if (s->stat_fd < 0 || holder != (uint32_t)s->process.pid)
+		return; /* its job thread was not the first: that one may live on */
+	n = rk_proc_threads(s->stat_fd);
+	if (n >= 0 && n <= 1)
+		rk_slot_event(s, RK_FSM_EV_EXITED);
+}
+
+void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
+{
+	if (s->process.pid == msg->pid && rk_link_tag(s->number, s->incarnation) == msg->tag)
+		rk_slot_event(s, RK_FSM_EV_EXITED); /* keeper was faster than the pidfd */
+	if (!rk_mourning_cause(&s->mourning, msg->tag, msg->code, msg->status))
+		return;
+	if (s->mourning.last.tag == msg->tag && !s->mourning.last.obituary.exec_error)
+		rk_journal_cause(s->host->c->m, s->number, msg->code, msg->status);
+}
+
+/* ---- a birth ---- */
+
+static int on_pidfd(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct rk_slot *s = arg;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	rk_slot_event(s, RK_FSM_EV_EXITED);
+	return 0;
+}
+
+/* Behind the go byte: nobody waits for these. */
+static void process_attend(struct rk_slot *s)
+{
+	int r = sd_event_add_io(s->host->c->event, &s->exit_source, s->process.pidfd, EPOLLIN, on_pidfd, s);
+
+	if (r < 0)
+		rk_log(RK_LOG_ERROR, "cannot watch a worker's pidfd slot=%u pid=%d: %s", s->number,
+		       s->process.pid, strerror(-r));
+	else
+		(void)sd_event_source_set_priority(s->exit_source, PIDFD_PRIORITY);
+	s->stat_fd = rk_proc_open(s->process.pid);
+}
+
+static void spawn_failed(struct rk_slot *s, int error)
+{
+	struct rk_note note = note_of(s, RK_FLIGHT_SPAWN, RK_LOG_ERROR);
+
+	s->process = no_process;
+	rk_journal_down(s->host->c->m, s->number);
+	(void)rk_recorder_note(s->host->c->recorder, &note, "cannot make a process, trying again error=\"%s\"",
+			       strerror(error));
+	s->next = rk_restart_on_unmade(&s->restart, &s->host->restart, rk_clock_ns(), rk_rand_u64(&s->host->random));
+	rk_slot_event(s, RK_FSM_EV_FAILED);
+}
+
+static void spawn(struct rk_slot *s)
+{
+	const struct rk_fleet_conf *c = s->host->c;
+	struct rk_link_msg msg = { .op = RK_LINK_KEEP };
+	struct rk_note note;
+	int r;
+
+	s->incarnation++;
+	s->noticed_ns = 0;
+	rk_journal_intent(c->m, s->number, s->incarnation);
+	rk_beat_ask_stop(beat_of(s), false);
+	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, &s->process);
+	if (r < 0) {
+		spawn_failed(s, -r);
+		return;
+	}
+	msg.pid = s->process.pid;
+	msg.tag = rk_link_tag(s->number, s->incarnation);
+	r = rk_link_send(c->link, &msg, s->process.pidfd); /* before the record: DESIGN §8 */
+	rk_journal_live(c->m, s->number, s->process.pid, s->process.pidfd_inode);
+	if (rk_spawn_go(&s->process) < 0)
+		rk_log(RK_LOG_DEBUG, "worker died at its gate slot=%u pid=%d", s->number, s->process.pid);
+	s->started_ns = rk_clock_ns();
+	rk_restart_on_start(&s->restart, s->started_ns);
+	if (r < 0)
+		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-r));
+	process_attend(s);
+	note = note_of(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
+	(void)rk_recorder_note(c->recorder, &note, "worker started after_notice_us=%llu",
+			       (unsigned long long)(rk_mourning_is_open(&s->mourning) ?
+							    s->started_ns - s->mourning.last.obituary.noticed_ns :
+							    0) /
+				       RK_NS_PER_US);
+}
+
+static void announce(struct rk_slot *s)
+{
+	if (rk_watch_follow(s->host->c->watch, s->number, s->incarnation) < 0)
+		rk_log(RK_LOG_WARNING, "lease not watched, its pidfd has to do slot=%u", s->number);
+	rk_close_p(&s->process.gate);
+}
+
+/* ---- timers ---- */
+
+static int on_backoff(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct rk_slot *s = arg;
+
+	(void)source;
+	(void)usec;
+	partitions_route(s, RK_ROUTE_UP);
+	rk_slot_event(s, RK_FSM_EV_TIMER);
+	return 0;
+}
+
+static void arm(struct rk_slot *s)
+{
+	int r = sd_event_add_time_relative(s->host->c->event, &s->timer, CLOCK_MONOTONIC,
+					   s->next.wait_ns / RK_NS_PER_US, 0, on_backoff, s);
+
+	if (r < 0)
+		rk_log(RK_LOG_ERROR, "no timer, the slot stays down slot=%u: %s", s->number, strerror(-r));
+	rk_mourning_outcome(&s->mourning, RK_OBITUARY_WAITING, 0, 0, s->next.wait_ns);
+	if (!s->next.is_news)
+		rk_mourning_drop(&s->mourning); /* the longest wait: said before */
+}
+
+/* ---- the table ---- */
+
+/*
+ * Asked through its beat page, so that no signal disturbs the job it is in; a process that has
+ * not attached knows nothing of pages.
+ */
+static void ask_to_end(struct rk_slot *s)
+{
+	rk_beat_ask_stop(beat_of(s), true);
+	rk_bell_ring_stop(s->host->c->m, s->number);
+	if (!is_attached(s))
+		(void)process_signal(&s->process, SIGTERM);
+}
+
+static void kill_late(struct rk_slot *s)
+{
+	struct rk_note note = note_of(s, RK_FLIGHT_RESPONSE, RK_LOG_WARNING);
+
+	(void)rk_recorder_note(s->host->c->recorder, &note, "worker killed, it did not stop in time");
+	(void)process_signal(&s->process, SIGKILL);
+}
+
+static void give_up(struct rk_slot *s)
+{
+	struct rk_note note = note_of(s, RK_FLIGHT_QUARANTINE, RK_LOG_ERROR);
+
+	(void)rk_recorder_note(s->host->c->recorder, &note, "worker stays down reason=\"%s\"",
+			       rk_restart_reason_text(s->next.reason));
+	rk_mourning_outcome(&s->mourning, RK_OBITUARY_ENDED, 0, 0, 0);
+}
+
+static void act(struct rk_slot *s, enum rk_fsm_action action)
+{
+	switch (action) {
+	case RK_FSM_SPAWN:
+		s->timer = sd_event_source_disable_unref(s->timer);
+		spawn(s);
+		return;
+	case RK_FSM_ANNOUNCE:
+		announce(s);
+		return;
+	case RK_FSM_FENCE:
+		fence(s);
+		return;
+	case RK_FSM_RECOVER:
+		recover(s);
+		return;
+	case RK_FSM_SETTLE:
+		settle(s);
+		return;
+	case RK_FSM_TERM:
+		ask_to_end(s);
+		return;
+	case RK_FSM_KILL:
+		kill_late(s);
+		return;
+	case RK_FSM_ARM:
+		arm(s);
+		return;
+	case RK_FSM_DISARM:
+		s->timer = sd_event_source_disable_unref(s->timer);
+		return;
+	case RK_FSM_HOLD:
+	case RK_FSM_DRAIN:
+		partitions_route(s, 0);
+		return;
+	case RK_FSM_RESUME:
+		partitions_route(s, RK_ROUTE_UP);
+		return;
+	case RK_FSM_ABORT:
+		(void)process_signal(&s->process, SIGABRT);
+		return;
+	case RK_FSM_GIVE_UP:
+		give_up(s);
+		return;
+	case RK_FSM_NOTHING:
+	case RK_FSM_ACTIONS:
+		return;
+	}
+}
+
+/* Before it is acted upon: an action may lead to the next event, and the order shall be true. */
+static void note_step(const struct rk_slot *s, enum rk_fsm_event event, struct rk_fsm_step step)
+{
+	struct rk_note note = note_of(s, RK_FLIGHT_TRANSITION, RK_LOG_DEBUG);
+
+	if (step.next == s->state && step.action == RK_FSM_NOTHING)
+		return;
+	(void)rk_recorder_note(s->host->c->recorder, &note, "slot changed event=%s from=%s to=%s action=%s n=%llu",
+			       rk_fsm_event_name(event), rk_fsm_state_name(s->state), rk_fsm_state_name(step.next),
+			       rk_fsm_action_name(step.action),
+			       (unsigned long long)s->host->n_steps[s->state][event]);
+}
+
+void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
+{
+	struct rk_fsm_step step = rk_fsm_step(s->state, event);
+
+	if (s->noticed_ns == 0 && (event == RK_FSM_EV_LEASE || event == RK_FSM_EV_EXITED))
+		s->noticed_ns = rk_clock_ns();
+	s->host->n_steps[s->state][event]++;
+	note_step(s, event, step);
+	s->state = step.next;
+	act(s, step.action);
+	s->host->on_step(s, step, s->host->arg);
+}
+
+/* ---- beginning and end ---- */
+
+void rk_slot_init(struct rk_slot *s, struct rk_slot_host *host, uint32_t number)
+{
+	*s = (struct rk_slot){ .host = host,
+			       .number = number,
+			       .process = no_process,
+			       .stat_fd = -1,
+			       .mourning = { .fleet = host->c->conf->name,
+					     .say = host->c->say,
+					     .recorder = host->c->recorder } };
+	rk_restart_reset(&s->restart, &host->restart);
+}
+
+void rk_slot_close(struct rk_slot *s)
+{
+	(void)sd_event_source_disable_unref(s->timer);
+	(void)sd_event_source_disable_unref(s->exit_source);
+	rk_close_p(&s->stat_fd);
+	rk_close_p(&s->process.pidfd);
+	rk_close_p(&s->process.gate);
+}
+
+static uint32_t view_state(enum rk_fsm_state state)
+{
+	switch (state) {
+	case RK_FSM_STARTING:
+		return RK_SLOT_STARTING;
+	case RK_FSM_READY:
+	case RK_FSM_SUSPECT:
+	case RK_FSM_PAUSED:
+	case RK_FSM_DRAINING:
+		return RK_SLOT_READY;
+	case RK_FSM_RECYCLING:
+	case RK_FSM_ABORTING:
+	case RK_FSM_STOPPING:
+		return RK_SLOT_STOPPING;
+	case RK_FSM_FENCING:
+	case RK_FSM_DOWN:
+	case RK_FSM_WAITING:
+	case RK_FSM_QUARANTINED:
+	case RK_FSM_ENDED:
+		return RK_SLOT_DOWN;
+	case RK_FSM_EMPTY:
+	case RK_FSM_STATES:
+		break;
+	}
+	return RK_SLOT_EMPTY;
+}
+
+void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)
+{
+	const struct rk_obituary *o = &s->mourning.last.obituary;
+	bool has_died = s->died_ns != 0;
+
+	*ret = (struct rk_view_slot){
+		.state = view_state(s->state),
+		.pid = s->process.pid,
+		.incarnation = s->incarnation,
+		.restarts = s->n_restarts,
+		.started_ns = s->started_ns,
+		.died_ns = s->died_ns,
+		.died_pid = has_died ? o->pid : 0,
+		.exit_code = !has_died ? 0 : o->exec_error ? RK_EXIT_EXEC : o->code,
+		.exit_status = o->exec_error ? o->exec_error : o->status,
+		.n_partitions = s->n_partitions,
+	};
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Slot: one place in a fleet, stable over restarts, and the process in it. fsm.h says what
+ * follows on what, restart.h when the next process is due; this acts.
+ *
+ * A death is noticed by the lease (0.1 ms, whatever the worker's size) or the pidfd. It is
+ * confirmed by the pidfd, by keeper having reaped it, or by the lease when the job thread was
+ * the process's only one: a lease also dies on exec, so the process is killed first. Then, in
+ * this order: sweep the cell it declared, ring parked workers that have work, give its
+ * partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
+ * allocates or logs, but the flight recorder gets a record of each step, a few µs.
+ *
+ * Who       the fleet, in the supervisor's loop.
+ * Crash     the journal says what a successor of the supervisor needs.
+ * Blocking  never.
+ */
+#ifndef RK_SUPERVISOR_SLOT_H
+#define RK_SUPERVISOR_SLOT_H
+
+#include "base/rand.h"
+#include "supervisor/fleet.h"
+#include "supervisor/fsm.h"
+#include "supervisor/mourning.h"
+#include "supervisor/restart.h"
+
+struct rk_slot;
+
+/* What the slots of a fleet share; the fleet's. */
+struct rk_slot_host {
+	const struct rk_fleet_conf *c;
+	const uint16_t *table; /* partition -> slot */
+	struct rk_restart_conf restart;
+	struct rk_rand random;
+	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
+	/* A step was acted on. */
+	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
+	void *arg;
+};
+
+struct rk_slot {
+	struct rk_slot_host *host;
+	uint32_t number;
+	enum rk_fsm_state state;
+	struct rk_spawned process; /* pid 0 = none */
+	int stat_fd;
+	uint64_t incarnation;
+	uint64_t n_restarts;
+	uint32_t n_partitions;
+	struct rk_restart restart;
+	struct rk_restart_step next; /* as decided at the last death */
+	uint64_t started_ns;
+	uint64_t noticed_ns; /* first sign of the present process's death; 0 = none */
+	bool has_hinted;     /* that it does not attach */
+	sd_event_source *exit_source;
+	sd_event_source *timer;
+	struct rk_mourning mourning;
+	uint64_t died_ns; /* the last one */
+};
+
+void rk_slot_init(struct rk_slot *s, struct rk_slot_host *host, uint32_t number);
+void rk_slot_close(struct rk_slot *s);
+
+/* The one caller of the table. Actions may lead to further events: at most three deep. */
+void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event);
+
+/* Gives the slot's partitions to its coming incarnation. route_flags: 0 while it has no process. */
+void rk_slot_take_partitions(struct rk_slot *s, uint32_t route_flags);
+
+/* The process may have something to tell, or has been silent for long: looks at its beat page. */
+void rk_slot_look(struct rk_slot *s, uint64_t now_ns);
+
+/* Whether rk_slot_look() has something to wait for, so that somebody must call it now and then. */
+bool rk_slot_is_expectant(const struct rk_slot *s);
+
+/* Keeper says how a process of this slot ended. */
+void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
+
+/* The slot as people see it. */
+void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret);
+
+#endif
