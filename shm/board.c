@@ -3,12 +3,31 @@
 
 #include <string.h>
 
+#include "shm/bell.h"
 #include "shm/epoch.h"
 #include "shm/fault.h"
 
 void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_board_is_dead is_dead, void *arg)
 {
 	*w = (struct rk_board_writer){ .m = m, .is_dead = is_dead, .arg = arg };
+}
+
+/* The low half of the epoch, which every publication changes: a futex for those who wait for one. */
+static _Atomic uint32_t *news(const struct rk_shm *m)
+{
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
+	return (_Atomic uint32_t *)(void *)&m->board->epoch;
+}
+
+uint32_t rk_board_mark(const struct rk_shm *m)
+{
+	/* Acquire: whoever then looks for a view sees at least the one of this epoch. */
+	return (uint32_t)atomic_load_explicit(&m->board->epoch, memory_order_acquire);
+}
+
+void rk_board_await(const struct rk_shm *m, uint32_t mark, uint64_t deadline_ns)
+{
+	(void)rk_bell_wait(news(m), mark, deadline_ns);
 }
 
 static bool is_listed(const struct rk_board_writer *w, uint32_t reader)
@@ -86,6 +105,7 @@ bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view)
 	atomic_store_explicit(&w->m->board->view, (uint32_t)i, memory_order_seq_cst);
 	RK_KILL_POINT(BOARD_PUBLISHED);
 	w->retired[current] = rk_epoch_advance(w->m);
+	rk_bell_wake(news(w->m)); /* killed before: they look again by themselves */
 	w->pending = false;
 	return true;
 }

@@ -42,4 +42,15 @@ void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_
  */
 bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view);
 
+/* ---- readers ---- */
+
+/* What rk_board_await() compares: taken before a view is looked at. */
+uint32_t rk_board_mark(const struct rk_shm *m);
+
+/*
+ * Sleeps until a view is published after `mark` was taken, or until deadline_ns on CLOCK_MONOTONIC
+ * (0 = for ever); may wake for nothing. Needs no more than the read-only board.
+ */
+void rk_board_await(const struct rk_shm *m, uint32_t mark, uint64_t deadline_ns);
+
 #endif

@@ -77,6 +77,11 @@ static bool is_locked(int dir, const char *name)
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
 int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
 {
 	char base[RK_PATH_MAX];
@@ -97,6 +102,7 @@ int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
 		n++;
 	}
 	(void)closedir(dir);
+	qsort(names, n < (int)n_max ? (size_t)n : n_max, RK_NAME_MAX, by_name);
 	return n;
 }
 

@@ -8,8 +8,11 @@
 #include "shm/board.h"
 
 #include <check.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shm/epoch.h"
 #include "tests/unit/fixture.h"
@@ -154,6 +157,44 @@ START_TEST(a_hostile_line_holds_buffers_until_its_owner_is_dead_and_does_no_more
 }
 END_TEST
 
+/* A publisher that waits until the reader sleeps: its state in /proc says so. */
+static void *publish_to_sleeper(void *arg)
+{
+	struct board_under_test *t = arg;
+	char path[64];
+	char state = 'R';
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)getpid(), (int)getpid());
+	while (state != 'S') {
+		FILE *f = fopen(path, "re");
+
+		ck_assert_ptr_nonnull(f);
+		if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			state = 'R';
+		(void)fclose(f);
+	}
+	ck_assert(publish(t, 2));
+	return NULL;
+}
+
+START_TEST(whoever_waits_for_a_newer_view_wakes_when_it_is_published)
+{
+	struct board_under_test t;
+	pthread_t thread;
+	uint32_t mark;
+
+	open_board(&t);
+	ck_assert(publish(&t, 1));
+	mark = rk_board_mark(&t.f->m);
+	ck_assert_int_eq(pthread_create(&thread, NULL, publish_to_sleeper, &t), 0);
+	rk_board_await(&t.f->m, mark, 0); /* for ever, if nobody woke it */
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert(says(&t, enter(&t, 0), 2));
+	rk_board_await(&t.f->m, mark, 0); /* what came before the wait is not missed */
+	close_board(&t);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("board");
@@ -162,5 +203,6 @@ int main(void)
 	tcase_add_loop_test(c, a_stopped_reader_keeps_its_view_and_holds_up_only_what_needs_its_buffer, 0, 2);
 	tcase_add_test(c, a_view_names_the_readers_that_hold_older_ones);
 	tcase_add_test(c, a_hostile_line_holds_buffers_until_its_owner_is_dead_and_does_no_more);
+	tcase_add_test(c, whoever_waits_for_a_newer_view_wakes_when_it_is_published);
 	return unit_run(c);
 }
