@@ -220,6 +220,14 @@ fi
 result "run documents every option of rekindled" "$(comm -3 \
 	<("$rekindle" run --help | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort) \
 	<("$build/rekindled" --help </dev/null | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort))"
+if make -s -C "$build" install DESTDIR="$tmp/root" >"$tmp/install" 2>&1; then
+	result "the completion for bash and the examples are installed" "$(for f in \
+		bash-completion/completions/rekindle$ libexec/rekindle/{bank,bank_client,wordcount,wordcount_client}$; do
+		find "$tmp/root" -type f | grep -q "/$f" || echo "no $f"
+	done)"
+else
+	result "the completion for bash and the examples are installed" "$(tail "$tmp/install")"
+fi
 result "nothing was started by all that" "$(ls -A "$REKINDLE_RUNTIME_DIR" 2>/dev/null)"
 
 # ---- one fleet --------------------------------------------------------------------------------
