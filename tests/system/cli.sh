@@ -127,6 +127,12 @@ until_status() {
 	return 1
 }
 
+# stand_still PID: stops a process; the signal is on its way for a while
+stand_still() {
+	kill -STOP "$1"
+	until [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null || echo T) == T* ]]; do :; done
+}
+
 # ---- without a fleet --------------------------------------------------------------------------
 
 run
@@ -338,7 +344,7 @@ json "status as JSON shows it" "any(.workers[]; .restarts == 1 and .last_death.p
 documented status
 
 stopped=$(owner hello)
-kill -STOP "$stopped"
+stand_still "$stopped"
 run status
 expect "status says who is stopped" 0 "^ *[0-9]+ stopped +$stopped "
 expect "who is not ready then" 0 "^one  2 of 3 ready"
@@ -389,7 +395,7 @@ else
 fi
 
 supervisor=$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')
-kill -STOP "$supervisor"
+stand_still "$supervisor"
 run status
 expect "a supervisor that does not answer" 69 "one: the supervisor \(pid $supervisor\) has not answered for 5.00 s: .*new clients cannot connect.*kill -CONT $supervisor"
 for c in "call hello" "put hello" "stop one"; do
@@ -447,7 +453,7 @@ result "its workers are gone" "$(for p in "${workers[@]}" "${keepers[0]}"; do
 	state=$(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$p/status" 2>/dev/null)
 	[ -z "$state" ] || [ "$state" = Z ] || echo "pid $p is there: $state"
 done)"
-kill -STOP "$("$rekindle" key a | awk 'NR == 2 { print $4 }')"
+stand_still "$("$rekindle" key a | awk 'NR == 2 { print $4 }')"
 run put a '' '' --timeout 50ms
 run stop -o json
 json "stop as JSON, of the only one left" '.name == "two" and .stopped'
