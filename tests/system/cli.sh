@@ -454,6 +454,8 @@ result "its workers are gone" "$(for p in "${workers[@]}" "${keepers[0]}"; do
 	[ -z "$state" ] || [ "$state" = Z ] || echo "pid $p is there: $state"
 done)"
 stand_still "$("$rekindle" key a | awk 'NR == 2 { print $4 }')"
+run status --check
+expect "status --check: none is ready" 1 "^two  0 of 1 ready"
 run put a '' '' --timeout 50ms
 run stop -o json
 json "stop as JSON, of the only one left" '.name == "two" and .stopped'
