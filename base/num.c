@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 
@@ -35,13 +37,14 @@ struct form {
 	const struct unit *units;
 	size_t n_units;
 	const char *what;
+	bool any_case; /* "1k" is "1K" */
 };
 
-static const struct form plain_form = { plain_units, rk_countof(plain_units), "a number" };
+static const struct form plain_form = { plain_units, rk_countof(plain_units), "a number", false };
 static const struct form size_form = { size_units, rk_countof(size_units),
-				       "a size such as 4096, 64K or 1M" };
+				       "a size such as 4096, 64K or 1M", true };
 static const struct form time_form = { time_units, rk_countof(time_units),
-				       "a duration such as 500ms or 2s" };
+				       "a duration such as 500ms or 2s", false };
 
 /* Returns the end of the digits at text (text itself if none), or NULL on overflow. */
 static const char *digits_read(const char *text, uint64_t *ret_v)
@@ -60,7 +63,7 @@ static const char *digits_read(const char *text, uint64_t *ret_v)
 static uint64_t unit_factor(const struct form *f, const char *name)
 {
 	for (size_t i = 0; i < f->n_units; i++)
-		if (strcmp(f->units[i].name, name) == 0)
+		if ((f->any_case ? strcasecmp : strcmp)(f->units[i].name, name) == 0)
 			return f->units[i].factor;
 	return 0;
 }
@@ -77,6 +80,9 @@ static int parse(const struct form *f, const char *text, uint64_t *ret_v, struct
 	factor = unit_factor(f, end);
 	if (factor == 0 && v == 0 && *end == '\0')
 		factor = 1; /* zero needs no unit */
+	if (factor == 0 && *end == '\0')
+		return rk_err_set(err, -EINVAL, "'%s' is not a duration; give a unit: %ss or %sms",
+				  text, text, text);
 	if (factor == 0)
 		return rk_err_set(err, -EINVAL, "'%s' is not %s", text, f->what);
 	if (__builtin_mul_overflow(v, factor, ret_v))
@@ -95,29 +101,37 @@ static void bound_format(const struct form *f, uint64_t v, char *text, size_t si
 	(void)snprintf(text, size, "%" PRIu64 "%s", v / u->factor, u->name);
 }
 
-static int bounds_check(const struct form *f, uint64_t v, uint64_t min, uint64_t max,
-			struct rk_err *err)
+static int bounds_say(const struct form *f, const char *text, uint64_t min, uint64_t max,
+		      struct rk_err *err)
 {
 	char lo[32], hi[32];
 
-	if (v >= min && v <= max)
-		return 0;
 	bound_format(f, min, lo, sizeof(lo));
 	bound_format(f, max, hi, sizeof(hi));
-	return rk_err_set(err, -ERANGE, "must be %s..%s", lo, hi);
+	return rk_err_set(err, -ERANGE, "%s: must be %s..%s", text, lo, hi);
+}
+
+/* A number that is right but for its sign: out of every range. */
+static bool is_negative(const struct form *f, const char *text)
+{
+	uint64_t v;
+
+	return text[0] == '-' && parse(f, text + 1, &v, NULL) == 0;
 }
 
 static int parse_within(const struct form *f, const char *text, uint64_t min, uint64_t max,
 			uint64_t *ret_v, struct rk_err *err)
 {
 	uint64_t v = 0;
-	int r = parse(f, text, &v, err);
+	int r;
 
+	if (is_negative(f, text))
+		return bounds_say(f, text, min, max, err);
+	r = parse(f, text, &v, err);
 	if (r < 0)
 		return r;
-	r = bounds_check(f, v, min, max, err);
-	if (r < 0)
-		return rk_err_prefix(err, r, text);
+	if (v < min || v > max)
+		return bounds_say(f, text, min, max, err);
 	*ret_v = v;
 	return 0;
 }

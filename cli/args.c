@@ -85,6 +85,7 @@ static int value_check(const struct rk_option *o, struct rk_arg *v, struct rk_er
 	case RK_OPTION_SIZE:
 		return o->max ? rk_num_parse_size(v->text, o->min, o->max, &v->number, err) : 0;
 	case RK_OPTION_TIME:
+	case RK_OPTION_MAY_TIME:
 		return o->max ? rk_num_parse_ns(v->text, o->min, o->max, &v->number, err) : 0;
 	case RK_OPTION_CHOICE:
 		return is_choice(o->value, v->text)
@@ -115,6 +116,10 @@ static int option_read(struct rk_args *a, int argc, char **argv, int *i, struct 
 	if (o->kind == RK_OPTION_FLAG) {
 		if (s.value)
 			return rk_err_set(err, -EINVAL, "%s takes no value", what);
+		a->option[at].text = o->name;
+		return 0;
+	}
+	if (!s.value && o->kind == RK_OPTION_MAY_TIME) {
 		a->option[at].text = o->name;
 		return 0;
 	}
@@ -173,6 +178,44 @@ int rk_args_read(struct rk_args *ret, const struct rk_command *command, int argc
 	a.rest[a.n_rest] = NULL; /* argv[argc] at the latest */
 	*ret = a;
 	return rest_check(&a, err);
+}
+
+/* How many arguments an option takes that many commands have, with itself; 0 = it is none. */
+static int common_len(const char *arg)
+{
+	static const struct rk_option common[] = {
+		{ .name = "name", .kind = RK_OPTION_NAME },
+		{ .name = "output", .letter = 'o', .kind = RK_OPTION_CHOICE },
+	};
+	struct spelling s = spell(arg);
+
+	for (size_t i = 0; i < rk_countof(common); i++)
+		if (is_called(&s, &common[i]))
+			return s.value ? 1 : 2;
+	return 0;
+}
+
+int rk_args_command_first(int argc, char **argv, struct rk_err *err)
+{
+	char *command;
+	int at = 1;
+
+	while (at < argc && argv[at][0] == '-' && argv[at][1]) {
+		int len = common_len(argv[at]);
+
+		if (len == 0)
+			return rk_err_set(err, -EINVAL,
+					  "options stand behind the command: 'rekindle COMMAND %.60s'",
+					  argv[at]);
+		at += len;
+	}
+	if (at >= argc)
+		return argc > 1 ? rk_err_set(err, -EINVAL, "there is no command: see 'rekindle help'")
+				: 0;
+	command = argv[at];
+	memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof(*argv));
+	argv[1] = command;
+	return 0;
 }
 
 static const struct rk_arg *find(const struct rk_args *a, const char *option)

@@ -16,7 +16,7 @@
 
 struct rk_arg {
 	const char *text; /* NULL = not given; a flag has its own name */
-	uint64_t number;  /* of a count, size or time that the table bounds */
+	uint64_t number;  /* of a count, size or time that the table bounds; 0 = left out */
 };
 
 struct rk_args {
@@ -35,6 +35,13 @@ struct rk_args {
  */
 RK_MUST_USE int rk_args_read(struct rk_args *ret, const struct rk_command *command, int argc,
 			     char **argv, struct rk_err *err);
+
+/*
+ * Moves options that stand in front of the command behind it, as in "rekindle --name a status":
+ * those that many commands have, --name and --output. argv[1..argc) is reordered; argv[1] is the
+ * command then, if there is one. Returns 0; -EINVAL for any other option in front of a command.
+ */
+RK_MUST_USE int rk_args_command_first(int argc, char **argv, struct rk_err *err);
 
 /* Text of an option of the command's table, or NULL when it was not given. */
 const char *rk_args_text(const struct rk_args *a, const char *option);

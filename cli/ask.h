@@ -2,7 +2,9 @@
 /*
  * Ask: a fleet's control socket, and what to tell people when nobody answers there.
  *
- * Who       rekindle. Blocking: until the answer, at most RK_ASK_TIMEOUT_MS a question.
+ * Who       rekindle. Blocking: until the answer, at most RK_ASK_TIMEOUT_MS a question, or
+ *           until the deadline of rk_ask_open_until().
+ * Units     CLOCK_MONOTONIC ns.
  */
 #ifndef RK_CLI_ASK_H
 #define RK_CLI_ASK_H
@@ -17,6 +19,7 @@
 struct rk_ask {
 	char fleet[RK_NAME_MAX];
 	int sock; /* -1 = none */
+	uint64_t deadline_ns; /* for all questions together; 0 = RK_ASK_TIMEOUT_MS each */
 };
 
 /*
@@ -24,16 +27,14 @@ struct rk_ask {
  * and rk_connect(). rk_ask_close_p() is for it in any case.
  */
 RK_MUST_USE int rk_ask_open(struct rk_ask *a, const char *name, struct rk_err *err);
+
+/* The same; connecting and all questions have to be through by then. */
+RK_MUST_USE int rk_ask_open_until(struct rk_ask *a, const char *name, uint64_t deadline_ns,
+				  struct rk_err *err);
 void rk_ask_close_p(struct rk_ask *a);
 
-/*
- * rk_connect_ask(); an error names the fleet and, when there is no answer, the process that does
- * not give one.
- */
+/* rk_connect_ask(); an error names the fleet. */
 RK_MUST_USE int rk_ask(struct rk_ask *a, const char *request, struct json_object **ret_answer,
 		       struct rk_fds *ret_fds, struct rk_err *err);
-
-/* Who listens at the other end: the supervisor. -1 = unknown. */
-pid_t rk_ask_peer(const struct rk_ask *a);
 
 #endif

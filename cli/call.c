@@ -42,6 +42,13 @@ static int errno_of(const struct result *r)
 	return r->reply.error < 0 && r->reply.error > -4096 ? -r->reply.error : EIO;
 }
 
+static const char *errno_name(const struct result *r)
+{
+	const char *name = strerrorname_np(errno_of(r));
+
+	return name ? name : "an error without a name";
+}
+
 /* Its sentence; "" when all is well. */
 static const char *explain(const struct result *r, char *text, size_t size)
 {
@@ -50,8 +57,9 @@ static const char *explain(const struct result *r, char *text, size_t size)
 		text[0] = '\0';
 		break;
 	case RK_FAILED:
-		(void)snprintf(text, size, "the worker refused: %s; nothing of the job was applied",
-			       strerror(errno_of(r)));
+		(void)snprintf(text, size,
+			       "the worker refused: %s (%s); nothing of the job was applied",
+			       errno_name(r), strerror(errno_of(r)));
 		break;
 	case RK_UNKNOWN:
 		(void)snprintf(
@@ -114,7 +122,7 @@ static struct json_object *as_json(const struct result *r)
 	rk_out_json_int_or_null(o, "partition", p->sequence, p->partition);
 	rk_out_json_int_or_null(o, "job", is_there, (int64_t)p->job);
 	rk_out_json_int_or_null(o, "sequence", p->sequence, (int64_t)p->sequence);
-	rk_out_json_text(o, "error", r->outcome == RK_FAILED ? strerrorname_np(errno_of(r)) : NULL);
+	rk_out_json_text(o, "error", r->outcome == RK_FAILED ? errno_name(r) : NULL);
 	rk_out_json_text(o, "message", explain(r, message, sizeof(message))[0] ? message : NULL);
 	json_object_object_add(o, "timed_out", json_object_new_boolean(r->is_late));
 	return o;
@@ -125,16 +133,14 @@ static struct json_object *as_json(const struct result *r)
 static void tell_resumed(const struct result *r)
 {
 	char shown[160], message[160];
+	const struct rk_reply *p = &r->reply;
+	bool is_done = r->outcome == RK_DONE;
 
-	if (r->outcome == RK_DONE)
-		(void)rk_cli_complain(
-			0, "an earlier client of this name left call %llu; its reply: %s",
-			(unsigned long long)r->reply.sequence,
-			rk_out_clean(shown, sizeof(shown), r->reply.body, r->reply.len));
-	else
-		(void)rk_cli_complain(0, "an earlier client of this name left call %llu: %s",
-				      (unsigned long long)r->reply.sequence,
-				      explain(r, message, sizeof(message)));
+	(void)rk_cli_complain(
+		0, "an earlier client of this name left call %llu in partition %u%s: %s",
+		(unsigned long long)p->sequence, p->partition, is_done ? "; its reply" : "",
+		is_done ? rk_out_clean(shown, sizeof(shown), p->body, p->len)
+			: explain(r, message, sizeof(message)));
 }
 
 /* Collects what is finished of it; the rest stays for the next client of this name. */
@@ -156,20 +162,20 @@ static void collect_resumed(struct rk_client *client, struct json_object *into)
 /* ---- the call ---- */
 
 static struct result call(const struct rk_args *a, struct rk_client *client,
-			  const struct rk_input *body)
+			  const struct rk_input *body, uint64_t deadline_ns)
 {
-	uint64_t timeout_ns = rk_args_number(a, "timeout", RK_TIMEOUT_DEFAULT_MS * RK_NS_PER_MS);
+	uint64_t now_ns = rk_clock_ns();
+	uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / RK_NS_PER_MS : 0;
 	struct rk_request request = { .key = a->rest[0],
 				      .body = body->bytes,
 				      .len = body->len,
-				      .timeout_ms = (uint32_t)(timeout_ns / RK_NS_PER_MS) };
-	uint64_t start_ns = rk_clock_ns();
+				      .timeout_ms = (uint32_t)rk_max_u64(left_ms, 1) };
 	struct result r = { 0 };
 
 	r.outcome = rk_args_flag(a, "retry") ? rk_call_retry(client, &request, &r.reply)
 					     : rk_call(client, &request, &r.reply);
 	r.is_late = !has_reply(r.outcome) &&
-		    rk_clock_ns() - start_ns >= request.timeout_ms * RK_NS_PER_MS;
+		    rk_clock_ns() - now_ns >= request.timeout_ms * RK_NS_PER_MS;
 	return r;
 }
 
@@ -211,19 +217,22 @@ int rk_cli_call(int argc, char **argv)
 	struct rk_err err = { 0 };
 	struct result r;
 	struct rk_args a;
+	uint64_t deadline_ns;
 	int status;
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
 	if (rk_cli_key_check(a.rest[0], &err) < 0 ||
-	    rk_input_read(&body, a.n_rest > 1 ? a.rest[1] : NULL, &err) < 0 ||
-	    rk_cli_client_open(&client, &a, rk_args_text(&a, "named"), &err) < 0)
+	    rk_input_read(&body, a.n_rest > 1 ? a.rest[1] : NULL, &err) < 0)
+		return rk_cli_fail(&err);
+	deadline_ns = rk_cli_client_deadline(&a); /* not while somebody types the body */
+	if (rk_cli_client_open(&client, &a, rk_args_text(&a, "named"), deadline_ns, &err) < 0)
 		return rk_cli_fail(&err);
 	if (rk_args_text(&a, "named")) {
 		resumed = rk_args_json(&a) ? json_object_new_array() : NULL;
 		collect_resumed(client, resumed);
 	}
-	r = call(&a, client, &body);
+	r = call(&a, client, &body, deadline_ns);
 	status = rk_args_json(&a) ? print_json(&r, resumed) : print_text(&r);
 	rk_reply_release(client, &r.reply);
 	return status;

@@ -67,6 +67,17 @@ bool rk_cli_begin(struct rk_args *ret, int argc, char **argv, int *ret_status)
 	return false;
 }
 
+int rk_cli_fleet(const struct rk_args *a, const char **ret, struct rk_err *err)
+{
+	const char *option = rk_args_text(a, "name"), *argument = a->n_rest ? a->rest[0] : NULL;
+
+	if (option && argument && strcmp(option, argument) != 0)
+		return rk_err_set(err, -EINVAL, "two fleets are named, '%.63s' and '%.63s': name one",
+				  option, argument);
+	*ret = argument ? argument : option;
+	return 0;
+}
+
 int rk_cli_unknown(const char *command)
 {
 	const char *nearest = rk_command_nearest(command);

@@ -30,6 +30,12 @@ enum rk_cli_exit {
  */
 RK_MUST_USE bool rk_cli_begin(struct rk_args *ret, int argc, char **argv, int *ret_status);
 
+/*
+ * The fleet that a command with [NAME] or --name means; NULL = whichever runs. Returns 0; -EINVAL
+ * when both are given and differ.
+ */
+RK_MUST_USE int rk_cli_fleet(const struct rk_args *a, const char **ret, struct rk_err *err);
+
 /* Prints "rekindle: …" on stderr, control characters as '?'. Returns status. */
 RK_PRINTF(2, 3) int rk_cli_complain(int status, const char *fmt, ...);
 

@@ -3,14 +3,40 @@
 
 #include <errno.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/ask.h"
 #include "shm/rundir.h"
 
+uint64_t rk_cli_client_deadline(const struct rk_args *a)
+{
+	return rk_clock_ns() +
+	       rk_args_number(a, "timeout", RK_TIMEOUT_DEFAULT_MS * RK_NS_PER_MS);
+}
+
+/* Whether the supervisor answers in time. The library gives it 5 s, whatever --timeout says. */
+static int is_answering(const char *fleet, uint64_t deadline_ns, struct rk_err *err)
+{
+	rk_cleanup(rk_ask_close_p) struct rk_ask ask = { .sock = -1 };
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	struct json_object *answer;
+	int r = rk_ask_open_until(&ask, fleet, deadline_ns, err);
+
+	if (r == 0)
+		r = rk_ask(&ask, "{\"verb\":\"ping\"}", &answer, &fds, err);
+	if (r == 0)
+		json_object_put(answer);
+	return r;
+}
+
 int rk_cli_client_open(struct rk_client **ret, const struct rk_args *a, const char *name,
-		       struct rk_err *err)
+		       uint64_t deadline_ns, struct rk_err *err)
 {
 	char fleet[RK_NAME_MAX];
 	int r = rk_rundir_choose(rk_args_text(a, "name"), fleet, err);
 
+	if (r == 0 && rk_args_text(a, "timeout"))
+		r = is_answering(fleet, deadline_ns, err);
 	if (r < 0)
 		return r;
 	r = rk_client_open(ret, fleet, name);

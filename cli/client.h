@@ -10,9 +10,16 @@
 #include "cli/cli.h"
 #include "workers/lib/rekindle.h"
 
-/* Opens a place in the fleet of --name; name may be NULL. Returns 0 or -errno with its sentence. */
+/* When the time of --timeout, which begins now, is up: CLOCK_MONOTONIC ns. */
+uint64_t rk_cli_client_deadline(const struct rk_args *a);
+
+/*
+ * Opens a place in the fleet of --name; name may be NULL. A supervisor that does not answer is
+ * given until the deadline if there is a --timeout, else as long as rk_client_open() gives it.
+ * Returns 0 or -errno with its sentence.
+ */
 RK_MUST_USE int rk_cli_client_open(struct rk_client **ret, const struct rk_args *a,
-				   const char *name, struct rk_err *err);
+				   const char *name, uint64_t deadline_ns, struct rk_err *err);
 void rk_cli_client_close_p(struct rk_client **client);
 
 /* 0; -EINVAL for an empty key. */

@@ -57,6 +57,11 @@ static const struct rk_option status_options[] = {
 	OUTPUT_OPTION,
 	{ "internals", 0, RK_OPTION_FLAG, NULL,
 	  "also views, readers, segments, clients and busy partitions", 0, 0 },
+	{ "wait", 0, RK_OPTION_MAY_TIME, "TIME",
+	  "until the fleet is there and all its workers are ready, so long at most (30s)",
+	  RK_NS_PER_MS, DAY_NS },
+	{ "check", 0, RK_OPTION_FLAG, NULL,
+	  "exit status 0 if all workers are ready, 2 some, 1 none, 3 no fleet runs", 0, 0 },
 };
 
 static const struct rk_option events_options[] = {
@@ -84,7 +89,7 @@ static const struct rk_option output_options[] = { OUTPUT_OPTION };
 static const struct rk_option call_options[] = {
 	FLEET_OPTION,
 	OUTPUT_OPTION,
-	TIMEOUT_OPTION("how long to wait for the reply (10s)"),
+	TIMEOUT_OPTION("how long to wait for the fleet and its reply (10s)"),
 	{ "retry", 0, RK_OPTION_FLAG, NULL,
 	  "until the time-out, begin again when it was certainly not applied", 0, 0 },
 	{ "named", 0, RK_OPTION_NAME, "CLIENT",
@@ -94,7 +99,7 @@ static const struct rk_option call_options[] = {
 static const struct rk_option put_options[] = {
 	FLEET_OPTION,
 	OUTPUT_OPTION,
-	TIMEOUT_OPTION("how long to wait for room, and at the end for the workers (10s)"),
+	TIMEOUT_OPTION("how long to wait for the fleet, for room, and at the end for the workers (10s)"),
 };
 
 static const struct rk_option stop_options[] = {
@@ -129,7 +134,8 @@ static const struct rk_option demo_options[] = {
 	{ "counts", 0, RK_OPTION_TEXT, "FILE",
 	  "write the final count of each word there, as 'uniq -c' would", 0, 0 },
 	{ "keep", 0, RK_OPTION_FLAG, NULL,
-	  "leave the fleet running behind the verdict, until Ctrl-C", 0, 0 },
+	  "leave the fleet running behind the verdict, until Ctrl-C, and print its workers' pids", 0,
+	  0 },
 	OUTPUT_OPTION,
 };
 
@@ -183,7 +189,8 @@ static const struct rk_member status_members[] = {
 	{ "uptime_ms", "since the fleet started" },
 	{ "partitions", "of the key space" },
 	{ "clients", "that hold a place now" },
-	{ "queued_jobs", "published and not yet committed, in all partitions" },
+	{ "ready_workers", "that are ready and not stopped" },
+	{ "queued_jobs", "published and neither committed nor withdrawn, in all partitions" },
 	{ "finished_jobs",
 	  "committed since the fleet started; duplicates and withdrawn ones count too" },
 	{ "workers", "one object per slot that is or was in use" },
@@ -198,6 +205,7 @@ static const struct rk_member status_members[] = {
 	{ "workers[].uptime_ms", "of the process; null without one" },
 	{ "workers[].restarts", "since the fleet started" },
 	{ "workers[].partitions", "that it owns" },
+	{ "workers[].queued_jobs", "in those partitions, published and neither committed nor withdrawn" },
 	{ "workers[].jobs", "committed by this process" },
 	{ "workers[].errors", "of those, answered with the handler's error" },
 	{ "workers[].refused", "jobs that found no room for their reply (--dedup)" },
@@ -225,14 +233,18 @@ static const struct rk_member status_members[] = {
 	{ "internals.clients[].name", "as it was given at open" },
 	{ "internals.clients[].id", "never used twice" },
 	{ "internals.clients[].pid", "null when it is not there" },
-	{ "internals.clients[].alive", "false: its unread replies wait for a successor" },
+	{ "internals.clients[].alive", "whether a process holds this name now" },
+	{ "internals.clients[].has_calls",
+	  "of one that is gone: whether it left calls whose replies wait for the next client of this "
+	  "name; null while it lives" },
 	{ "internals.busy_partitions", "one object per partition with something unfinished" },
 	{ "internals.busy_partitions[].partition", "its number" },
 	{ "internals.busy_partitions[].worker", "slot of its owner, or null" },
 	{ "internals.busy_partitions[].cursor", "next job not committed" },
 	{ "internals.busy_partitions[].freed", "jobs below are delivered and their places free" },
 	{ "internals.busy_partitions[].released", "replies of jobs below may be delivered" },
-	{ "internals.busy_partitions[].queued_jobs", "published and not yet committed" },
+	{ "internals.busy_partitions[].queued_jobs",
+	  "published and neither committed nor withdrawn" },
 };
 
 static const struct rk_member key_members[] = {
@@ -243,7 +255,9 @@ static const struct rk_member key_members[] = {
 	{ "keys[].partition", "that it belongs to" },
 	{ "keys[].worker", "slot of the owner, or null" },
 	{ "keys[].pid", "null when the owner is down" },
-	{ "keys[].state", "of the owner: see status" },
+	{ "keys[].state", "of the owner's slot, as in status; null if nobody owns it" },
+	{ "keys[].declared", "what the owner says of itself, as in status" },
+	{ "keys[].stopped", "whether a signal or a debugger has stopped the owner" },
 };
 
 static const struct rk_member call_members[] = {
@@ -254,7 +268,7 @@ static const struct rk_member call_members[] = {
 	{ "partition", "of the key" },
 	{ "job", "the job's number within the partition; null unless it was applied" },
 	{ "sequence", "the client's number for the call; null if it was never begun" },
-	{ "error", "errno name that the handler answered with, such as EINVAL, or null" },
+	{ "error", "name of the errno that the handler answered with, such as EINVAL, or null" },
 	{ "message", "a sentence on what went wrong, or null" },
 	{ "timed_out", "whether the time was up" },
 	{ "resumed",
@@ -273,6 +287,9 @@ static const struct rk_member stop_members[] = {
 	{ "name", "name of the fleet" },
 	{ "keeper_pid", "of the process whose end was awaited" },
 	{ "stopped", "false: the time was up" },
+	{ "workers", "processes that the fleet had; null if its board could not be read, as below" },
+	{ "killed", "of those, that did not end in time; null if the time was up" },
+	{ "dropped_jobs", "queued and not done when the last worker ended; null if the time was up" },
 };
 
 static const struct rk_member list_members[] = {
@@ -295,19 +312,35 @@ static const struct rk_member demo_members[] = {
 	{ "applied", "sum of the final counts" },
 	{ "lost", "acknowledged, yet not in the final counts: must be 0" },
 	{ "doubled", "counted, yet sent by nobody: must be 0" },
-	{ "unresolved",
-	  "in flight in anonymous clients that were killed; unresolved_applied of them were counted" },
+	{ "unresolved", "in flight in anonymous clients that were killed" },
+	{ "unresolved_applied", "of those, counted" },
 	{ "unanswered", "without an answer, their client alive: must be 0" },
 	{ "contradicted", "answered twice, and not with the same count: must be 0" },
 	{ "refused", "that wordcount had no room for" },
-	{ "kills",
-	  "workers and clients killed; times a worker was caught inside_a_job or inside_a_reply" },
-	{ "stops", "workers and clients that stood still for a while" },
-	{ "recovery_ms",
-	  "p50, p99 and max: from SIGKILL to the successor's first commit; n of them" },
+	{ "invalid", "records of the ledger that make no sense: must be 0" },
+	{ "left_out", "words of the text that are too long for wordcount" },
+	{ "sent_again", "words that were certainly not applied in time and sent once more" },
+	{ "resumed", "answers that came to the successor of a killed client" },
+	{ "clients_failed", "ended by themselves without all their answers: must be 0" },
+	{ "kills", "SIGKILLs" },
+	{ "kills.workers", "of workers" },
+	{ "kills.clients", "of clients" },
+	{ "kills.inside_a_job", "times a worker was caught there to be killed or stopped" },
+	{ "kills.inside_a_reply", "the same, inside the writing of a reply" },
+	{ "stops", "processes that stood still for a while" },
+	{ "stops.workers", "of them, workers" },
+	{ "stops.clients", "of them, clients" },
+	{ "recovery_ms", "from a worker's SIGKILL to its successor's first commit" },
+	{ "recovery_ms.n", "how many were measured" },
+	{ "recovery_ms.unmeasured", "whose successor died, or fell idle, before it could be seen" },
+	{ "recovery_ms.p50", "median; null if none was measured, as below" },
+	{ "recovery_ms.p99", "99 of 100 took no longer" },
+	{ "recovery_ms.max", "the longest" },
 	{ "jobs_per_s", "acknowledged" },
+	{ "elapsed_ms", "from the first client's start to the end of the load" },
+	{ "words", "different words of the text" },
 	{ "words_exact",
-	  "of so many words the final count had to be, and was, the number of acknowledgements" },
+	  "of those, whose final count had to be, and was, the number of acknowledgements" },
 	{ "seed", "for --seed" },
 };
 
@@ -321,7 +354,8 @@ static const struct rk_command commands[] = {
 			"foreground; it prints the fleet's name and pids, and a line for each "
 			"event. Nothing else ever starts a fleet.\n\n"
 			"Every size is fixed while the fleet runs. SIZE is a number of bytes "
-			"such as 4096, 64K or 1M, TIME a duration such as 500ms or 2s.",
+			"such as 4096, 64K or 1M, TIME a duration such as 500ms or 2s; a value that an "
+			"option cannot have is told with its bounds (exit status 64).",
 		OPTIONS(run_options),
 		.n_min = 1,
 		.n_max = -1,
@@ -332,16 +366,20 @@ static const struct rk_command commands[] = {
 	{
 		.name = "status",
 		.summary = "show a fleet, its workers and their last deaths",
-		.arguments = "[WORKER]",
+		.arguments = "[NAME|WORKER]",
 		.text = "Reads the fleet's board, which the supervisor publishes, and the "
 			"counters that workers keep in shared memory. Nobody is interrupted by "
-			"it.\n\n"
-			"STATE is what a ready worker says of itself (parked: waits for work; "
-			"running: is inside a job; calling: waits for somebody else), stopped if "
-			"a signal or a debugger holds it, else the state of its slot. JOBS and "
-			"ERRORS are those of the present process.\n\n"
-			"With WORKER, the number of a slot, only that one, in more detail and "
-			"with its last five events.",
+			"it. NAME is the same as --name; with WORKER, the number of a slot, "
+			"only that one is shown, in more detail and with its last five events.\n\n"
+			"STATE is the slot's state (starting, ready, stopping, down) and, behind a "
+			"slash, what its process says of itself when that is something else "
+			"(parked: waits for work; running: is inside a job; calling: waits for "
+			"somebody else); or stopped, if a signal or a debugger holds it. QUEUED is "
+			"what waits in the worker's partitions. JOBS and ERRORS are those of the "
+			"present process.\n\n"
+			"Without --check the exit status is 0 whenever the fleet could be looked "
+			"at. With --wait it is 4 when the time was up, 3 if no fleet came; a "
+			"stopped worker is not ready.",
 		OPTIONS(status_options),
 		MEMBERS(status_members),
 		.n_max = 1,
@@ -396,7 +434,7 @@ static const struct rk_command commands[] = {
 		.summary = "show which worker owns a key",
 		.arguments = "KEY...",
 		.text = "A key belongs to a partition for ever; a partition belongs to a worker "
-			"slot; restarting a worker moves no key.",
+			"slot; restarting a worker moves no key. STATE is as in status.",
 		OPTIONS(common_options),
 		MEMBERS(key_members),
 		.n_min = 1,
@@ -413,7 +451,8 @@ static const struct rk_command commands[] = {
 			"When the time is up and no worker has taken the job, it is withdrawn: "
 			"it was not applied and will not be. When a worker has it, the outcome "
 			"is unknown; with --named, the next call of the same client name prints "
-			"the reply on standard error first.",
+			"the reply on standard error first. When the fleet's supervisor does not "
+			"answer by then, nothing was sent, and the exit status is 69.",
 		OPTIONS(call_options),
 		MEMBERS(call_members),
 		.n_min = 1,
@@ -442,11 +481,13 @@ static const struct rk_command commands[] = {
 	{
 		.name = "stop",
 		.summary = "end a fleet and wait until it is gone",
-		.arguments = "",
-		.text = "Workers finish the job they are in. The states of the partitions live "
-			"as long as the fleet: they are gone afterwards.",
+		.arguments = "[NAME]",
+		.text = "Workers finish the job they are in; jobs that are still queued are dropped, "
+			"and it says how many. The states of the partitions live as long as the "
+			"fleet: they are gone afterwards. NAME is the same as --name.",
 		OPTIONS(stop_options),
 		MEMBERS(stop_members),
+		.n_max = 1,
 		.run = rk_cli_stop,
 	},
 	{

@@ -20,7 +20,7 @@ static void values(FILE *to, const struct rk_command *c)
 	for (size_t i = 0; i < c->n_options; i++) {
 		const struct rk_option *o = &c->options[i];
 
-		if (o->kind == RK_OPTION_FLAG ||
+		if (o->kind == RK_OPTION_FLAG || o->kind == RK_OPTION_MAY_TIME ||
 		    (o->kind == RK_OPTION_NAME && strcmp(o->name, "name") == 0))
 			continue;
 		(void)fprintf(to, "\t%s:--%s", c->name, o->name);

@@ -23,6 +23,7 @@
 #include "cli/cli.h"
 #include "cli/demo_client.h"
 #include "cli/demo_show.h"
+#include "cli/snapshot.h"
 #include "shm/fault.h"
 #include "workers/lib/rekindle.h"
 
@@ -115,10 +116,10 @@ static void read_signals(struct demo *d)
 	}
 }
 
-static void take_moment(struct demo *d, uint64_t now_ns, bool is_last)
+static void take_moment(struct demo *d, uint64_t now_ns)
 {
 	struct rk_demo_moment m = { .elapsed_ns = now_ns - d->began_ns, .per_s = d->moment.per_s };
-	uint64_t every_ns = now_ns - d->shown_ns;
+	uint64_t interval_ns = now_ns - d->shown_ns;
 
 	for (uint32_t k = 0; k < d->plan.n_clients; k++) {
 		const struct rk_demo_place *p = &d->ledger.places[k];
@@ -128,8 +129,10 @@ static void take_moment(struct demo *d, uint64_t now_ns, bool is_last)
 		m.n_again += atomic_load_explicit(&p->n_again, memory_order_relaxed);
 		m.n_resumed += atomic_load_explicit(&p->n_resumed, memory_order_relaxed);
 	}
-	if (!is_last && every_ns)
-		m.per_s = (uint64_t)((double)(m.n_acked - d->moment.n_acked) * RK_NS_PER_S / (double)every_ns);
+	m.is_short = interval_ns < rk_demo_show_every_ns(&d->show) / 2;
+	if (!m.is_short)
+		m.per_s = (uint64_t)((double)(m.n_acked - d->moment.n_acked) * RK_NS_PER_S /
+				     (double)interval_ns);
 	d->moment = m;
 	d->shown_ns = now_ns;
 	rk_demo_show_moment(&d->show, &m, &d->chaos);
@@ -170,7 +173,7 @@ static int tick(struct demo *d, uint64_t next_ns, struct rk_err *err)
 	now_ns = rk_clock_ns();
 	(void)rk_demo_chaos_look(&d->chaos, now_ns);
 	if (now_ns - d->shown_ns >= rk_demo_show_every_ns(&d->show))
-		take_moment(d, now_ns, false);
+		take_moment(d, now_ns);
 	return 0;
 }
 
@@ -199,7 +202,7 @@ static int settle(struct demo *d, struct rk_err *err)
 	int r = 0;
 
 	rk_demo_chaos_end(&d->chaos);
-	take_moment(d, rk_clock_ns(), true);
+	take_moment(d, rk_clock_ns());
 	atomic_store_explicit(&d->ledger.head->stop, 1, memory_order_release);
 	while (r == 0 && d->ending != ABORTED && n_running(d) && rk_clock_ns() < deadline_ns)
 		r = tick(d, UINT64_MAX, err);
@@ -301,14 +304,70 @@ static int write_counts(const struct demo *d, const char *path, struct rk_err *e
 	return 0;
 }
 
-static void keep(struct demo *d)
+/* ---- keeping ---- */
+
+/* This program as one would type it here. */
+static const char *typed(const char *self, char *text, size_t size)
+{
+	char here[PATH_MAX];
+	size_t len = getcwd(here, sizeof(here)) ? strlen(here) : 0;
+	bool is_below = len > 1 && strncmp(self, here, len) == 0 && self[len] == '/';
+
+	(void)snprintf(text, size, "%s", is_below ? self + len + 1 : self);
+	return text;
+}
+
+/* Tells of every worker that has another process than before. */
+static void tell_changes(struct demo *d, pid_t *pids)
+{
+	char death[96];
+
+	rk_look_view(&d->fleet.look);
+	for (uint32_t w = 0; w < d->plan.n_workers; w++) {
+		const struct rk_view_slot *slot = rk_look_slot(&d->fleet.look, w);
+
+		if (slot->state != RK_SLOT_READY || slot->pid == pids[w])
+			continue;
+		if (pids[w])
+			(void)fprintf(stderr, "  slot %u: pid %d, after %s\n", w, slot->pid,
+				      rk_snapshot_death(slot, d->fleet.look.now_ns, death, sizeof(death)));
+		else
+			(void)fprintf(stderr, "  slot %u: pid %d\n", w, slot->pid);
+		pids[w] = slot->pid;
+	}
+}
+
+/* Waits for what goes on by itself. */
+static int keep_tick(struct demo *d)
 {
 	struct rk_err err;
+	int r = tick(d, UINT64_MAX, &err);
 
-	(void)fprintf(stderr, "\nThe fleet goes on: 'rekindle status --name %s'. Ctrl-C ends it.\n", d->fleet.name);
+	d->shown_ns = rk_clock_ns(); /* nothing more to show */
+	return r;
+}
+
+static void keep(struct demo *d)
+{
+	pid_t pids[RK_DEMO_WORKERS_MAX] = { 0 };
+	char self[PATH_MAX];
+	int r = 0;
+
 	d->ending = GOES_ON;
-	while (d->ending == GOES_ON && tick(d, UINT64_MAX, &err) == 0)
-		d->shown_ns = rk_clock_ns(); /* nothing more to show */
+	while (r == 0 && d->ending == GOES_ON && !rk_demo_fleet_is_ready(&d->fleet))
+		r = keep_tick(d); /* who was killed last may be on its way */
+	(void)typed(d->programs.self, self, sizeof(self));
+	(void)fprintf(stderr, "\nThe fleet goes on, until Ctrl-C. Kill a worker from another terminal, with "
+		      "kill -9 and its pid:\n");
+	tell_changes(d, pids);
+	(void)fprintf(stderr, "and see what came of it here, or with: %s status --name %s\n", self,
+		      d->fleet.name);
+	while (r == 0 && d->ending == GOES_ON) {
+		r = keep_tick(d);
+		tell_changes(d, pids);
+	}
+	if (r < 0)
+		(void)fprintf(stderr, "The fleet has ended.\n");
 }
 
 /* ---- beginning and end ---- */

@@ -106,7 +106,7 @@ static int look_in(struct rk_demo_fleet *f, struct rk_err *err)
 	return r;
 }
 
-static bool all_ready(struct rk_demo_fleet *f)
+bool rk_demo_fleet_is_ready(struct rk_demo_fleet *f)
 {
 	for (uint32_t w = 0; w < f->n_workers; w++)
 		if (!rk_demo_fleet_worker(f, w).ready)
@@ -130,7 +130,7 @@ int rk_demo_fleet_start(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf
 					  f->keeper.status);
 		if (!f->is_open)
 			r = look_in(f, err);
-		if (f->is_open && all_ready(f))
+		if (f->is_open && rk_demo_fleet_is_ready(f))
 			return 0;
 		if (r < 0 && r != -ENOENT && r != -ECONNRESET)
 			return r;

@@ -53,6 +53,9 @@ struct rk_demo_fleet {
 RK_MUST_USE int rk_demo_fleet_start(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf *conf,
 				    struct rk_err *err);
 
+/* Whether all its workers are ready now. */
+bool rk_demo_fleet_is_ready(struct rk_demo_fleet *f);
+
 /* Ends it: SIGTERM to keeper, SIGKILL after a while. Accepts an empty one. */
 void rk_demo_fleet_end(struct rk_demo_fleet *f);
 

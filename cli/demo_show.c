@@ -12,6 +12,8 @@
 #include "cli/out.h"
 
 #define TABLE_LINES 5
+#define RATE_REACHED 0.9 /* of what was asked for; when a deed is due is drawn */
+#define RATE_NOISE 3     /* deeds that a short run may be off */
 
 /* A number with separators; as many at once as one line may need. */
 struct number {
@@ -75,7 +77,7 @@ void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m,
 		return;
 	if (s->is_terminal)
 		show_table(s, m, c);
-	else
+	else if (!m->is_short)
 		(void)printf("%3.0f s: %s words acknowledged, %s per second; killed %s workers, %s clients; "
 			     "last recovery %s\n",
 			     (double)m->elapsed_ns / RK_NS_PER_S, NUMBER(m->n_acked), NUMBER(m->per_s),
@@ -190,6 +192,25 @@ static void show_faults(const struct rk_demo_result *r)
 			     NUMBER(v->unanswered), r->n_clients_failed);
 }
 
+/* A rate that was asked for and not reached: the machine, or the aiming, was too slow for it. */
+static void show_rate(const struct rk_demo_result *r, enum rk_demo_deed deed, const char *what)
+{
+	double seconds = (double)r->moment.elapsed_ns / RK_NS_PER_S;
+	double due = seconds * r->chaos->conf.per_s[deed], done = (double)r->chaos->n_done[deed];
+
+	if (done < due * RATE_REACHED && done < due - RATE_NOISE)
+		(void)printf("Asked to %s at %s per second, it did at %.1f per second.\n", what,
+			     NUMBER(r->chaos->conf.per_s[deed]), done / seconds);
+}
+
+static void show_rates(const struct rk_demo_result *r)
+{
+	show_rate(r, RK_DEMO_KILL_WORKER, "kill workers");
+	show_rate(r, RK_DEMO_KILL_CLIENT, "kill clients");
+	show_rate(r, RK_DEMO_STOP_WORKER, "stop workers");
+	show_rate(r, RK_DEMO_STOP_CLIENT, "stop clients");
+}
+
 static void show_text(const struct rk_demo_result *r)
 {
 	const struct rk_demo_verdict *v = &r->verdict;
@@ -202,6 +223,7 @@ static void show_text(const struct rk_demo_result *r)
 		     NUMBER(c->n_done[RK_DEMO_KILL_WORKER]), NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
 		     NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]),
 		     NUMBER(c->n_in_job), NUMBER(c->n_in_reply));
+	show_rates(r);
 	if (c->n_recoveries)
 		(void)printf("From a worker's SIGKILL to its successor's first commit: median %s, 99 %% within %s, "
 			     "longest %s.\n",

@@ -22,7 +22,8 @@ struct rk_demo_plan {
 struct rk_demo_moment {
 	uint64_t elapsed_ns;
 	uint64_t n_acked, n_again, n_resumed;
-	uint64_t per_s; /* acknowledged in the last interval */
+	uint64_t per_s; /* acknowledged in the last interval that was not too short to tell */
+	bool is_short;  /* this one was */
 };
 
 struct rk_demo_show {
@@ -36,7 +37,7 @@ void rk_demo_show_init(struct rk_demo_show *s, const struct rk_demo_plan *plan);
 /* How often rk_demo_show_moment() wants to be called. */
 uint64_t rk_demo_show_every_ns(const struct rk_demo_show *s);
 
-/* The table on a terminal, one line elsewhere, nothing with JSON. */
+/* The table on a terminal, one line elsewhere unless the moment is a short one, nothing with JSON. */
 void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m, const struct rk_demo_chaos *c);
 
 /* Everything that the verdict says. */

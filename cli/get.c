@@ -74,7 +74,7 @@ static bool look_word(void *arg, uint32_t *ret_word)
 {
 	const struct get *g = arg;
 
-	*ret_word = rk_board_futex_word(&g->look.m);
+	*ret_word = rk_board_mark(&g->look.m);
 	return true;
 }
 

@@ -12,13 +12,15 @@
 static const struct rk_help_entry exits[] = {
 	{ "0", "done" },
 	{ "1", "failed: the command says why; a handler's error, or a job that was not applied" },
-	{ "2", "partly: some of several jobs were refused" },
+	{ "2", "partly: some of several jobs were refused; with status --check, some workers are "
+	       "not ready" },
 	{ "3", "no such fleet is running" },
 	{ "4", "the time was up; with call, the outcome may be unknown" },
-	{ "64", "the command line is wrong, or several fleets run and none was named" },
+	{ "64", "the command line is wrong, a value of it too, or several fleets run and none was "
+		"named" },
 	{ "69", "the fleet's supervisor cannot be reached or does not answer" },
 	{ "77", "not permitted, or something that is needed is not installed" },
-	{ "78", "the configuration is wrong" },
+	{ "78", "no fleet can be as it was configured, or not on this machine" },
 };
 
 static const struct rk_help_entry environment[] = {
@@ -40,6 +42,7 @@ static const struct rk_help_entry examples[] = {
 	  "start four workers; kill any of them and watch" },
 	{ "rekindle call hello", "count the word hello, print how often it was seen" },
 	{ "tr -s ' ' '\\n' < README.md | rekindle put -", "count the words of a file" },
+	{ "rekindle status --wait && rekindle put hello", "once all workers are ready" },
 	{ "rekindle status -o json | jq '.workers[].pid'", "the pids of the workers" },
 	{ "rekindle stop", "end the only fleet that runs" },
 };
@@ -75,8 +78,11 @@ const char *rk_help_option(char *text, size_t size, const struct rk_option *o)
 {
 	int n = o->letter ? snprintf(text, size, "-%c, ", o->letter) : 0;
 
-	(void)snprintf(text + n, size - (size_t)n, "--%s%s%s", o->name, o->value ? " " : "",
-		       o->value ? o->value : "");
+	if (o->kind == RK_OPTION_MAY_TIME)
+		(void)snprintf(text + n, size - (size_t)n, "--%s[=%s]", o->name, o->value);
+	else
+		(void)snprintf(text + n, size - (size_t)n, "--%s%s%s", o->name,
+			       o->value ? " " : "", o->value ? o->value : "");
 	return text;
 }
 
@@ -193,6 +199,9 @@ int rk_cli_help(int argc, char **argv)
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
+	if (rk_args_flag(&a, "man") + rk_args_flag(&a, "completion") + a.n_rest > 1)
+		return rk_cli_complain(RK_CLI_USAGE,
+				       "help prints one thing: --man, --completion or a COMMAND");
 	if (rk_args_flag(&a, "man")) {
 		rk_help_man(stdout);
 	} else if (rk_args_text(&a, "completion")) {

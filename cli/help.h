@@ -34,7 +34,7 @@ const struct rk_help_entry *rk_help_topic(enum rk_help_topic topic, size_t *ret_
 /* What rekindle is, in one paragraph. */
 const char *rk_help_about(void);
 
-/* "-o, --output text|json": how an option is written. Returns text. */
+/* "-o, --output text|json", "--wait[=TIME]": how an option is written. Returns text. */
 const char *rk_help_option(char *text, size_t size, const struct rk_option *o);
 
 /* The overview that `rekindle help` prints. */

@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "cli/cli.h"
-#include "cli/look.h"
 #include "cli/out.h"
+#include "cli/snapshot.h"
 #include "shm/route.h"
 #include "shm/words.h"
 
@@ -17,7 +17,8 @@
 struct owner {
 	uint32_t partition;
 	uint32_t worker;
-	const struct rk_view_slot *slot; /* NULL: nobody owns it */
+	bool is_there; /* somebody owns it: */
+	struct rk_snapshot_worker slot;
 };
 
 static struct owner find(const struct rk_look *l, const char *key)
@@ -28,18 +29,15 @@ static struct owner find(const struct rk_look *l, const char *key)
 		atomic_load_explicit(&rk_shm_routes(&l->m)[o.partition], memory_order_acquire);
 
 	o.worker = rk_route_worker(route);
-	o.slot = rk_look_slot(l, o.worker);
+	o.is_there = rk_look_slot(l, o.worker) != NULL;
+	if (o.is_there)
+		o.slot = rk_snapshot_worker(l, o.worker);
 	return o;
-}
-
-static const char *state_of(const struct owner *o)
-{
-	return o->slot ? rk_look_state(o->slot->state) : "nobody";
 }
 
 static void print_text(const struct rk_look *l, const struct rk_args *a)
 {
-	char shown[KEY_SHOWN];
+	char shown[KEY_SHOWN], state[RK_SNAPSHOT_STATE];
 	int width = 3;
 
 	for (int i = 0; i < a->n_rest; i++) {
@@ -57,10 +55,11 @@ static void print_text(const struct rk_look *l, const struct rk_args *a)
 		(void)printf("%-*s  %9u  ", width,
 			     rk_out_clean(shown, sizeof(shown), a->rest[i], strlen(a->rest[i])),
 			     o.partition);
-		if (o.slot)
-			(void)printf("%6u  %7d  %s\n", o.worker, o.slot->pid, state_of(&o));
+		if (o.is_there)
+			(void)printf("%6u  %7d  %s\n", o.worker, o.slot.view.pid,
+				     rk_snapshot_state(state, &o.slot));
 		else
-			(void)printf("%6s  %7s  %s\n", "-", "-", state_of(&o));
+			(void)printf("%6s  %7s  nobody\n", "-", "-");
 	}
 }
 
@@ -74,10 +73,12 @@ static void print_json(const struct rk_look *l, const struct rk_args *a)
 
 		rk_out_json_bytes(k, "key", a->rest[i], strlen(a->rest[i]));
 		rk_out_json_int(k, "partition", o.partition);
-		rk_out_json_int_or_null(k, "worker", o.slot, o.worker);
-		rk_out_json_int_or_null(k, "pid", o.slot && o.slot->pid > 0,
-					o.slot ? o.slot->pid : 0);
-		rk_out_json_text(k, "state", state_of(&o));
+		rk_out_json_int_or_null(k, "worker", o.is_there, o.worker);
+		rk_out_json_int_or_null(k, "pid", o.slot.view.pid > 0, o.slot.view.pid);
+		rk_out_json_text(k, "state",
+				 o.is_there ? rk_look_state(o.slot.view.state) : NULL);
+		rk_out_json_text(k, "declared", o.slot.declared);
+		json_object_object_add(k, "stopped", json_object_new_boolean(o.slot.is_stopped));
 		json_object_array_add(keys, k);
 	}
 	rk_out_json_text(all, "name", l->ask.fleet);

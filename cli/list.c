@@ -3,7 +3,6 @@
  * rekindle list: the fleets that run. rekindle version.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -13,11 +12,6 @@
 #include "shm/rundir.h"
 
 #define FLEETS_MAX 256
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
 
 /* Its answer to ping, or NULL. */
 static struct json_object *ping(const char *name)
@@ -72,7 +66,6 @@ int rk_cli_list(int argc, char **argv)
 	if (n < 0)
 		return rk_cli_fail(&err);
 	n = n < FLEETS_MAX ? n : FLEETS_MAX;
-	qsort(names, (size_t)n, sizeof(names[0]), by_name);
 	all = json_object_new_object();
 	fleets = json_object_new_array();
 	for (int i = 0; i < n; i++) {

@@ -50,6 +50,12 @@ static int set_up(struct rk_look *l, struct rk_err *err)
 
 int rk_look_open(struct rk_look *l, const char *name, struct rk_err *err)
 {
+	return rk_look_open_until(l, name, 0, err);
+}
+
+int rk_look_open_until(struct rk_look *l, const char *name, uint64_t deadline_ns,
+		       struct rk_err *err)
+{
 	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	struct json_object *answer;
 	char request[48];
@@ -57,7 +63,7 @@ int rk_look_open(struct rk_look *l, const char *name, struct rk_err *err)
 	int r;
 
 	*l = (struct rk_look){ .ask.sock = -1 };
-	r = rk_ask_open(&l->ask, name, err);
+	r = rk_ask_open_until(&l->ask, name, deadline_ns, err);
 	if (r < 0)
 		return r;
 	(void)snprintf(request, sizeof(request), "{\"verb\":\"read\",\"abi\":%u}", RK_ABI_VERSION);

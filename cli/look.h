@@ -23,6 +23,10 @@ struct rk_look {
 
 /* Attaches and copies the view. Returns 0 or -errno; rk_look_close_p() in any case. */
 RK_MUST_USE int rk_look_open(struct rk_look *l, const char *name, struct rk_err *err);
+
+/* The same; the supervisor has to answer by then (rk_ask_open_until()). */
+RK_MUST_USE int rk_look_open_until(struct rk_look *l, const char *name, uint64_t deadline_ns,
+				   struct rk_err *err);
 void rk_look_close_p(struct rk_look *l);
 
 /* Copies the view that is published now. */

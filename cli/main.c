@@ -16,6 +16,7 @@ static bool is_one_of(const char *arg, const char *a, const char *b)
 static int run(int argc, char **argv)
 {
 	const struct rk_command *c;
+	struct rk_err err = { 0 };
 
 	if (argc < 2) {
 		rk_help_all(stderr);
@@ -30,10 +31,8 @@ static int run(int argc, char **argv)
 
 		return rk_cli_version(1, version);
 	}
-	if (argv[1][0] == '-')
-		return rk_cli_complain(RK_CLI_USAGE,
-				       "options stand behind the command: 'rekindle COMMAND %.60s'",
-				       argv[1]);
+	if (rk_args_command_first(argc, argv, &err) < 0)
+		return rk_cli_complain(RK_CLI_USAGE, "%s", err.text);
 	c = rk_command_find(argv[1]);
 	return c ? c->run(argc - 1, argv + 1) : rk_cli_unknown(argv[1]);
 }

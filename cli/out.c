@@ -45,6 +45,27 @@ const char *rk_out_time(char text[static RK_OUT_TIME], uint64_t ns)
 	return text;
 }
 
+const char *rk_out_span(char text[static RK_OUT_TIME], uint64_t ns)
+{
+	uint64_t s = ns / RK_NS_PER_S;
+
+	if (s == 0)
+		(void)snprintf(text, RK_OUT_TIME, "%" PRIu64 "ms", ns / RK_NS_PER_MS);
+	else if (s < 60)
+		(void)snprintf(text, RK_OUT_TIME, "%" PRIu64 "s", s);
+	else if (s < 3600)
+		(void)snprintf(text, RK_OUT_TIME, "%" PRIu64 "m%" PRIu64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		(void)snprintf(text, RK_OUT_TIME, "%" PRIu64 "h%" PRIu64 "m", s / 3600,
+			       s / 60 % 60);
+	else if (s < 100 * 86400)
+		(void)snprintf(text, RK_OUT_TIME, "%" PRIu64 "d%" PRIu64 "h", s / 86400,
+			       s / 3600 % 24);
+	else
+		(void)snprintf(text, RK_OUT_TIME, "%" PRIu64 "d", s / 86400);
+	return text;
+}
+
 int64_t rk_out_ms_since(uint64_t then_ns, uint64_t now_ns)
 {
 	return then_ns < now_ns ? (int64_t)((now_ns - then_ns) / RK_NS_PER_MS) : 0;

@@ -23,6 +23,9 @@ bool rk_out_is_utf8(const char *bytes, size_t len);
 /* Writes "840 us", "1.6 ms", "12 s", "3 min 12 s", "2 d 4 h". Returns text. Pure. */
 const char *rk_out_time(char text[static RK_OUT_TIME], uint64_t ns);
 
+/* The same in a column's width: "840ms", "12s", "3m12s", "2h4m", "2d4h", "120d". Returns text. Pure. */
+const char *rk_out_span(char text[static RK_OUT_TIME], uint64_t ns);
+
 /* Milliseconds from then to now, 0 if that is in the future. Pure. */
 int64_t rk_out_ms_since(uint64_t then_ns, uint64_t now_ns);
 

@@ -206,7 +206,7 @@ int rk_cli_put(int argc, char **argv)
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
-	if (rk_cli_client_open(&client, &a, NULL, &err) < 0)
+	if (rk_cli_client_open(&client, &a, NULL, rk_cli_client_deadline(&a), &err) < 0)
 		return rk_cli_fail(&err);
 	p.client = client;
 	p.timeout_ms =

@@ -62,6 +62,33 @@ static bool was_used(const struct rk_view_slot *slot)
 	return slot->state != RK_SLOT_EMPTY || slot->restarts || slot->died_ns;
 }
 
+struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *l, uint32_t slot)
+{
+	struct rk_snapshot_worker w = { .slot = slot, .view = *rk_look_slot(l, slot) };
+
+	read_beat(l, &w);
+	return w;
+}
+
+bool rk_snapshot_is_ready(const struct rk_snapshot_worker *w)
+{
+	return w->view.state == RK_SLOT_READY && !w->is_stopped;
+}
+
+const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
+			      const struct rk_snapshot_worker *w)
+{
+	const char *state = rk_look_state(w->view.state);
+	bool is_news = w->declared && strcmp(w->declared, state) != 0;
+
+	if (w->is_stopped)
+		(void)snprintf(text, RK_SNAPSHOT_STATE, "stopped");
+	else
+		(void)snprintf(text, RK_SNAPSHOT_STATE, "%s%s%s", state, is_news ? "/" : "",
+			       is_news ? w->declared : "");
+	return text;
+}
+
 static void read_workers(struct rk_snapshot *s)
 {
 	const struct rk_look *l = s->look;
@@ -71,8 +98,8 @@ static void read_workers(struct rk_snapshot *s)
 
 		if (!was_used(rk_look_slot(l, slot)))
 			continue;
-		*w = (struct rk_snapshot_worker){ .slot = slot, .view = *rk_look_slot(l, slot) };
-		read_beat(l, w);
+		*w = rk_snapshot_worker(l, slot);
+		s->n_ready += rk_snapshot_is_ready(w);
 		s->n_workers++;
 	}
 }
@@ -84,11 +111,16 @@ uint32_t rk_snapshot_depth(const struct rk_shm *m, uint32_t partition)
 	uint64_t cursor = rk_commit_cursor(load(&rk_shm_part(m, partition)->commit));
 	uint64_t tail = load(&rk_shm_ring(m, partition)->tail) & RK_MASK48;
 	uint64_t n = rk_pos_before(tail, cursor) ? 0 : (tail - cursor) & RK_MASK48;
+	uint32_t depth = 0;
 
-	/* The tail may lag by the one reference whose publisher has not moved it yet. */
-	if (rk_queue_peek(m, partition, rk_pos_add(cursor, n)) != 0)
-		n++;
-	return (uint32_t)rk_min_u64(n, m->g.n_ring);
+	/* One more: the tail may lag by the reference whose publisher has not moved it yet. */
+	for (uint64_t i = 0; i < rk_min_u64(n + 1, m->g.n_ring); i++) {
+		uint64_t ref = rk_queue_peek(m, partition, rk_pos_add(cursor, i));
+
+		/* A withdrawn one stays in its place until a worker passes it. */
+		depth += ref != 0 && rk_ref_state(ref) != RK_REF_TOMB;
+	}
+	return depth;
 }
 
 static struct rk_snapshot_part read_part(const struct rk_shm *m, uint32_t partition)
@@ -106,11 +138,23 @@ static struct rk_snapshot_part read_part(const struct rk_shm *m, uint32_t partit
 	return p;
 }
 
+/* Counts them for whoever has the partition, or will have it when it is there again. */
+static void queue_for(struct rk_snapshot *s, const struct rk_snapshot_part *p)
+{
+	uint64_t route = load(&rk_shm_routes(&s->look->m)[p->partition]);
+	uint32_t slot = p->is_owned ? p->worker : rk_route_worker(route);
+
+	for (uint32_t i = 0; p->n_queued && i < s->n_workers; i++)
+		if (s->workers[i].slot == slot)
+			s->workers[i].n_queued += p->n_queued;
+}
+
 static void read_parts(struct rk_snapshot *s)
 {
 	for (uint32_t i = 0; i < s->look->m.g.n_partitions; i++) {
 		struct rk_snapshot_part p = read_part(&s->look->m, i);
 
+		queue_for(s, &p);
 		s->n_queued += p.n_queued;
 		s->n_finished += p.cursor;
 		if (p.n_queued || p.freed != p.cursor || p.released != p.cursor)
@@ -196,6 +240,6 @@ const char *rk_snapshot_death(const struct rk_view_slot *slot, uint64_t now_ns, 
 	}
 	(void)snprintf(text, size, "%s%s %s ago (pid %d)", how,
 		       slot->exit_code == CLD_DUMPED ? ", core dumped," : "",
-		       rk_out_time(ago, ago_ns), slot->died_pid);
+		       rk_out_span(ago, ago_ns), slot->died_pid);
 	return text;
 }

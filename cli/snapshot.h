@@ -22,6 +22,7 @@ struct rk_snapshot_worker {
 	uint64_t n_jobs, n_errors;
 	uint64_t n_refused; /* jobs it had no room to keep a reply of */
 	char last_words[256]; /* "" = none */
+	uint64_t n_queued;    /* jobs in its partitions; 0 unless a whole snapshot is taken */
 };
 
 struct rk_snapshot_part {
@@ -35,6 +36,7 @@ struct rk_snapshot_part {
 struct rk_snapshot {
 	const struct rk_look *look;
 	uint32_t n_workers; /* slots in use, or used before */
+	uint32_t n_ready;   /* of them; a stopped one is not ready */
 	struct rk_snapshot_worker *workers;
 	uint32_t n_busy; /* partitions with something unfinished */
 	struct rk_snapshot_part *busy;
@@ -46,10 +48,25 @@ struct rk_snapshot {
 RK_MUST_USE int rk_snapshot_take(struct rk_snapshot *s, const struct rk_look *look);
 void rk_snapshot_free_p(struct rk_snapshot *s);
 
-/* Jobs published at a partition and not committed. */
+/* One slot alone; it is below the fleet's slots. */
+struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *look, uint32_t slot);
+
+/* Ready to work, as far as anybody else can tell. */
+bool rk_snapshot_is_ready(const struct rk_snapshot_worker *w);
+
+#define RK_SNAPSHOT_STATE 32u
+
+/*
+ * A worker's state as all commands write it: the slot's, "/" and what the process says of itself
+ * if that is another word; "stopped" if it is held. Returns text.
+ */
+const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
+			      const struct rk_snapshot_worker *w);
+
+/* Jobs published at a partition, neither committed nor withdrawn. */
 uint32_t rk_snapshot_depth(const struct rk_shm *m, uint32_t partition);
 
-/* "SIGKILL 12 s ago (pid 815)"; "-" when nothing died in this slot. */
+/* "SIGKILL 12s ago (pid 815)"; "-" when nothing died in this slot. */
 const char *rk_snapshot_death(const struct rk_view_slot *slot, uint64_t now_ns, char *text,
 			      size_t size);
 

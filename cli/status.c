@@ -7,14 +7,17 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/num.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/ready.h"
 #include "cli/recall.h"
 #include "cli/snapshot.h"
 
 #define NAME_SHOWN 24
 #define EVENTS_SHOWN 5
+#define WAIT_DEFAULT_NS (30 * RK_NS_PER_S)
 
 /* ---- text ---- */
 
@@ -30,7 +33,8 @@ static void text_head(const struct rk_snapshot *s)
 		finished[RK_NUM_TEXT];
 
 	rk_out_color(RK_OUT_BOLD, 0, s->look->ask.fleet);
-	(void)printf("  up %s, keeper %d, supervisor %d\n",
+	(void)printf("  %u of %u ready, up %s, keeper %d, supervisor %d\n", s->n_ready,
+		     s->n_workers,
 		     rk_out_time(up, s->look->now_ns > v->started_ns
 					     ? s->look->now_ns - v->started_ns
 					     : 0),
@@ -41,15 +45,6 @@ static void text_head(const struct rk_snapshot *s)
 		     s->look->m.g.n_partitions, plural(s->look->m.g.n_partitions), s->n_clients,
 		     plural(s->n_clients), rk_num_format(queued, s->n_queued), plural(s->n_queued),
 		     rk_num_format(finished, s->n_finished));
-}
-
-/* The slot's state; of a ready one what its process says of itself, if it can say anything. */
-static const char *state_of(const struct rk_snapshot_worker *w)
-{
-	if (w->is_stopped)
-		return "stopped";
-	return w->view.state == RK_SLOT_READY && w->declared ? w->declared
-							     : rk_look_state(w->view.state);
 }
 
 static enum rk_out_color color_of(uint32_t state)
@@ -69,29 +64,35 @@ static enum rk_out_color color_of(uint32_t state)
 
 static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_worker *w)
 {
-	char pid[16] = "-", jobs[RK_NUM_TEXT], errors[RK_NUM_TEXT], death[96];
+	uint64_t now_ns = s->look->now_ns, up_ns = now_ns - rk_min_u64(w->view.started_ns, now_ns);
+	char pid[16] = "-", up[RK_OUT_TIME] = "-", state[RK_SNAPSHOT_STATE], queued[RK_NUM_TEXT],
+	     jobs[RK_NUM_TEXT], errors[RK_NUM_TEXT], death[96];
 
-	if (w->view.pid > 0)
+	if (w->view.pid > 0) {
 		(void)snprintf(pid, sizeof(pid), "%d", w->view.pid);
-	(void)printf("%4u  ", w->slot);
-	rk_out_color(w->is_stopped ? RK_OUT_RED : color_of(w->view.state), -8, state_of(w));
-	(void)printf("  %7s  %5llu  %8llu  %5u  %11s  %6s  %s\n", pid,
-		     (unsigned long long)w->view.incarnation, (unsigned long long)w->view.restarts,
-		     w->view.n_partitions, rk_num_format(jobs, w->n_jobs),
+		(void)rk_out_span(up, up_ns);
+	}
+	(void)printf("%4u ", w->slot);
+	rk_out_color(w->is_stopped ? RK_OUT_RED : color_of(w->view.state), -13,
+		     rk_snapshot_state(state, w));
+	(void)printf(" %7s %6s %8llu %5u %6s %8s %6s %s\n", pid, up,
+		     (unsigned long long)w->view.restarts, w->view.n_partitions,
+		     rk_num_format(queued, w->n_queued), rk_num_format(jobs, w->n_jobs),
 		     rk_num_format(errors, w->n_errors),
-		     rk_snapshot_death(&w->view, s->look->now_ns, death, sizeof(death)));
+		     rk_snapshot_death(&w->view, now_ns, death, sizeof(death)));
 	if (w->n_refused)
-		(void)printf("      refused %s job%s: more replies are unread than --dedup keeps\n",
+		(void)printf("     refused %s job%s: more replies are unread than --dedup keeps\n",
 			     rk_num_format(jobs, w->n_refused), plural(w->n_refused));
 	if (w->last_words[0])
-		(void)printf("      last words: %s\n", w->last_words);
+		(void)printf("     last words: %s\n", w->last_words);
 }
 
+/* One blank between columns: with a death behind it a row has about 100 of them. */
 static void text_columns(void)
 {
 	rk_out_color(
 		RK_OUT_BOLD, 0,
-		"SLOT  STATE         PID  INCAR  RESTARTS  PARTS         JOBS  ERRORS  LAST DEATH");
+		"SLOT STATE             PID UPTIME RESTARTS PARTS QUEUED     JOBS ERRORS LAST DEATH");
 	(void)putchar('\n');
 }
 
@@ -182,7 +183,10 @@ static void text_clients(const struct rk_snapshot *s)
 		if (c->flags & RK_CLIENT_ALIVE)
 			(void)printf("  %7d\n", c->pid);
 		else
-			(void)printf("  %7s  gone; its replies wait for a successor\n", "-");
+			(void)printf("  %7s  gone%s\n", "-",
+				     c->flags & RK_CLIENT_HAS_CALLS
+					     ? "; replies wait for the next of its name"
+					     : "");
 	}
 }
 
@@ -259,6 +263,7 @@ static struct json_object *json_worker(const struct rk_snapshot *s,
 				rk_out_ms_since(w->view.started_ns, s->look->now_ns));
 	rk_out_json_int(o, "restarts", (int64_t)w->view.restarts);
 	rk_out_json_int(o, "partitions", w->view.n_partitions);
+	rk_out_json_int(o, "queued_jobs", (int64_t)w->n_queued);
 	rk_out_json_int(o, "jobs", (int64_t)w->n_jobs);
 	rk_out_json_int(o, "errors", (int64_t)w->n_errors);
 	rk_out_json_int(o, "refused", (int64_t)w->n_refused);
@@ -301,6 +306,10 @@ static struct json_object *json_clients(const struct rk_snapshot *s)
 		rk_out_json_int(o, "id", (int64_t)c->id);
 		rk_out_json_int_or_null(o, "pid", is_alive, c->pid);
 		json_object_object_add(o, "alive", json_object_new_boolean(is_alive));
+		json_object_object_add(
+			o, "has_calls",
+			is_alive ? NULL
+				 : json_object_new_boolean(!!(c->flags & RK_CLIENT_HAS_CALLS)));
 		json_object_array_add(all, o);
 	}
 	return all;
@@ -362,6 +371,7 @@ static void print_json(const struct rk_snapshot *s, const struct rk_recall_list 
 	rk_out_json_int(o, "uptime_ms", rk_out_ms_since(v->started_ns, s->look->now_ns));
 	rk_out_json_int(o, "partitions", s->look->m.g.n_partitions);
 	rk_out_json_int(o, "clients", s->n_clients);
+	rk_out_json_int(o, "ready_workers", s->n_ready);
 	rk_out_json_int(o, "queued_jobs", (int64_t)s->n_queued);
 	rk_out_json_int(o, "finished_jobs", (int64_t)s->n_finished);
 	json_object_object_add(o, "workers", workers);
@@ -373,6 +383,12 @@ static void print_json(const struct rk_snapshot *s, const struct rk_recall_list 
 }
 
 /* ---- one worker ---- */
+
+/* A WORKER, and not the NAME of a fleet. */
+static bool is_number(const char *text)
+{
+	return text[strspn(text, "0123456789")] == '\0';
+}
 
 /* Leaves of the snapshot only this slot. */
 static int worker_keep(struct rk_snapshot *s, uint32_t slot, struct rk_err *err)
@@ -396,31 +412,63 @@ static void events_read(const char *fleet, uint32_t slot, struct rk_recall_list 
 		rk_recall_list_tail(ret, EVENTS_SHOWN);
 }
 
+/* Exit status of --check. */
+static int check(const struct rk_snapshot *s)
+{
+	if (s->n_ready == 0)
+		return RK_CLI_FAILED;
+	return s->n_ready < s->n_workers ? RK_CLI_PARTLY : RK_CLI_OK;
+}
+
+/* Opens the look, with --wait not before all are ready; sets *ret_late when the time was up. */
+static int look(struct rk_look *l, const struct rk_args *a, bool *ret_late, struct rk_err *err)
+{
+	uint64_t wait_ns = rk_args_number(a, "wait", 0);
+	const char *name;
+	int r = rk_cli_fleet(a, &name, err);
+
+	if (r < 0)
+		return r;
+	if (!rk_args_flag(a, "wait"))
+		return rk_look_open(l, name, err);
+	r = rk_ready_wait(l, name, rk_clock_ns() + (wait_ns ? wait_ns : WAIT_DEFAULT_NS), err);
+	*ret_late = r == RK_READY_LATE;
+	return r < 0 ? r : 0;
+}
+
 int rk_cli_status(int argc, char **argv)
 {
-	rk_cleanup(rk_look_close_p) struct rk_look look = { .ask.sock = -1 };
+	rk_cleanup(rk_look_close_p) struct rk_look l = { .ask.sock = -1 };
 	rk_cleanup(rk_snapshot_free_p) struct rk_snapshot s = { 0 };
 	rk_cleanup(rk_recall_list_free_p) struct rk_recall_list events = { 0 };
 	struct rk_err err = { 0 };
+	bool is_late = false, is_one;
 	struct rk_args a;
 	uint32_t slot = 0;
 	int status;
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
-	if ((a.n_rest && rk_recall_worker(a.rest[0], &slot, &err) < 0) ||
-	    rk_look_open(&look, rk_args_text(&a, "name"), &err) < 0)
+	is_one = a.n_rest && is_number(a.rest[0]);
+	if (is_one && rk_recall_worker(a.rest[0], &slot, &err) < 0)
 		return rk_cli_fail(&err);
-	if (rk_snapshot_take(&s, &look) < 0)
+	if (is_one)
+		a.n_rest = 0; /* no NAME */
+	if (look(&l, &a, &is_late, &err) < 0)
+		return rk_cli_fail(&err);
+	if (rk_snapshot_take(&s, &l) < 0)
 		return rk_cli_complain(RK_CLI_FAILED, "no memory");
-	if (a.n_rest) {
+	if (is_one) {
 		if (worker_keep(&s, slot, &err) < 0)
 			return rk_cli_fail(&err);
-		events_read(look.ask.fleet, slot, &events);
+		events_read(l.ask.fleet, slot, &events);
 	}
 	if (rk_args_json(&a))
-		print_json(&s, a.n_rest ? &events : NULL, rk_args_flag(&a, "internals"));
+		print_json(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
 	else
-		print_text(&s, a.n_rest ? &events : NULL, rk_args_flag(&a, "internals"));
-	return RK_CLI_OK;
+		print_text(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
+	if (is_late)
+		return rk_cli_complain(RK_CLI_TIMEOUT, "the time was up: %u of %u workers are ready",
+				       s.n_ready, s.n_workers);
+	return rk_args_flag(&a, "check") ? check(&s) : RK_CLI_OK;
 }

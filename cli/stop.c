@@ -5,14 +5,16 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "cli/ask.h"
+#include "base/num.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/snapshot.h"
 
 #define TIMEOUT_DEFAULT_NS (30 * RK_NS_PER_S)
 
@@ -34,31 +36,9 @@ static int keeper_of(struct rk_ask *ask, const char *request, struct rk_err *err
 	return (int)pid;
 }
 
-/* Asks for the end. Returns keeper's pid, and in *ret_pidfd what its end can be awaited with. */
-static int stop(struct rk_ask *ask, int *ret_pidfd, struct rk_err *err)
-{
-	int keeper = keeper_of(ask, "{\"verb\":\"ping\"}", err), r;
-
-	if (keeper < 0)
-		return keeper;
-	/* Before the request: as long as the fleet runs the pid is keeper's, then maybe another's.
-	 */
-	rk_cleanup(rk_close_p) int pidfd = pidfd_open(keeper, 0);
-	if (pidfd < 0)
-		return rk_err_set(err, -errno, "%s: keeper (pid %d): %s", ask->fleet, keeper,
-				  strerror(errno));
-	r = keeper_of(ask, "{\"verb\":\"stop\"}", err);
-	if (r < 0 && r != -ECONNRESET && r != -EPIPE) /* those: it was ending already */
-		return r;
-	*ret_pidfd = rk_take_fd(&pidfd);
-	return keeper;
-}
-
 /* True when the process has ended. */
-static bool await_end(int pidfd, uint64_t timeout_ns)
+static bool await_end(int pidfd, uint64_t deadline_ns)
 {
-	uint64_t deadline_ns = rk_clock_ns() + timeout_ns;
-
 	for (;;) {
 		struct pollfd p = { .fd = pidfd, .events = POLLIN };
 		uint64_t now_ns = rk_clock_ns();
@@ -72,32 +52,150 @@ static bool await_end(int pidfd, uint64_t timeout_ns)
 	}
 }
 
+/* ---- what the stop did ---- */
+
+/* What a look at the board, which outlives the fleet for us, tells of it. */
+struct deeds {
+	bool are_known;
+	uint32_t n_workers;
+	uint32_t n_killed; /* of those that had attached */
+	uint64_t n_dropped;
+};
+
+/* Whose end will have to be told: a process of this incarnation, which had attached. */
+struct witness {
+	uint32_t slot;
+	uint64_t incarnation;
+};
+
+struct watched {
+	struct rk_look look;
+	struct witness *witnesses;
+	uint32_t n_witnesses, n_workers;
+	bool is_open;
+};
+
+static void watch(struct watched *w, const struct rk_ask *ask)
+{
+	struct rk_look *l = &w->look;
+
+	if (rk_look_open_until(l, ask->fleet, ask->deadline_ns, NULL) < 0)
+		return; /* the stop is more important than its story */
+	w->witnesses = calloc(l->m.g.n_workers, sizeof(*w->witnesses));
+	w->is_open = w->witnesses != NULL;
+	for (uint32_t slot = 0; w->is_open && slot < l->m.g.n_workers; slot++) {
+		struct rk_snapshot_worker s = rk_snapshot_worker(l, slot);
+
+		w->n_workers += s.view.pid > 0;
+		if (s.view.pid > 0 && s.declared)
+			w->witnesses[w->n_witnesses++] =
+				(struct witness){ slot, s.view.incarnation };
+	}
+}
+
+/* A worker that comes to its end says so last of all; whoever did not was killed, or fell. */
+static bool ended_in_order(const struct rk_look *l, const struct witness *who)
+{
+	const struct rk_beat *beat = rk_shm_beat(&l->m, who->slot);
+
+	return atomic_load_explicit(&beat->incarnation, memory_order_acquire) != who->incarnation ||
+	       atomic_load_explicit(&beat->state, memory_order_acquire) == RK_BEAT_STOPPING;
+}
+
+/* After the end: nobody writes there any more. */
+static struct deeds tell(const struct watched *w)
+{
+	struct deeds d = { .are_known = w->is_open, .n_workers = w->n_workers };
+
+	for (uint32_t i = 0; i < w->n_witnesses; i++)
+		d.n_killed += !ended_in_order(&w->look, &w->witnesses[i]);
+	for (uint32_t p = 0; w->is_open && p < w->look.m.g.n_partitions; p++)
+		d.n_dropped += rk_snapshot_depth(&w->look.m, p);
+	return d;
+}
+
+static void watched_free_p(struct watched *w)
+{
+	rk_free_p(&w->witnesses);
+	rk_look_close_p(&w->look);
+}
+
+/* Asks for the end. Returns keeper's pid, and in *ret_pidfd what its end can be awaited with. */
+static int stop(struct rk_ask *ask, struct watched *w, int *ret_pidfd, struct rk_err *err)
+{
+	int keeper = keeper_of(ask, "{\"verb\":\"ping\"}", err), r;
+
+	if (keeper < 0)
+		return keeper;
+	/* Before the request: as long as the fleet runs the pid is keeper's, then maybe another's. */
+	rk_cleanup(rk_close_p) int pidfd = pidfd_open(keeper, 0);
+	if (pidfd < 0)
+		return rk_err_set(err, -errno, "%s: keeper (pid %d): %s", ask->fleet, keeper,
+				  strerror(errno));
+	watch(w, ask);
+	r = keeper_of(ask, "{\"verb\":\"stop\"}", err);
+	if (r < 0 && r != -ECONNRESET && r != -EPIPE) /* those: it was ending already */
+		return r;
+	*ret_pidfd = rk_take_fd(&pidfd);
+	return keeper;
+}
+
+static void print_json(const char *fleet, int keeper, bool has_ended, const struct deeds *d)
+{
+	struct json_object *o = json_object_new_object();
+	bool is_told = has_ended && d->are_known;
+
+	rk_out_json_text(o, "name", fleet);
+	rk_out_json_int(o, "keeper_pid", keeper);
+	json_object_object_add(o, "stopped", json_object_new_boolean(has_ended));
+	rk_out_json_int_or_null(o, "workers", d->are_known, d->n_workers);
+	rk_out_json_int_or_null(o, "killed", is_told, d->n_killed);
+	rk_out_json_int_or_null(o, "dropped_jobs", is_told, (int64_t)d->n_dropped);
+	rk_out_json(o);
+}
+
+static void print_text(const char *fleet, const struct deeds *d)
+{
+	char n[RK_NUM_TEXT];
+
+	(void)printf("stopped %s", fleet);
+	if (d->are_known)
+		(void)printf(": %u worker%s", d->n_workers, d->n_workers == 1 ? "" : "s");
+	if (d->n_killed)
+		(void)printf(", %u killed that did not end in time", d->n_killed);
+	if (d->n_dropped)
+		(void)printf(", %s queued job%s dropped", rk_num_format(n, d->n_dropped),
+			     d->n_dropped == 1 ? "" : "s");
+	(void)putchar('\n');
+}
+
 int rk_cli_stop(int argc, char **argv)
 {
 	rk_cleanup(rk_ask_close_p) struct rk_ask ask = { .sock = -1 };
+	rk_cleanup(watched_free_p) struct watched w = { .look.ask.sock = -1 };
 	rk_cleanup(rk_close_p) int pidfd = -1;
+	uint64_t deadline_ns;
 	struct rk_err err = { 0 };
+	struct deeds deeds;
 	struct rk_args a;
+	const char *name;
 	int status, keeper = -1;
 	bool has_ended;
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
-	if (rk_ask_open(&ask, rk_args_text(&a, "name"), &err) == 0)
-		keeper = stop(&ask, &pidfd, &err);
+	deadline_ns = rk_clock_ns() + rk_args_number(&a, "timeout", TIMEOUT_DEFAULT_NS);
+	if (rk_cli_fleet(&a, &name, &err) == 0 &&
+	    rk_ask_open_until(&ask, name, rk_args_text(&a, "timeout") ? deadline_ns : 0, &err) == 0)
+		keeper = stop(&ask, &w, &pidfd, &err);
 	if (keeper < 0)
 		return rk_cli_fail(&err);
-	has_ended = await_end(pidfd, rk_args_number(&a, "timeout", TIMEOUT_DEFAULT_NS));
-	if (rk_args_json(&a)) {
-		struct json_object *o = json_object_new_object();
-
-		rk_out_json_text(o, "name", ask.fleet);
-		rk_out_json_int(o, "keeper_pid", keeper);
-		json_object_object_add(o, "stopped", json_object_new_boolean(has_ended));
-		rk_out_json(o);
-	} else if (has_ended) {
-		(void)printf("stopped %s\n", ask.fleet);
-	}
+	has_ended = await_end(pidfd, deadline_ns);
+	deeds = tell(&w);
+	if (rk_args_json(&a))
+		print_json(ask.fleet, keeper, has_ended, &deeds);
+	else if (has_ended)
+		print_text(ask.fleet, &deeds);
 	if (has_ended)
 		return RK_CLI_OK;
 	return rk_cli_complain(RK_CLI_TIMEOUT,

@@ -342,7 +342,12 @@ struct rk_view_slot {
 };
 RK_ABI_SIZE(struct rk_view_slot, 56);
 
-enum rk_client_flag { RK_CLIENT_USED = 1, RK_CLIENT_NAMED = 2, RK_CLIENT_ALIVE = 4 };
+enum rk_client_flag {
+	RK_CLIENT_USED = 1,
+	RK_CLIENT_NAMED = 2,
+	RK_CLIENT_ALIVE = 4,
+	RK_CLIENT_HAS_CALLS = 8, /* in a view, of one that is gone: its successor finds calls */
+};
 
 struct rk_view_client {
 	uint64_t id;

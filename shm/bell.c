@@ -12,7 +12,7 @@
 #include "shm/queue.h"
 #include "shm/words.h"
 
-static void wake_all(_Atomic uint32_t *word)
+void rk_bell_wake(_Atomic uint32_t *word)
 {
 	/* A wrong or unmapped word makes the call fail: there is nobody to wake then. */
 	(void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -25,7 +25,7 @@ void rk_bell_ring(_Atomic uint32_t *bell)
 		return;
 	/* Adding changes the word, so a consumer between W1 and its futex call does not fall asleep. */
 	atomic_fetch_add_explicit(bell, 2, memory_order_seq_cst);
-	wake_all(bell);
+	rk_bell_wake(bell);
 }
 
 int rk_bell_wait(_Atomic uint32_t *bell, uint32_t parked, uint64_t deadline_ns)
@@ -92,7 +92,7 @@ static void clear_and_wake(_Atomic uint32_t *space, uint32_t word)
 		if (atomic_compare_exchange_weak_explicit(space, &word, (word + 2) & ~RK_BELL_PARKED,
 							  memory_order_seq_cst, memory_order_relaxed))
 			break;
-	wake_all(space);
+	rk_bell_wake(space);
 }
 
 void rk_bell_ring_space(struct rk_ring *ring)

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shm/board.h"
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "shm/bell.h"
 #include "shm/epoch.h"
 #include "shm/fault.h"
 
@@ -15,17 +12,22 @@ void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_
 	*w = (struct rk_board_writer){ .m = m, .is_dead = is_dead, .arg = arg };
 }
 
-/* The low half of the epoch, which advances with each view; not its index, which comes back. */
-const void *rk_board_futex(const struct rk_shm *m)
+/* The low half of the epoch, which every publication changes; not the view's index, which comes back. */
+_Atomic uint32_t *rk_board_futex(const struct rk_shm *m)
 {
-	static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
-	return &m->board->epoch;
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
+	return (_Atomic uint32_t *)(void *)&m->board->epoch;
 }
 
-uint32_t rk_board_futex_word(const struct rk_shm *m)
+uint32_t rk_board_mark(const struct rk_shm *m)
 {
-	/* Acquire: the view copied behind this is the one of this epoch, or newer. */
+	/* Acquire: whoever then looks for a view sees at least the one of this epoch. */
 	return (uint32_t)atomic_load_explicit(&m->board->epoch, memory_order_acquire);
+}
+
+void rk_board_await(const struct rk_shm *m, uint32_t mark, uint64_t deadline_ns)
+{
+	(void)rk_bell_wait(rk_board_futex(m), mark, deadline_ns);
 }
 
 static bool is_listed(const struct rk_board_writer *w, uint32_t reader)
@@ -103,7 +105,7 @@ bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view)
 	atomic_store_explicit(&w->m->board->view, (uint32_t)i, memory_order_seq_cst);
 	RK_KILL_POINT(BOARD_PUBLISHED);
 	w->retired[current] = rk_epoch_advance(w->m);
-	(void)syscall(SYS_futex, rk_board_futex(w->m), FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	rk_bell_wake(rk_board_futex(w->m)); /* killed before: they look again by themselves */
 	w->pending = false;
 	return true;
 }

@@ -42,11 +42,18 @@ void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_
  */
 bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view);
 
+/* ---- readers ---- */
+
+/* The futex that every publication changes and wakes; its word is the mark. */
+_Atomic uint32_t *rk_board_futex(const struct rk_shm *m);
+
+/* What rk_board_await() compares: taken before a view is looked at. */
+uint32_t rk_board_mark(const struct rk_shm *m);
+
 /*
- * Reader: the futex that every publication changes and wakes, and its word now. Take the word,
- * copy the view, sleep: a view published after the word was taken has changed it.
+ * Sleeps until a view is published after `mark` was taken, or until deadline_ns on CLOCK_MONOTONIC
+ * (0 = for ever); may wake for nothing. Needs no more than the read-only board.
  */
-const void *rk_board_futex(const struct rk_shm *m);
-uint32_t rk_board_futex_word(const struct rk_shm *m);
+void rk_board_await(const struct rk_shm *m, uint32_t mark, uint64_t deadline_ns);
 
 #endif

@@ -77,6 +77,11 @@ static bool is_locked(int dir, const char *name)
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
 /* Whether a fleet that does not run any more has left its flight recorder. */
 static bool has_left(int dir, const char *name)
 {
@@ -108,6 +113,7 @@ static int list(char names[][RK_NAME_MAX], size_t n_max, bool (*is_wanted)(int d
 		n++;
 	}
 	(void)closedir(dir);
+	qsort(names, n < (int)n_max ? (size_t)n : n_max, RK_NAME_MAX, by_name);
 	return n;
 }
 

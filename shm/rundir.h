@@ -26,8 +26,8 @@ RK_MUST_USE int rk_rundir_base(char ret[static RK_PATH_MAX], struct rk_err *err)
 RK_MUST_USE int rk_rundir_path(const char *name, const char *file, char ret[static RK_PATH_MAX], struct rk_err *err);
 
 /*
- * Names of the fleets that run now (their directory is locked), at most n_max.
- * Returns how many there are, or -errno.
+ * Names of the fleets that run now (their directory is locked), at most n_max,
+ * sorted. Returns how many there are, or -errno.
  */
 int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err);
 

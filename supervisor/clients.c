@@ -18,6 +18,7 @@ struct page {
 	uint64_t id;
 	struct rk_peer peer; /* while LIVE */
 	uint64_t left;       /* KEPT: counts departures, the oldest has the least */
+	bool had_calls;      /* KEPT: when it left; it gets none afterwards */
 	char name[RK_NAME_MAX];
 };
 
@@ -217,6 +218,7 @@ void rk_clients_release(struct rk_clients *c, uint32_t page)
 	if (p->name[0]) {
 		p->state = KEPT;
 		p->left = ++c->n_left;
+		p->had_calls = rk_page_has_calls(c->m, page);
 		holder_publish(c, page);
 		return;
 	}
@@ -261,6 +263,15 @@ bool rk_clients_reader_is_dead(const struct rk_clients *c, uint32_t reader)
 	return !c->readers[reader].is_used || is_dead(&c->readers[reader].peer);
 }
 
+/* Whether the next client of this name finds calls. */
+static uint32_t calls_of(const struct rk_clients *c, uint32_t page)
+{
+	const struct page *p = &c->pages[page];
+	bool has = p->state == KEPT && p->had_calls && rk_page_has_calls(c->m, page);
+
+	return has ? RK_CLIENT_HAS_CALLS : 0;
+}
+
 void rk_clients_fill(const struct rk_clients *c, struct rk_view *view)
 {
 	struct rk_view_client *to = rk_view_clients(c->m, view);
@@ -269,7 +280,7 @@ void rk_clients_fill(const struct rk_clients *c, struct rk_view *view)
 		const struct page *p = &c->pages[i];
 
 		to[i] = (struct rk_view_client){ .id = p->id,
-						 .flags = flags_of(p),
+						 .flags = flags_of(p) | calls_of(c, i),
 						 .pid = p->state == LIVE ? p->peer.pid : 0 };
 		memcpy(to[i].name, p->name, sizeof(to[i].name));
 	}

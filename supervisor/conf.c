@@ -15,7 +15,7 @@
 #define WORKERS_ROOM 64u  /* slots a fleet gets at least, so that it can be scaled up later */
 #define READERS_ROOM 128u /* reader lines beside those of the clients: status, top, key */
 
-enum kind { FLAG, COUNT, SIZE, TIME, NAME };
+enum kind { FLAG, COUNT, POWER, SIZE, TIME, NAME }; /* POWER: a count that is a power of two */
 
 struct option {
 	const char *name;
@@ -27,20 +27,20 @@ struct option {
 
 #define AT(member) offsetof(struct rk_conf, member)
 
-/* Here only what makes no sense in any fleet is refused; rk_geometry_check() judges the rest. */
+/* What one option may say by itself; rk_geometry_check() judges what they come to together. */
 static const struct option options[] = {
 	{ "name", 0, NAME, AT(name), 0, 0 },
 	{ "workers", 'n', COUNT, AT(n_workers), 1, RK_WORKERS_MAX },
-	{ "partitions", 0, COUNT, AT(geometry.n_partitions), 0, UINT32_MAX },
-	{ "ring", 0, COUNT, AT(geometry.n_ring), 0, UINT32_MAX },
-	{ "max-clients", 0, COUNT, AT(geometry.n_clients), 0, UINT32_MAX },
-	{ "slots", 0, COUNT, AT(geometry.n_slots), 0, RK_SLOTS_MAX * 2 },
-	{ "dedup", 0, COUNT, AT(geometry.n_dedup), 0, UINT32_MAX },
-	{ "max-request", 0, SIZE, AT(geometry.request_max), 0, UINT32_MAX },
-	{ "max-reply", 0, SIZE, AT(geometry.reply_max), 0, UINT32_MAX },
-	{ "max-state", 0, SIZE, AT(geometry.state_max), 0, UINT32_MAX },
-	{ "undo", 0, COUNT, AT(geometry.n_log), 0, UINT32_MAX },
-	{ "undo-data", 0, SIZE, AT(geometry.log_data_len), 0, UINT32_MAX },
+	{ "partitions", 0, POWER, AT(geometry.n_partitions), 1, RK_PARTITIONS_MAX },
+	{ "ring", 0, POWER, AT(geometry.n_ring), RK_RING_MIN, RK_RING_MAX },
+	{ "max-clients", 0, COUNT, AT(geometry.n_clients), 1, RK_CLIENTS_MAX },
+	{ "slots", 0, COUNT, AT(geometry.n_slots), 1, RK_SLOTS_MAX },
+	{ "dedup", 0, COUNT, AT(geometry.n_dedup), 1, 65534 },
+	{ "max-request", 0, SIZE, AT(geometry.request_max), 8, RK_BODY_MAX },
+	{ "max-reply", 0, SIZE, AT(geometry.reply_max), 8, RK_BODY_MAX },
+	{ "max-state", 0, SIZE, AT(geometry.state_max), 8, 1u << 31 },
+	{ "undo", 0, COUNT, AT(geometry.n_log), 8, RK_LOG_ENTRIES_MAX },
+	{ "undo-data", 0, SIZE, AT(geometry.log_data_len), 0, 1u << 30 },
 	{ "batch", 0, COUNT, AT(batch), 1, RK_BATCH_MAX },
 	{ "stop-timeout", 0, TIME, AT(stop_timeout_ns), 0, STOP_TIMEOUT_MAX },
 	{ "quiet", 'q', FLAG, AT(quiet), 0, 0 },
@@ -116,9 +116,13 @@ static int u32_set(uint32_t *to, const char *value, const struct option *o, stru
 	int r = o->kind == SIZE ? rk_num_parse_size(value, o->min, o->max, &v, err)
 				: rk_num_parse(value, o->min, o->max, &v, err);
 
-	if (r == 0)
-		*to = (uint32_t)v; /* no option's max is larger */
-	return r;
+	if (r < 0)
+		return r;
+	if (o->kind == POWER && (v & (v - 1)))
+		return rk_err_set(err, -ERANGE, "%s: must be a power of two, %llu..%llu", value,
+				  (unsigned long long)o->min, (unsigned long long)o->max);
+	*to = (uint32_t)v; /* no option's max is larger */
+	return 0;
 }
 
 static int value_set(struct rk_conf *c, const struct option *o, const char *value,
@@ -135,6 +139,7 @@ static int value_set(struct rk_conf *c, const struct option *o, const char *valu
 	case TIME:
 		return rk_num_parse_ns(value, o->min, o->max, at, err);
 	case COUNT:
+	case POWER:
 	case SIZE:
 		return u32_set(at, value, o, err);
 	}
@@ -206,4 +211,20 @@ int rk_conf_parse(struct rk_conf *ret, int argc, char *const *argv, struct rk_er
 	if (r == 0)
 		*ret = c;
 	return r;
+}
+
+const char *rk_conf_doubt(const struct rk_conf *c, char *text, size_t size)
+{
+	uint32_t n = c->geometry.n_partitions, enough = n;
+
+	if (c->n_workers <= n)
+		return NULL;
+	while (enough < c->n_workers)
+		enough *= 2;
+	(void)snprintf(text, size,
+		       "%u workers share %u partition%s: %u of them can never own anything; give "
+		       "--partitions %u or more, or fewer workers",
+		       c->n_workers, n, n == 1 ? "" : "s", c->n_workers - n,
+		       enough);
+	return text;
 }

@@ -35,6 +35,12 @@ enum rk_conf_ask {
  */
 RK_MUST_USE int rk_conf_parse(struct rk_conf *ret, int argc, char *const *argv, struct rk_err *err);
 
+/*
+ * A sentence on what is allowed and hardly meant, such as more workers than partitions: written
+ * into text and returned, or NULL.
+ */
+const char *rk_conf_doubt(const struct rk_conf *c, char *text, size_t size);
+
 /* One option per line, for --help. */
 const char *rk_conf_usage(void);
 

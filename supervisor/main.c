@@ -42,7 +42,7 @@ static int run_status(int r)
 
 static int supervise(const struct rk_conf *conf, int link)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], doubt[160];
 	struct rk_err err = { 0 };
 	int r;
 
@@ -51,6 +51,8 @@ static int supervise(const struct rk_conf *conf, int link)
 		rk_log(RK_LOG_ERROR, "%s", err.text);
 		return EXIT_FAILURE;
 	}
+	if (rk_conf_doubt(conf, doubt, sizeof(doubt)))
+		rk_log(RK_LOG_WARNING, "%s", doubt);
 	r = rk_loop_run(conf, link, &err);
 	if (r < 0)
 		rk_log(RK_LOG_ERROR, "%s", err.text);

@@ -93,10 +93,17 @@ documented() {
 	result "$1: every member of its JSON is documented" "$(comm -13 "$tmp/documented" "$tmp/printed")"
 }
 
-# start NAME WORKERS FD: a fleet whose event lines come on descriptor FD
+# documented_whole COMMAND: as documented, and the other way round: nothing more stands in the help
+documented_whole() {
+	documented "$1"
+	[ -z "$have_jq" ] || result "$1: and nothing that it does not print" \
+		"$(comm -23 "$tmp/documented" "$tmp/printed")"
+}
+
+# start NAME WORKERS FD [OPTION…]: a fleet whose event lines come on descriptor FD
 start() {
 	mkfifo "$tmp/events.$1"
-	"$rekindle" run --name "$1" -n "$2" -- "$wordcount" >"$tmp/events.$1" 2>"$tmp/run.$1" </dev/null &
+	"$rekindle" run --name "$1" -n "$2" "${@:4}" -- "$wordcount" >"$tmp/events.$1" 2>"$tmp/run.$1" </dev/null &
 	keepers+=("$!")
 	eval "exec $3<\"$tmp/events.$1\""
 	await "$3" "fleet $1"
@@ -120,6 +127,12 @@ until_status() {
 	return 1
 }
 
+# stand_still PID: stops a process; the signal is on its way for a while
+stand_still() {
+	kill -STOP "$1"
+	until [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null || echo T) == T* ]]; do :; done
+}
+
 # ---- without a fleet --------------------------------------------------------------------------
 
 run
@@ -136,22 +149,24 @@ run --version
 expect "--version" 0 "^rekindle [0-9]+\.[0-9]+"
 run version -o json
 json "version as JSON" '(.release | type) == "string" and .abi > 0'
-documented version
+documented_whole version
 
 run stat
 expect "a misspelt command: the nearest is named" 64 "did you mean 'status'"
 run frobnicate
 expect "an unknown command points to help" 64 "rekindle help"
-run --name x status
+run --timeout 5s stop
 expect "options before the command are explained" 64 "behind the command"
+run --name x
+expect "an option and no command" 64 "there is no command"
+run help status --man
+expect "help prints one thing" 64 "help prints one thing"
 run status --internal
 expect "a misspelt option: the nearest is named" 64 "did you mean '--internals'"
 run status -z
 expect "an unknown letter" 64 "has no option '-z'"
-run status 0 extra
+run list extra
 expect "one argument too many" 64 "'extra' is one argument too many"
-run status extra
-expect "a worker that is no number" 64 "WORKER is the number of a slot"
 run status -o yaml
 expect "an unknown format names the formats" 64 "text\|json"
 run call
@@ -159,7 +174,7 @@ expect "call without KEY" 64 "call needs a KEY"
 run call ''
 expect "an empty KEY" 64 "KEY is empty"
 run call k --timeout 5
-expect "a time without its unit" 64 "--timeout: '5' is not a duration such as"
+expect "a time without its unit" 64 "--timeout: '5' is not a duration; give a unit: 5s or 5ms"
 run call k --timeout
 expect "an option without its value" 64 "--timeout needs a value"
 run status --name 'a/b'
@@ -171,12 +186,28 @@ expect "run: a misspelt option" 64 "did you mean '--workers'"
 run run -- '/bin/[bad name]'
 expect "run: a command whose name cannot be a fleet's" 64 "choose one with --name"
 run run --workers 0 -- "$wordcount"
-expect "run: what only rekindled can judge" 64 "workers"
+expect "run: what only rekindled can judge" 64 "--workers: 0: must be 1..4095"
+run run -n -1 -- "$wordcount"
+expect "run: a negative number" 64 "--workers: -1: must be 1..4095"
+run run --partitions 100 -- "$wordcount"
+expect "run: no power of two" 64 "--partitions: 100: must be a power of two, 1..16384"
+run run --max-clients 65536 --slots 1024 -- "$wordcount"
+expect "run: what no fleet can be is a matter of configuration" 78 "clients times cells"
 for c in "status" "key k" "call k" "put k" "stop"; do
 	# shellcheck disable=SC2086 # several words are meant
 	run $c
 	expect "${c%% *} without a fleet" 3 "no fleet is running: start one with 'rekindle run"
 done
+run status nobody
+expect "a fleet may be named without --name" 3 "no fleet named 'nobody' is running"
+run --name nobody status
+expect "or in front of the command" 3 "no fleet named 'nobody' is running"
+run status --name nobody somebody
+expect "but not twice" 64 "two fleets are named"
+run status --wait=20ms
+expect "status --wait: no fleet comes" 3 "no fleet is running"
+run status --check
+expect "status --check without a fleet" 3 "no fleet is running"
 run status --name nobody
 expect "a fleet that does not run" 3 "no fleet named 'nobody' is running"
 run list
@@ -195,6 +226,14 @@ fi
 result "run documents every option of rekindled" "$(comm -3 \
 	<("$rekindle" run --help | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort) \
 	<("$build/rekindled" --help </dev/null | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort))"
+if make -s -C "$build" install DESTDIR="$tmp/root" >"$tmp/install" 2>&1; then
+	result "the completion for bash and the examples are installed" "$(for f in \
+		bash-completion/completions/rekindle$ libexec/rekindle/{bank,bank_client,wordcount,wordcount_client}$; do
+		find "$tmp/root" -type f | grep -q "/$f" || echo "no $f"
+	done)"
+else
+	result "the completion for bash and the examples are installed" "$(tail "$tmp/install")"
+fi
 result "nothing was started by all that" "$(ls -A "$REKINDLE_RUNTIME_DIR" 2>/dev/null)"
 
 # ---- one fleet --------------------------------------------------------------------------------
@@ -203,9 +242,10 @@ start one 3 7
 result "run says that the fleet is there" "$([[ ${line-} == *"fleet one, 3 workers"* ]] || echo "said: ${line-}")"
 
 run status
-expect "status" 0 "^one  up .*keeper ${keepers[0]}, supervisor [0-9]+"
-run status -o json
-json "status as JSON" ".name == \"one\" and .keeper_pid == ${keepers[0]} and .partitions == 256 and (.workers | length) == 3"
+expect "status" 0 "^one  3 of 3 ready, up .*keeper ${keepers[0]}, supervisor [0-9]+$"
+result "no line of it is wider than 100 columns" "$(grep -E '.{101}' <<<"$out")"
+run status one --check --wait -o json
+json "status as JSON" ".ready_workers == 3 and .name == \"one\" and .keeper_pid == ${keepers[0]} and .partitions == 256 and (.workers | length) == 3"
 json "its partitions are all owned" '([.workers[].partitions] | add) == 256'
 json "no death so far" 'all(.workers[]; .last_death == null and .restarts == 0)'
 json "nothing internal without --internals" 'has("internals") | not'
@@ -213,7 +253,7 @@ documented status
 run list
 expect "list" 0 "^one  keeper ${keepers[0]}$"
 run list -o json
-documented list
+documented_whole list
 
 run call hello
 expect "call prints the reply" 0 "^1$"
@@ -222,6 +262,8 @@ expect "options may stand anywhere" 0 "^2$"
 run call hello '?' -o json
 json "call as JSON" '.outcome == "done" and .reply == "2" and .reply_encoding == "utf-8" and .error == null and .sequence > 0'
 documented call
+run --name one call hello '?'
+expect "the fleet may be named first" 0 "^2$"
 run call hello - <<<'?'
 expect "a body from standard input" 0 "^2$"
 run call -- --strange
@@ -230,7 +272,7 @@ long=$(printf 'x%.0s' {1..100})
 run call "$long" -o json
 json "a handler's error as JSON" '.outcome == "failed" and .error == "ENAMETOOLONG" and .reply == "" and (.message | test("too long"))'
 run call "$long"
-expect "a handler's error" 1 "the worker refused: File name too long"
+expect "a handler's error" 1 "the worker refused: ENAMETOOLONG \(File name too long\)"
 run call "$long$long$long$long$long$long$long$long$long$long$long"
 expect "a request that is too large" 1 "longer than the fleet's --max-request"
 
@@ -238,7 +280,8 @@ run key hello other
 expect "key" 0 "^hello +[0-9]+ +[0-9] +[0-9]+ +ready"
 run key hello $'\xff' -o json
 json "key as JSON, also of what is no UTF-8" '.keys[0].key == "hello" and .keys[1].key == "/w==" and .keys[1].key_encoding == "base64"'
-documented key
+documented_whole key
+json "key says the same of a worker as status" '.keys[0] | .state == "ready" and (.declared | type) == "string" and .stopped == false'
 run key $'\e[31mred'
 result "control characters do not reach the terminal" "$(printf '%s' "$out" | grep -q $'\e' && echo "ESC came through")"
 
@@ -253,7 +296,7 @@ text=/usr/share/common-licenses/GPL-3
 tr -cs a-z '\n' <$text | grep . >"$tmp/words"
 run put - -o json <"$tmp/words"
 json "put lines as JSON" ".submitted == $(wc -l <"$tmp/words") and .applied == .submitted and .refused == 0 and .finished"
-documented put
+documented_whole put
 run call the '?'
 expect "every line was counted once" 0 "^$(grep -cx the "$tmp/words")$"
 run put - <<<"good
@@ -294,26 +337,37 @@ expect "a killed worker's successor goes on counting" 0 "^5$"
 await 7 "pid $victim"
 result "run tells of the death" "$([[ ${line-} == *SIGKILL* ]] || echo "said: ${line-}")"
 run status
-expect "status shows the death" 0 "SIGKILL .* ago \(pid $victim\)"
+expect "status shows the death" 0 "SIGKILL [0-9ms]+ ago \(pid $victim\)$"
+result "and is still no wider than 105 columns" "$(grep -E '.{106}' <<<"$out")"
 run status -o json
 json "status as JSON shows it" "any(.workers[]; .restarts == 1 and .last_death.pid == $victim and .last_death.signal == \"SIGKILL\" and .last_death.cause == \"signal\")"
 documented status
 
 stopped=$(owner hello)
-kill -STOP "$stopped"
+stand_still "$stopped"
 run status
-expect "status says who is stopped" 0 "^ *[0-9]+  stopped +$stopped "
+expect "status says who is stopped" 0 "^ *[0-9]+ stopped +$stopped "
+expect "who is not ready then" 0 "^one  2 of 3 ready"
+run key hello
+expect "and key does" 0 "^hello .* $stopped  stopped$"
+run status --check
+expect "status --check: some are ready" 2 "2 of 3 ready"
+run status --wait=50ms
+expect "status --wait: the time is up" 4 "2 of 3 workers are ready"
 run status -o json
 json "and so it does as JSON" "[.workers[] | select(.stopped) | .pid] == [$stopped]"
 run call hello --timeout 200ms -o json
 json "a call that no worker takes is withdrawn when its time is up" '.outcome == "not-applied" and .timed_out and .reply == null'
 result "and that is a time-out" "$([ "$status" -eq 4 ] || echo "expected status 4")"
+run status -o json
+json "a withdrawn call does not count as queued" '.queued_jobs == 0'
 run put hello --timeout 200ms
 expect "put says what it does not know" 4 "not all jobs were finished in time"
 if [ -n "$have_jq" ]; then
 	"$rekindle" call hello --named gateway --timeout 60s >/dev/null 2>&1 &
 	caller=$!
 	until_status '.queued_jobs >= 2'
+	json "they wait for the stopped worker" "[.workers[] | select(.queued_jobs > 0) | .pid] == [$stopped] and ([.workers[].queued_jobs] | add) == .queued_jobs"
 	run status --internals -o json
 	json "status --internals names the client and the busy partition" \
 		"(.internals.clients | any(.name == \"gateway\" and .pid == $caller)) and (.internals.busy_partitions | any(.queued_jobs >= 2))"
@@ -326,32 +380,54 @@ if [ -n "$have_jq" ]; then
 	wait $caller 2>/dev/null
 	kill -CONT "$stopped"
 	until_status '.queued_jobs == 0'
+	run status --internals
+	expect "status --internals: a client that is gone and left something" 0 "^gateway +[0-9]+ +-  gone; replies wait"
+	run status --internals -o json
+	json "and as JSON" '.internals.clients | any(.name == "gateway" and .alive == false and .has_calls)'
+	documented status
 	run call other --named gateway
-	expect "the next client of a killed one's name gets its reply" 0 "left call [0-9]+; its reply: 7$"
+	expect "the next client of a killed one's name gets its reply" 0 "left call [0-9]+ in partition [0-9]+; its reply: 7$"
+	run status --internals
+	expect "status --internals: a client that is gone and left nothing" 0 "^gateway +[0-9]+ +-  gone$"
 else
 	skip "named clients" "jq: jq is not installed"
 	kill -CONT "$stopped"
 fi
 
 supervisor=$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')
-kill -STOP "$supervisor"
+stand_still "$supervisor"
 run status
-expect "a supervisor that does not answer" 69 "supervisor of fleet 'one' \(pid $supervisor\) has not answered"
+expect "a supervisor that does not answer" 69 "one: the supervisor \(pid $supervisor\) has not answered for 5.00 s: .*new clients cannot connect.*kill -CONT $supervisor"
+for c in "call hello" "put hello" "stop one"; do
+	# shellcheck disable=SC2086 # several words are meant
+	run $c --timeout 200ms
+	expect "${c%% *} --timeout counts then too" 69 "\(pid $supervisor\) has not answered for 0\.[12][0-9] s"
+done
+run status --wait=200ms
+expect "and so does status --wait" 69 "\(pid $supervisor\) has not answered for 0\.[12][0-9] s"
 kill -CONT "$supervisor"
 run status
-expect "and answers again" 0 "^one  up"
+expect "and answers again" 0 "^one  3 of 3 ready"
 
 # ---- two fleets, other users, the end ---------------------------------------------------------
 
-start two 1 8
+"$rekindle" status two --wait=20s >"$tmp/waited" 2>&1 &
+waiter=$!
+start two 1 8 --stop-timeout 200ms
+wait $waiter
+status=$?
+out=$(cat "$tmp/waited")
+expect "status --wait waits for a fleet that begins" 0 "^two  1 of 1 ready"
 run status
-expect "two fleets and no name: both are listed" 64 "2 fleets are running: choose one with --name: (one two|two one)"
+expect "two fleets and no name: both are listed" 64 "2 fleets are running: choose one with --name: one two"
 run status --name two
-expect "--name chooses" 0 "^two  up"
+expect "--name chooses" 0 "^two  1 of 1"
 REKINDLE_NAME=one run status
-expect "\$REKINDLE_NAME chooses" 0 "^one  up"
+expect "\$REKINDLE_NAME chooses" 0 "^one  3 of 3"
 REKINDLE_NAME=one run status --name two
-expect "--name goes before it" 0 "^two  up"
+expect "--name goes before it" 0 "^two  1 of 1"
+REKINDLE_NAME=one run status two
+expect "and so does an argument" 0 "^two  1 of 1"
 run list
 expect "list shows both" 0 "^two  keeper ${keepers[1]}$"
 run run --name two -- "$wordcount"
@@ -371,21 +447,34 @@ else
 fi
 
 mapfile -t workers < <("$rekindle" status --name one | awk '$1 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ { print $3 }')
-run stop --name one
-expect "stop" 0 "^stopped one$"
+run stop one
+expect "stop" 0 "^stopped one: 3 workers$"
 result "its workers are gone" "$(for p in "${workers[@]}" "${keepers[0]}"; do
 	state=$(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$p/status" 2>/dev/null)
 	[ -z "$state" ] || [ "$state" = Z ] || echo "pid $p is there: $state"
 done)"
+stand_still "$("$rekindle" key a | awk 'NR == 2 { print $4 }')"
+run status --check
+expect "status --check: none is ready" 1 "^two  0 of 1 ready"
+run put a '' '' --timeout 50ms
 run stop -o json
 json "stop as JSON, of the only one left" '.name == "two" and .stopped'
-documented stop
+json "it says what had to be killed and what was dropped" '.workers == 1 and .killed == 1 and .dropped_jobs == 2'
+documented_whole stop
 result "nothing is left" "$(ls -A "$REKINDLE_RUNTIME_DIR")"
 for i in 0 1; do
 	wait "${keepers[$i]}"
 	status=$?
 	result "run ended well ($i)" "$([ $status -eq 0 ] || echo "status $status")"
 done
+
+start three 3 9 --partitions 2
+expect_warning=$(cat "$tmp/run.three")
+result "workers that can never own anything are told at the start" \
+	"$([[ $expect_warning == *"3 workers share 2 partitions: 1 of them can never own anything"* ]] || echo "said: $expect_warning")"
+run stop three
+expect "stop with an argument" 0 "^stopped three: 3 workers$"
+wait "${keepers[2]}"
 keepers=()
 
 echo "1..$n"

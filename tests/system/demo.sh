@@ -50,6 +50,15 @@ result "ten seconds of kills: nothing lost, nothing doubled" \
 	"$([ $status -eq 0 ] || echo "exit status $status: $(cat "$tmp/err")"; verdict "$tmp/out")"
 result "nothing is left in the runtime directory" "$(ls -A "$tmp/r" 2>/dev/null)"
 
+name="the help knows every member of its JSON, and it prints every member the help knows"
+if ! command -v jq >/dev/null; then
+	skip "$name" "jq: jq is not installed"
+else
+	"$build/rekindle" help demo | sed -n '/^-o json/,$s/^  \([a-z][^ ]*\).*/\1/p' | sort >"$tmp/documented"
+	jq -r 'paths | join(".")' "$tmp/out" | sort >"$tmp/printed"
+	result "$name" "$(diff "$tmp/documented" "$tmp/printed")"
+fi
+
 name="an ordinary user can run it"
 if [ "$(id -u)" -ne 0 ]; then
 	result "$name" "" # the one above was
@@ -79,6 +88,49 @@ if [ -r $text ]; then
 else
 	skip "$name" "licenses: $text is not there"
 fi
+
+# What ./run suggests works as it stands there; the first is to kill a worker oneself.
+mapfile -t tries < <(sed -n '/^Try next/,/^TXT/s/^  \([^ ].*\)$/\1/p' run)
+for i in "${!tries[@]}"; do tries[i]=${tries[i]//build\//$build/}; done
+result "./run suggests three commands" "$([ ${#tries[@]} -eq 3 ] || printf '%s\n' "${tries[@]}")"
+
+# wait_for FILE PATTERN PID: until a line of FILE fits, as long as PID is there
+wait_for() {
+	while kill -0 "$3" 2>/dev/null && ! grep -qE "$2" "$1"; do read -rt 0.05 <> <(:); done
+	grep -qE "$2" "$1" || echo "no /$2/ in: $(cat "$1")"
+}
+
+# shellcheck disable=SC2086 # several words are meant
+env --default-signal=INT ${tries[0]} >"$tmp/out" 2>"$tmp/kept" &
+demo=$!
+wrong=$(wait_for "$tmp/kept" '^and see' $demo)
+victim=$(sed -n 's/^  slot 2: pid \([0-9]*\)$/\1/p' "$tmp/kept")
+kill -KILL "${victim:-0}" 2>/dev/null
+wrong=$wrong$(wait_for "$tmp/kept" "^  slot 2: pid [0-9]+, after SIGKILL .*\(pid ${victim:-none}\)$" $demo)
+look=$(sed -n 's/^and see what came of it here, or with: //p' "$tmp/kept")
+wrong=$wrong$($look 2>&1 | grep -q '^demo-.* 4 of 4 ready' || echo "no status by: $look")
+kill -INT $demo
+wait $demo
+status=$?
+result "the first prints the pids of its workers and tells of the one that is killed" \
+	"$wrong$([ $status -eq 0 ] || echo "exit status $status")$(ls -A "$tmp/r")"
+result "its progress has one row per second" "$(grep -oE '^ *[0-9]+ s:' "$tmp/out" | sort | uniq -d
+	grep -qE '^ *1 s:' "$tmp/out" || cat "$tmp/out")"
+
+# shellcheck disable=SC2086 # several words are meant
+${tries[1]} >"$tmp/out" 2>&1 &
+fleet=$!
+wrong=$("$build/rekindle" status --wait=20s --check 2>&1 >/dev/null)
+wrong=$wrong$([ "$("$build/rekindle" call hello 2>&1)" = 1 ] || echo "no call")
+"$build/rekindle" stop >/dev/null || wrong="$wrong no stop"
+wait $fleet
+status=$?
+result "the second is a fleet of one's own" "$wrong$([ $status -eq 0 ] || echo "exit status $status: $(cat "$tmp/out")")"
+result "the third is there" "$([ -x "${tries[2]}" ] || echo "no ${tries[2]}")"
+
+"$build/rekindle" demo --seconds 2 --workers 1 --kill-workers=1000 >"$tmp/out" 2>"$tmp/err"
+result "a rate that was not reached is told" \
+	"$(grep -qE '^Asked to kill workers at 1,000 per second, it did at [0-9.]+ per second\.$' "$tmp/out" || cat "$tmp/out" "$tmp/err")"
 
 # It ends what it started, whenever it is told to.
 "$build/rekindle" demo --seconds 60 >"$tmp/out" 2>&1 &

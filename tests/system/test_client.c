@@ -738,6 +738,147 @@ START_TEST(a_reader_stopped_inside_its_section_holds_up_only_views)
 }
 END_TEST
 
+#define N_SILENT 5
+#define N_UNREAD 16
+
+/* A client that makes as many calls as it may and stops before it reads an answer. */
+static pid_t silent_client(int i)
+{
+	char name[16];
+	pid_t pid = child();
+
+	if (pid)
+		return pid;
+	(void)snprintf(name, sizeof(name), "silent-%d", i);
+	struct rk_client *c = fleet_client(name);
+	struct rk_request request = job("k", "add");
+
+	for (int n = 0; n < N_UNREAD; n++)
+		ck_assert_int_eq(rk_call_async(c, &request), 0);
+	for (;;)
+		(void)raise(SIGSTOP);
+}
+
+START_TEST(clients_that_read_no_answers_hold_up_nobody)
+{
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	pid_t pid[N_SILENT];
+	int n = 0;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	for (int i = 0; i < N_SILENT; i++) {
+		pid[i] = silent_client(i);
+		fleet_await_state(pid[i], 'T');
+		(void)ask(c, "k", "add");
+	}
+	for (int i = 0; i < N_SILENT; i++) {
+		ck_assert_int_eq(kill(pid[i], SIGKILL), 0);
+		await_end(pid[i], SIGKILL);
+		(void)ask(c, "k", "add");
+	}
+	ck_assert_uint_eq(ask(c, "k", "get"), N_SILENT * N_UNREAD + 2 * N_SILENT);
+	rk_client_close(c);
+	c = fleet_client("silent-0"); /* and who comes back gets what was left for it */
+	while (rk_next(c, FLEET_WAIT_MS, &reply) == RK_DONE)
+		n++;
+	ck_assert_int_eq(n, N_UNREAD);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_large_job_may_be_killed_again_and_again)
+{
+	static const char *const options[] = { "--undo-data", "128K", NULL };
+	struct rk_request request = job("k", "bulk 60000");
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	uint32_t partition, worker;
+	int pid, last = 0;
+
+	fleet_start(&fleet, 1, options, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_call_async(c, &request), 0);
+	for (int death = 0; death < 7; death++) {
+		do
+			ck_assert_int_eq(rk_client_where(c, "k", 0, &partition, &worker, &pid), 0);
+		while (pid <= 0 || pid == last);
+		last = pid;
+		fleet_await_state(pid, 'T');
+		ck_assert_int_eq(kill(pid, death < 6 ? SIGKILL : SIGCONT), 0);
+	}
+	ck_assert_int_eq(rk_next(c, FLEET_WAIT_MS, &reply), RK_DONE);
+	ck_assert_uint_eq(number_in(&reply), 1);
+	rk_reply_release(c, &reply);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_job_that_sleeps_is_finished_before_a_stop)
+{
+	struct rk_request request = job("k", "stop and sleep 200");
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_call_async(c, &request), 0);
+	fleet_await_state(fleet.worker[0], 'T');
+	ck_assert_int_eq(kill(fleet.keeper, SIGTERM), 0);
+	fleet_await_line(&fleet, "stops: SIGTERM");
+	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
+	ck_assert_int_eq(rk_next(c, FLEET_WAIT_MS, &reply), RK_DONE);
+	ck_assert_int_eq(reply.error, 0);
+	rk_client_close(c);
+	ck_assert_int_eq(fleet_reap(&fleet), 0);
+}
+END_TEST
+
+START_TEST(a_spinning_client_sees_deadlines_all_the_same)
+{
+	struct rk_request request = brief("k", "add", 200);
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	rk_client_spin(c, RK_SPIN_FOREVER);
+	ck_assert_uint_eq(ask(c, "k", "add"), 1);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGSTOP), 0);
+	fleet_await_state(fleet.worker[0], 'T');
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_NOT_APPLIED);
+	ck_assert_int_eq(rk_call_async(c, &request), 0);
+	ck_assert_int_eq(rk_next(c, 50, &reply), -EAGAIN); /* its own time-out comes first */
+	ck_assert_int_eq(rk_next(c, FLEET_WAIT_MS, &reply), RK_NOT_APPLIED);
+	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
+	ck_assert_uint_eq(ask(c, "k", "get"), 1);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
+START_TEST(a_copy_of_a_finished_reply_object_waits_for_nobody_elses_call)
+{
+	struct rk_request request = job("k", "add");
+	struct rk_reply reply = { 0 }, copy;
+	struct rk_client *c;
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_DONE);
+	copy = reply;
+	rk_reply_release(c, &reply);
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_DONE); /* in the same slot */
+	ck_assert_int_eq(rk_wait(c, &copy, 10), -EINVAL);
+	rk_reply_release(c, &reply);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("client");
@@ -768,6 +909,11 @@ int main(void)
 			    (int)(sizeof(client_points) / sizeof(client_points[0])));
 	tcase_add_loop_test(c, a_client_stopped_anywhere_holds_up_nobody, 0,
 			    (int)(sizeof(client_points) / sizeof(client_points[0])));
+	tcase_add_test(c, clients_that_read_no_answers_hold_up_nobody);
+	tcase_add_test(c, a_large_job_may_be_killed_again_and_again);
+	tcase_add_test(c, a_job_that_sleeps_is_finished_before_a_stop);
+	tcase_add_test(c, a_spinning_client_sees_deadlines_all_the_same);
+	tcase_add_test(c, a_copy_of_a_finished_reply_object_waits_for_nobody_elses_call);
 	tcase_add_test(c, three_hundred_clients_each_get_their_answers);
 	tcase_add_test(c, a_reader_stopped_inside_its_section_holds_up_only_views);
 	return unit_run(c);

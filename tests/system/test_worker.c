@@ -62,6 +62,19 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 		(void)kill(getpid(), SIGSTOP);
 		return answer_count(job, s);
 	}
+	if (sscanf(body, "stop and sleep %lu", &number) == 1) {
+		(void)add(job, s);
+		(void)kill(getpid(), SIGSTOP);
+		if (usleep((useconds_t)number * 1000) < 0)
+			return -errno; /* a signal */
+		return answer_count(job, s);
+	}
+	if (sscanf(body, "bulk %lu", &number) == 1) { /* changes so many bytes and stops */
+		rk_touch(job, s->fill, number);
+		memset(s->fill, 0xee, number);
+		(void)kill(getpid(), SIGSTOP);
+		return add(job, s);
+	}
 	if (strcmp(body, "outside") == 0)
 		return rk_touch(job, (char *)state - 8, 8) == -EFAULT ? 0 : -EPROTO;
 	if (strcmp(body, "untouched") == 0) {

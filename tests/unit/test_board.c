@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -167,7 +167,7 @@ START_TEST(whoever_took_the_word_before_a_view_does_not_sleep_through_it)
 	open_board(&t);
 	/* More than there are buffers: an index would come back to where it was. */
 	for (uint32_t n_views = 1; n_views <= 3 * RK_VIEWS; n_views++) {
-		uint32_t word = rk_board_futex_word(&t.f->m);
+		uint32_t word = rk_board_mark(&t.f->m);
 
 		for (uint32_t i = 0; i < n_views; i++)
 			ck_assert(publish(&t, 1));
@@ -178,27 +178,40 @@ START_TEST(whoever_took_the_word_before_a_view_does_not_sleep_through_it)
 }
 END_TEST
 
-static void *sleep_on(void *arg)
+/* A publisher that waits until the reader sleeps: its state in /proc says so. */
+static void *publish_to_sleeper(void *arg)
 {
 	struct board_under_test *t = arg;
-	uint32_t word = rk_board_futex_word(&t->f->m);
+	char path[64];
+	char state = 'R';
 
-	if (word == 2) /* not yet published */
-		(void)syscall(SYS_futex, rk_board_futex(&t->f->m), FUTEX_WAIT, word, NULL, NULL, 0);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)getpid(), (int)getpid());
+	while (state != 'S') {
+		FILE *f = fopen(path, "re");
+
+		ck_assert_ptr_nonnull(f);
+		if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			state = 'R';
+		(void)fclose(f);
+	}
+	ck_assert(publish(t, 2));
 	return NULL;
 }
 
-START_TEST(a_view_wakes_whoever_sleeps_for_it)
+START_TEST(whoever_waits_for_a_newer_view_wakes_when_it_is_published)
 {
 	struct board_under_test t;
 	pthread_t thread;
+	uint32_t mark;
 
 	open_board(&t);
-	atomic_store_explicit(&t.f->m.board->epoch, 2, memory_order_relaxed);
-	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_on, &t), 0);
-	(void)sched_yield(); /* asleep or not: it must end */
 	ck_assert(publish(&t, 1));
+	mark = rk_board_mark(&t.f->m);
+	ck_assert_int_eq(pthread_create(&thread, NULL, publish_to_sleeper, &t), 0);
+	rk_board_await(&t.f->m, mark, 0); /* for ever, if nobody woke it */
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert(says(&t, enter(&t, 0), 2));
+	rk_board_await(&t.f->m, mark, 0); /* what came before the wait is not missed */
 	close_board(&t);
 }
 END_TEST
@@ -212,6 +225,6 @@ int main(void)
 	tcase_add_test(c, a_view_names_the_readers_that_hold_older_ones);
 	tcase_add_test(c, a_hostile_line_holds_buffers_until_its_owner_is_dead_and_does_no_more);
 	tcase_add_test(c, whoever_took_the_word_before_a_view_does_not_sleep_through_it);
-	tcase_add_test(c, a_view_wakes_whoever_sleeps_for_it);
+	tcase_add_test(c, whoever_waits_for_a_newer_view_wakes_when_it_is_published);
 	return unit_run(c);
 }

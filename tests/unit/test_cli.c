@@ -43,6 +43,9 @@ static const struct {
 	bool json;
 } good[] = {
 	{ { "status" }, 0, NULL, false },
+	{ { "status", "a" }, 1, "a", false },
+	{ { "status", "--wait", "a" }, 1, "a", false },
+	{ { "status", "--wait=5s", "a" }, 1, "a", false },
 	{ { "status", "-o", "json" }, 0, NULL, true },
 	{ { "status", "-ojson" }, 0, NULL, true },
 	{ { "status", "--output=json" }, 0, NULL, true },
@@ -90,10 +93,13 @@ static const struct {
 	{ { "status", "-o", "xml" }, "--output: 'xml' is none of text|json" },
 	{ { "status", "-o", "" }, "is none of" },
 	{ { "status", "-o", "text|json" }, "is none of" },
-	{ { "status", "more" }, "'more' is one argument too many" },
+	{ { "status", "more", "than" }, "'than' is one argument too many" },
+	{ { "list", "more" }, "'more' is one argument too many" },
+	{ { "status", "--wait=5" }, "--wait: '5' is not a duration; give a unit: 5s or 5ms" },
+	{ { "status", "--wait=0" }, "must be 1ms..24h" },
 	{ { "call" }, "call needs a KEY" },
 	{ { "call", "a", "b", "c" }, "'c' is one argument too many" },
-	{ { "call", "a", "--timeout", "5" }, "--timeout: '5' is not a duration such as" },
+	{ { "call", "a", "--timeout", "5" }, "--timeout: '5' is not a duration; give a unit: 5s or 5ms" },
 	{ { "call", "a", "--timeout", "0" }, "must be 1ms..24h" },
 	{ { "call", "a", "--timeout", "25h" }, "must be 1ms..24h" },
 	{ { "run", "-n", "4" }, "run needs the COMMAND" },
@@ -125,6 +131,75 @@ START_TEST(values_are_read_with_their_units)
 	ck_assert(rk_args_flag(&a, "retry"));
 	ck_assert_str_eq(rk_args_text(&a, "named"), "me");
 	ck_assert_ptr_null(rk_args_text(&a, "name"));
+}
+END_TEST
+
+START_TEST(a_value_that_may_be_left_out_is_read_behind_its_sign_alone)
+{
+	static const char *const with[WORDS + 1] = { "status", "--wait=2s" },
+				      *const without[WORDS + 1] = { "status", "--wait", "a" };
+	char *kept[WORDS + 1];
+	struct rk_args a;
+
+	ck_assert_int_eq(read_line(&a, kept, with, NULL), 0);
+	ck_assert_uint_eq(rk_args_number(&a, "wait", 7), 2 * RK_NS_PER_S);
+	ck_assert_int_eq(read_line(&a, kept, without, NULL), 0);
+	ck_assert(rk_args_flag(&a, "wait"));
+	ck_assert_uint_eq(rk_args_number(&a, "wait", 7), 0);
+}
+END_TEST
+
+static const struct {
+	const char *words[WORDS + 1];
+	const char *sorted; /* NULL: refused */
+} fronts[] = {
+	{ { "rekindle" }, "rekindle" },
+	{ { "rekindle", "status", "--name", "a" }, "rekindle status --name a" },
+	{ { "rekindle", "--name", "a", "call", "x" }, "rekindle call --name a x" },
+	{ { "rekindle", "--name=a", "call", "x" }, "rekindle call --name=a x" },
+	{ { "rekindle", "-o", "json", "--name", "a", "status" }, "rekindle status -o json --name a" },
+	{ { "rekindle", "-ojson", "list" }, "rekindle list -ojson" },
+	{ { "rekindle", "--timeout", "5s", "stop" }, NULL },
+	{ { "rekindle", "--name", "a" }, NULL },
+	{ { "rekindle", "--name" }, NULL },
+	{ { "rekindle", "--", "status" }, NULL },
+};
+
+START_TEST(a_common_option_may_stand_in_front_of_the_command)
+{
+	char *kept[WORDS + 1], line[128] = "";
+	struct rk_err err = { 0 };
+	int n, r;
+
+	memcpy(kept, fronts[_i].words, sizeof(kept));
+	n = n_words(kept);
+	r = rk_args_command_first(n, kept, &err);
+	ck_assert_int_eq(r, fronts[_i].sorted ? 0 : -EINVAL);
+	ck_assert_int_eq(err.text[0] == '\0', fronts[_i].sorted != NULL);
+	for (int i = 0; i < n; i++)
+		(void)snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s%s",
+			       i ? " " : "", kept[i]);
+	if (fronts[_i].sorted)
+		ck_assert_str_eq(line, fronts[_i].sorted);
+}
+END_TEST
+
+START_TEST(a_fleet_is_named_once)
+{
+	static const char *const words[][WORDS + 1] = { { "stop" },
+							{ "stop", "a" },
+							{ "stop", "--name", "a" },
+							{ "stop", "--name", "a", "a" },
+							{ "stop", "--name", "a", "b" } };
+	static const char *const want[] = { NULL, "a", "a", "a", "" };
+	const char *name = NULL;
+	char *kept[WORDS + 1];
+	struct rk_args a;
+
+	ck_assert_int_eq(read_line(&a, kept, words[_i], NULL), 0);
+	ck_assert_int_eq(rk_cli_fleet(&a, &name, NULL), _i == 4 ? -EINVAL : 0);
+	if (_i < 4)
+		ck_assert_pstr_eq(name, want[_i]);
 }
 END_TEST
 
@@ -340,6 +415,10 @@ int main(void)
 	tcase_add_loop_test(c, options_and_arguments_are_told_apart, 0, rk_countof(good));
 	tcase_add_loop_test(c, a_wrong_command_line_is_explained, 0, rk_countof(bad));
 	tcase_add_test(c, values_are_read_with_their_units);
+	tcase_add_test(c, a_value_that_may_be_left_out_is_read_behind_its_sign_alone);
+	tcase_add_loop_test(c, a_common_option_may_stand_in_front_of_the_command, 0,
+			    rk_countof(fronts));
+	tcase_add_loop_test(c, a_fleet_is_named_once, 0, 5);
 	tcase_add_test(c, what_is_not_given_has_its_default);
 	tcase_add_test(c, help_wins_over_everything_behind_it);
 	tcase_add_loop_test(c, a_swap_counts_as_one_step, 0, rk_countof(distances));

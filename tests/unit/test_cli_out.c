@@ -138,6 +138,30 @@ START_TEST(times_read_as_people_say_them)
 }
 END_TEST
 
+static const struct {
+	uint64_t ns;
+	const char *want;
+} spans[] = {
+	{ 0, "0ms" },
+	{ RK_NS_PER_S - 1, "999ms" },
+	{ 12 * RK_NS_PER_S, "12s" },
+	{ 3599 * RK_NS_PER_S, "59m59s" },
+	{ 7260 * RK_NS_PER_S, "2h1m" },
+	{ 86399 * RK_NS_PER_S, "23h59m" },
+	{ 187200 * RK_NS_PER_S, "2d4h" },
+	{ 8639999 * RK_NS_PER_S, "99d23h" },
+	{ 8640000 * RK_NS_PER_S, "100d" },
+};
+
+START_TEST(a_span_has_room_in_six_columns)
+{
+	char text[RK_OUT_TIME];
+
+	ck_assert_str_eq(rk_out_span(text, spans[_i].ns), spans[_i].want);
+	ck_assert_uint_le(strlen(text), 6);
+}
+END_TEST
+
 START_TEST(the_future_is_now)
 {
 	ck_assert_int_eq(rk_out_ms_since(5 * RK_NS_PER_S, 2 * RK_NS_PER_S), 0);
@@ -156,12 +180,12 @@ static const struct {
 	const char *want;
 } deaths[] = {
 	{ { 0 }, "-" },
-	{ DIED(CLD_KILLED, SIGKILL), "SIGKILL 12 s ago (pid 815)" },
-	{ DIED(CLD_DUMPED, SIGSEGV), "SIGSEGV, core dumped, 12 s ago (pid 815)" },
-	{ DIED(CLD_EXITED, 3), "exit 3 12 s ago (pid 815)" },
-	{ DIED(CLD_KILLED, 34), "signal 34 12 s ago (pid 815)" },
-	{ DIED(-1, 0), "unknown cause 12 s ago (pid 815)" },
-	{ DIED(12345, 67), "unknown cause 12 s ago (pid 815)" },
+	{ DIED(CLD_KILLED, SIGKILL), "SIGKILL 12s ago (pid 815)" },
+	{ DIED(CLD_DUMPED, SIGSEGV), "SIGSEGV, core dumped, 12s ago (pid 815)" },
+	{ DIED(CLD_EXITED, 3), "exit 3 12s ago (pid 815)" },
+	{ DIED(CLD_KILLED, 34), "signal 34 12s ago (pid 815)" },
+	{ DIED(-1, 0), "unknown cause 12s ago (pid 815)" },
+	{ DIED(12345, 67), "unknown cause 12s ago (pid 815)" },
 };
 
 START_TEST(a_death_is_told_with_its_cause)
@@ -183,6 +207,7 @@ int main(void)
 	tcase_add_loop_test(c, what_is_no_text_is_in_base64, 0, rk_countof(coded));
 	tcase_add_test(c, nothing_is_null_with_no_encoding);
 	tcase_add_loop_test(c, times_read_as_people_say_them, 0, rk_countof(times));
+	tcase_add_loop_test(c, a_span_has_room_in_six_columns, 0, rk_countof(spans));
 	tcase_add_test(c, the_future_is_now);
 	tcase_add_loop_test(c, a_death_is_told_with_its_cause, 0, rk_countof(deaths));
 	return unit_run(c);

@@ -272,6 +272,36 @@ START_TEST(the_view_and_the_journal_say_who_is_there)
 }
 END_TEST
 
+START_TEST(the_view_says_whether_a_client_that_is_gone_left_calls)
+{
+	struct office o;
+	struct rk_peer p = peer_start();
+	static char room[1 << 16];
+	struct rk_view *v = (struct rk_view *)(void *)room;
+	const struct rk_view_client *in_view;
+	struct rk_grant g;
+
+	office_open(&o);
+	g = must_open(&o, "bob", &p);
+	in_view = &rk_view_clients(&o.s.m, v)[g.page];
+	call_leave(&o, &g);
+	rk_clients_fill(o.c, v);
+	ck_assert_uint_eq(in_view->flags & RK_CLIENT_HAS_CALLS, 0); /* while it lives it is its own matter */
+	gone(&o, &g);
+	rk_clients_fill(o.c, v);
+	ck_assert_uint_eq(in_view->flags,
+			  RK_CLIENT_USED | RK_CLIENT_NAMED | RK_CLIENT_HAS_CALLS);
+	calls_consume(&o); /* nobody has read its reply all the same */
+	rk_clients_fill(o.c, v);
+	ck_assert_uint_ne(in_view->flags & RK_CLIENT_HAS_CALLS, 0);
+	g = must_open(&o, "bob", &p);
+	rk_clients_fill(o.c, v);
+	ck_assert_uint_eq(in_view->flags & RK_CLIENT_HAS_CALLS, 0);
+	peer_end(&p);
+	office_close(&o);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("clients");
@@ -283,5 +313,6 @@ int main(void)
 	tcase_add_test(c, a_bad_name_takes_nothing);
 	tcase_add_test(c, a_reader_is_dead_when_its_process_is_or_when_nobody_has_the_line);
 	tcase_add_test(c, the_view_and_the_journal_say_who_is_there);
+	tcase_add_test(c, the_view_says_whether_a_client_that_is_gone_left_calls);
 	return unit_run(c);
 }

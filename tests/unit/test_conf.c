@@ -117,26 +117,27 @@ static const struct {
 	{ "--name a -n x -- cmd", -EINVAL, "--workers" },
 	{ "--name a -n -- cmd", -EINVAL, "--workers" },
 	{ "--name a -n 99999999999999999999 -- cmd", -EINVAL, "--workers" },
-	{ "--name a --workers=-1 -- cmd", -EINVAL, "--workers" },
+	{ "--name a --workers=-1 -- cmd", -EINVAL, "--workers: -1: must be 1..4095" },
 	{ "--name a --batch 0 -- cmd", -EINVAL, "--batch" },
 	{ "--name a --batch 257 -- cmd", -EINVAL, "--batch" },
 	{ "--name a --max-state 1X -- cmd", -EINVAL, "--max-state" },
 	{ "--name a --max-state 8G -- cmd", -EINVAL, "--max-state" },
 	{ "--name a --stop-timeout 1.5s -- cmd", -EINVAL, "--stop-timeout" },
 	{ "--name a --stop-timeout 99999999999s -- cmd", -EINVAL, "--stop-timeout" },
-	{ "--name a --stop-timeout 5 -- cmd", -EINVAL, "--stop-timeout" },
+	{ "--name a --stop-timeout 5 -- cmd", -EINVAL, "give a unit: 5s or 5ms" },
 	{ "--name a --quiet=yes -- cmd", -EINVAL, "--quiet" },
 	{ "--name a --colour -- cmd", -EINVAL, "--colour" },
 	{ "--name a --partition 4 -- cmd", -EINVAL, "--partition" },
 	{ "--name a -x -- cmd", -EINVAL, "-x" },
-	{ "--name a --partitions 100 -- cmd", -ERANGE, "partitions" },
-	{ "--name a --partitions 0 -- cmd", -ERANGE, "partitions" },
-	{ "--name a --ring 32 -- cmd", -ERANGE, "ring" },
-	{ "--name a --slots 0 -- cmd", -ERANGE, "slots" },
-	{ "--name a --slots 1025 -- cmd", -ERANGE, "slots" },
+	{ "--name a --partitions 100 -- cmd", -EINVAL, "--partitions: 100: must be a power of two, 1..16384" },
+	{ "--name a --partitions 0 -- cmd", -EINVAL, "--partitions: 0: must be 1..16384" },
+	{ "--name a --ring 32 -- cmd", -EINVAL, "--ring: 32: must be 64.." },
+	{ "--name a --slots 0 -- cmd", -EINVAL, "--slots: 0: must be 1..1024" },
+	{ "--name a --slots 1025 -- cmd", -EINVAL, "--slots: 1025: must be 1..1024" },
 	{ "--name a --max-clients 65536 --slots 1024 -- cmd", -ERANGE, "clients" },
-	{ "--name a --undo 1 -- cmd", -ERANGE, "undo" },
-	{ "--name a --max-reply 1 -- cmd", -ERANGE, "reply" },
+	{ "--name a --max-state 2G --dedup 65534 --max-reply 16M -- cmd", -ERANGE, "bank" },
+	{ "--name a --undo 1 -- cmd", -EINVAL, "--undo: 1: must be 8..65535" },
+	{ "--name a --max-reply 1 -- cmd", -EINVAL, "--max-reply: 1: must be 8..16M" },
 };
 
 START_TEST(a_mistake_is_refused_with_its_code_and_its_name)
@@ -151,6 +152,34 @@ START_TEST(a_mistake_is_refused_with_its_code_and_its_name)
 		      err.text);
 	ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "'%s': %s", bad[_i].text, err.text);
 	ck_assert_mem_eq(&c, &untouched, sizeof(c));
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	const char *says; /* NULL = nothing is doubtful */
+} doubtful[] = {
+	{ "--name a -- cmd", NULL },
+	{ "--name a -n 4 --partitions 4 -- cmd", NULL },
+	{ "--name a -n 4 --partitions 2 -- cmd",
+	  "4 workers share 2 partitions: 2 of them can never own anything; give --partitions 4" },
+	{ "--name a -n 5 --partitions 1 -- cmd",
+	  "5 workers share 1 partition: 4 of them can never own anything; give --partitions 8" },
+};
+
+START_TEST(more_workers_than_partitions_are_doubted)
+{
+	struct rk_conf c;
+	struct rk_err err;
+	struct line l;
+	char text[160];
+	const char *doubt;
+
+	ck_assert_int_eq(parse(&l, doubtful[_i].text, &c, &err), 0);
+	doubt = rk_conf_doubt(&c, text, sizeof(text));
+	ck_assert_int_eq(doubt != NULL, doubtful[_i].says != NULL);
+	if (doubt)
+		ck_assert_msg(strstr(doubt, doubtful[_i].says) != NULL, "%s", doubt);
 }
 END_TEST
 
@@ -175,6 +204,8 @@ int main(void)
 	tcase_add_test(c, everything_that_is_said_arrives);
 	tcase_add_loop_test(c, a_mistake_is_refused_with_its_code_and_its_name, 0,
 			    (int)(sizeof(bad) / sizeof(bad[0])));
+	tcase_add_loop_test(c, more_workers_than_partitions_are_doubted, 0,
+			    (int)(sizeof(doubtful) / sizeof(doubtful[0])));
 	tcase_add_test(c, help_and_version_come_before_mistakes_behind_them);
 	return unit_run(c);
 }

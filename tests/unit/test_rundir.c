@@ -288,6 +288,24 @@ START_TEST(the_list_has_the_locked_ones_alone)
 }
 END_TEST
 
+START_TEST(the_fleets_to_choose_from_are_in_order)
+{
+	static const char *const some[] = { "m", "z", "b", "y", "a", "n" };
+	char name[RK_NAME_MAX];
+	struct rk_err err = { 0 };
+	int fds[rk_countof(some)];
+
+	enter();
+	for (size_t i = 0; i < rk_countof(some); i++)
+		fds[i] = lock(some[i]);
+	ck_assert_int_eq(rk_rundir_choose(NULL, name, &err), -E2BIG);
+	ck_assert_msg(strstr(err.text, "--name: a b m n y z") != NULL, "%s", err.text);
+	for (size_t i = 0; i < rk_countof(some); i++)
+		give_up(some[i], &fds[i]);
+	leave();
+}
+END_TEST
+
 START_TEST(a_fleet_is_chosen_by_argument_then_environment_then_being_the_only_one)
 {
 	char name[RK_NAME_MAX];
@@ -380,6 +398,7 @@ int main(void)
 	tcase_add_test(c, a_directory_of_another_user_is_refused);
 	tcase_add_test(c, a_look_at_the_list_does_not_make_a_start_fail);
 	tcase_add_test(c, the_list_has_the_locked_ones_alone);
+	tcase_add_test(c, the_fleets_to_choose_from_are_in_order);
 	tcase_add_test(c, a_fleet_is_chosen_by_argument_then_environment_then_being_the_only_one);
 	tcase_add_test(c, a_fleet_that_left_its_flight_recorder_can_be_chosen_and_closing_keeps_it);
 	tcase_add_test(c, so_many_fleets_that_their_names_do_not_fit_are_still_counted);

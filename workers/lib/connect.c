@@ -14,12 +14,20 @@
 #include "base/clock.h"
 #include "shm/rundir.h"
 
-#define CONNECT_TIMEOUT_S 5u
+#define CONNECT_TIMEOUT_MS 5000u
+
+/* What goes on while the supervisor stands still. */
+#define STANDSTILL "workers and connected clients go on without it, new clients cannot connect"
 
 int rk_connect(const char *fleet, struct rk_err *err)
 {
+	return rk_connect_within(fleet, CONNECT_TIMEOUT_MS, err);
+}
+
+int rk_connect_within(const char *fleet, uint32_t timeout_ms, struct rk_err *err)
+{
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const struct timeval patience = { .tv_sec = CONNECT_TIMEOUT_S };
+	const struct timeval patience = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
 	char path[RK_PATH_MAX];
 	int r = rk_rundir_path(fleet, "control", path, err);
 
@@ -37,11 +45,33 @@ int rk_connect(const char *fleet, struct rk_err *err)
 					  "no fleet named '%s' is running: see 'rekindle run' and --name", fleet);
 		if (errno == EAGAIN)
 			return rk_err_set(err, -ETIMEDOUT,
-					  "fleet '%s' accepts no connection within %u s: its supervisor stands still", fleet,
-					  CONNECT_TIMEOUT_S);
+					  "fleet '%s' accepts no connection within %.2f s: " STANDSTILL
+					  "; see whether its supervisor is stopped, and 'kill -CONT' it if so",
+					  fleet, timeout_ms / 1000.0);
 		return rk_err_set(err, -errno, "cannot reach fleet '%s' at %s: %s", fleet, path, strerror(errno));
 	}
 	return rk_take_fd(&sock);
+}
+
+pid_t rk_connect_peer(int sock)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	/* Of a socket that listened: whoever called listen(). */
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
+		return -1;
+	return who.pid;
+}
+
+static int no_answer(int sock, uint32_t timeout_ms, struct rk_err *err)
+{
+	int pid = (int)rk_connect_peer(sock);
+
+	return rk_err_set(err, -ETIMEDOUT,
+			  "the supervisor (pid %d) has not answered for %.2f s: " STANDSTILL
+			  "; see whether it is stopped, and 'kill -CONT %d' if so",
+			  pid, timeout_ms / 1000.0, pid);
 }
 
 /* Waits until the socket can be read. */
@@ -56,7 +86,7 @@ static int await(int sock, uint64_t deadline_ns, struct rk_err *err)
 		if (r > 0)
 			return 0;
 		if (r == 0 && now_ns >= deadline_ns)
-			return rk_err_set(err, -ETIMEDOUT, "the supervisor did not answer in time");
+			return -ETIMEDOUT; /* rk_connect_ask() says it */
 		if (r < 0 && errno != EINTR)
 			return rk_err_set(err, -errno, "poll: %s", strerror(errno));
 	}
@@ -121,7 +151,7 @@ int rk_connect_ask(int sock, const char *request, uint32_t timeout_ms, struct js
 	r = receive(sock, deadline_ns, text, &fds, err);
 	if (r < 0) {
 		rk_fds_close_p(&fds);
-		return r;
+		return r == -ETIMEDOUT ? no_answer(sock, timeout_ms, err) : r;
 	}
 	answer = json_tokener_parse(text);
 	if (!answer || !json_object_object_get_ex(answer, "ok", &ok)) {
