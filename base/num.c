@@ -39,9 +39,9 @@ struct form {
 
 static const struct form plain_form = { plain_units, rk_countof(plain_units), "a number" };
 static const struct form size_form = { size_units, rk_countof(size_units),
-				       "a size such as 4096, 64K or 1M" };
+				       "a size such as 4096, 64K or 1M (K, M, G, T)" };
 static const struct form time_form = { time_units, rk_countof(time_units),
-				       "a duration such as 500ms or 2s" };
+				       "a duration such as 500ms or 2s: a unit is needed (ns, us, ms, s, min, h)" };
 
 /* Returns the end of the digits at text (text itself if none), or NULL on overflow. */
 static const char *digits_read(const char *text, uint64_t *ret_v)

@@ -13,13 +13,14 @@
 #include <stdint.h>
 
 enum rk_option_kind {
-	RK_OPTION_FLAG,   /* takes no value */
-	RK_OPTION_TEXT,   /* anything */
-	RK_OPTION_NAME,   /* of a fleet or client: rk_name_check() */
-	RK_OPTION_COUNT,  /* a plain number */
-	RK_OPTION_SIZE,   /* bytes: 4096, 64K */
-	RK_OPTION_TIME,   /* 500ms, 2s */
-	RK_OPTION_CHOICE, /* one of the words of `value`, which '|' separates */
+	RK_OPTION_FLAG,     /* takes no value */
+	RK_OPTION_TEXT,     /* anything */
+	RK_OPTION_NAME,     /* of a fleet or client: rk_name_check() */
+	RK_OPTION_COUNT,    /* a plain number */
+	RK_OPTION_SIZE,     /* bytes: 4096, 64K */
+	RK_OPTION_TIME,     /* 500ms, 2s */
+	RK_OPTION_REPEATED, /* anything, any number of times; one option of a command at most */
+	RK_OPTION_CHOICE,   /* one of the words of `value`, which '|' separates */
 	RK_OPTION_KINDS
 };
 
