@@ -262,6 +262,8 @@ static int section_read(struct reader *r, char *text, size_t len)
 		return 0;
 	}
 	text[len - 1] = '\0';
+	for (len--; len > 1 && is_blank(text[len - 1]); len--)
+		text[len - 1] = '\0';
 	text++;
 	argument = text + strcspn(text, " \t");
 	if (*argument)
@@ -319,6 +321,8 @@ static int text_read(struct reader *r)
 	size_t len = r->len;
 
 	trim(&text, &len);
+	if (r->is_bad && len && *text == '[')
+		r->where = SKIPPING; /* whatever section that was to be */
 	if (r->is_bad || len == 0)
 		return 0;
 	r->text[(size_t)(text - r->text) + len] = '\0';

@@ -152,7 +152,7 @@ static const struct rk_key keys[] = {
 
 	/* ---- time ---- */
 	{ KEY("StartTimeout", TIME, TIME, NOW, F(start_timeout_ns)), RANGE(RK_NS_PER_MS, DAY), INFINITE,
-	  .normal = "60s", .systemd = "TimeoutStartSec",
+	  .normal = "1min", .systemd = "TimeoutStartSec",
 	  .help = "From a worker's start until it must be ready." },
 	{ KEY("StopTimeout", TIME, TIME, NOW, F(stop_timeout_ns)), RANGE(0, DAY), .normal = "5s",
 	  .systemd = "TimeoutStopSec", .supervisord = "stopwaitsecs",
