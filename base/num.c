@@ -24,12 +24,8 @@ static const struct unit size_units[] = {
 	{ "T", UINT64_C(1) << 40 },
 };
 static const struct unit time_units[] = {
-	{ "ns", 1 },
-	{ "us", RK_NS_PER_US },
-	{ "ms", RK_NS_PER_MS },
-	{ "s", RK_NS_PER_S },
-	{ "min", 60 * RK_NS_PER_S },
-	{ "h", 3600 * RK_NS_PER_S },
+	{ "ns", 1 },          { "us", RK_NS_PER_US },      { "ms", RK_NS_PER_MS },
+	{ "s", RK_NS_PER_S }, { "min", 60 * RK_NS_PER_S }, { "h", 3600 * RK_NS_PER_S },
 };
 
 /* One way of writing numbers, and how an error names it. */
@@ -42,9 +38,11 @@ struct form {
 
 static const struct form plain_form = { plain_units, rk_countof(plain_units), "a number", false };
 static const struct form size_form = { size_units, rk_countof(size_units),
-				       "a size such as 4096, 64K or 1M", true };
-static const struct form time_form = { time_units, rk_countof(time_units),
-				       "a duration such as 500ms or 2s", false };
+				       "a size such as 4096, 64K or 1M (K, M, G, T)", true };
+static const struct form time_form = {
+	time_units, rk_countof(time_units),
+	"a duration such as 500ms or 2s: a unit is needed (ns, us, ms, s, min, h)", false
+};
 
 /* Returns the end of the digits at text (text itself if none), or NULL on overflow. */
 static const char *digits_read(const char *text, uint64_t *ret_v)

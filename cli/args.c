@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/near.h"
 #include "base/num.h"
-#include "cli/near.h"
 #include "shm/rundir.h"
 
 /* One argument that is an option, taken apart. */
@@ -93,6 +93,7 @@ static int value_check(const struct rk_option *o, struct rk_arg *v, struct rk_er
 			       : rk_err_set(err, -EINVAL, "'%s' is none of %s", v->text, o->value);
 	case RK_OPTION_FLAG:
 	case RK_OPTION_TEXT:
+	case RK_OPTION_REPEATED:
 	case RK_OPTION_KINDS:
 		break;
 	}
@@ -129,6 +130,12 @@ static int option_read(struct rk_args *a, int argc, char **argv, int *i, struct 
 		s.value = argv[++*i];
 	}
 	a->option[at].text = s.value;
+	if (o->kind == RK_OPTION_REPEATED) {
+		if (a->n_repeated == RK_ARGS_REPEATED_MAX)
+			return rk_err_set(err, -EINVAL, "%s may stand %d times", what,
+					  RK_ARGS_REPEATED_MAX);
+		a->repeated[a->n_repeated++] = s.value;
+	}
 	return value_check(o, &a->option[at], err) < 0 ? rk_err_prefix(err, -EINVAL, what) : 0;
 }
 

@@ -13,6 +13,7 @@
 #include "cli/command.h"
 
 #define RK_ARGS_OPTIONS_MAX 24
+#define RK_ARGS_REPEATED_MAX 64
 
 struct rk_arg {
 	const char *text; /* NULL = not given; a flag has its own name */
@@ -21,8 +22,10 @@ struct rk_arg {
 
 struct rk_args {
 	const struct rk_command *command;
-	struct rk_arg option[RK_ARGS_OPTIONS_MAX]; /* as in the command's table */
-	char **rest;                               /* what is no option, in its order */
+	struct rk_arg option[RK_ARGS_OPTIONS_MAX];  /* as in the command's table */
+	const char *repeated[RK_ARGS_REPEATED_MAX]; /* values of the option that may be repeated */
+	uint32_t n_repeated;
+	char **rest; /* what is no option, in its order */
 	int n_rest;
 };
 

@@ -53,6 +53,8 @@ int rk_cli_end(int status);
 
 /* The commands. Each gets its own name in argv[0] and returns the exit status. */
 int rk_cli_run(int argc, char **argv);
+int rk_cli_check(int argc, char **argv);
+int rk_cli_cat(int argc, char **argv);
 int rk_cli_status(int argc, char **argv);
 int rk_cli_key(int argc, char **argv);
 int rk_cli_call(int argc, char **argv);

@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/macro.h"
+#include "base/near.h"
 #include "cli/cli.h"
-#include "cli/near.h"
 
 #define DAY_NS (24 * 3600 * RK_NS_PER_S)
 
@@ -22,6 +22,12 @@
 #define TIMEOUT_OPTION(help)                                                                       \
 	{                                                                                          \
 		"timeout", 0, RK_OPTION_TIME, "TIME", help, RK_NS_PER_MS, DAY_NS                   \
+	}
+
+#define ROOT_OPTION                                                                                \
+	{                                                                                          \
+		"root", 0, RK_OPTION_TEXT, "DIR",                                                  \
+			"where configurations are looked for by name (/)", 0, 0                    \
 	}
 
 #define OPTIONS(table) .options = table, .n_options = rk_countof(table)
@@ -48,8 +54,20 @@ static const struct rk_option run_options[] = {
 	{ "batch", 0, RK_OPTION_COUNT, "N", "jobs per commit (the worker's own choice)", 0, 0 },
 	{ "stop-timeout", 0, RK_OPTION_TIME, "TIME", "from SIGTERM to SIGKILL at the end (5s)", 0,
 	  0 },
+	{ "set", 0, RK_OPTION_REPEATED, "KEY=VALUE",
+	  "any key of rekindle.conf(5), such as HangAfter=2s; may be repeated", 0, 0 },
+	{ "config", 0, RK_OPTION_TEXT, "NAME|FILE",
+	  "run what this configuration says, see rekindle.conf(5), instead of COMMAND", 0, 0 },
+	ROOT_OPTION,
 	{ "quiet", 'q', RK_OPTION_FLAG, NULL, "no event lines on standard output", 0, 0 },
 	{ "debug", 0, RK_OPTION_FLAG, NULL, "every transition on standard error", 0, 0 },
+};
+
+static const struct rk_option check_options[] = { ROOT_OPTION };
+static const struct rk_option cat_options[] = {
+	ROOT_OPTION,
+	{ "defaults", 0, RK_OPTION_FLAG, NULL, "every key with its default and what it does", 0,
+	  0 },
 };
 
 static const struct rk_option status_options[] = {
@@ -348,19 +366,19 @@ static const struct rk_command commands[] = {
 	{
 		.name = "run",
 		.summary = "start a fleet in the foreground",
-		.arguments = "[--] COMMAND [ARGUMENT...]",
+		.arguments = "[[--] COMMAND [ARGUMENT...]]",
 		.text = "Runs COMMAND in N workers and keeps them alive until Ctrl-C, SIGTERM or "
 			"'rekindle stop'. This program executes rekindled, which stays in the "
 			"foreground; it prints the fleet's name and pids, and a line for each "
 			"event. Nothing else ever starts a fleet.\n\n"
+			"With --config the fleet is what a configuration says, and there is no "
+			"COMMAND; 'rekindle check' looks for mistakes in it.\n\n"
 			"Every size is fixed while the fleet runs. SIZE is a number of bytes "
 			"such as 4096, 64K or 1M, TIME a duration such as 500ms or 2s; a value that an "
 			"option cannot have is told with its bounds (exit status 64).",
 		OPTIONS(run_options),
-		.n_min = 1,
 		.n_max = -1,
 		.stops_at_first = true,
-		.rest_help = "the COMMAND that the workers run, behind '--'",
 		.run = rk_cli_run,
 	},
 	{
@@ -501,6 +519,29 @@ static const struct rk_command commands[] = {
 		.run = rk_cli_list,
 	},
 	{
+		.name = "check",
+		.summary = "find what is wrong with a configuration",
+		.arguments = "[NAME|FILE]",
+		.text = "Reads /etc/rekindle/NAME.conf with its drop-ins, or a FILE (with a '/' in "
+			"it), and prints every mistake with its file and line; the exit status is "
+			"then 78. Without a mistake it prints one line that sums the configuration "
+			"up. Without NAME it checks all that there are.",
+		OPTIONS(check_options),
+		.n_max = 1,
+		.run = rk_cli_check,
+	},
+	{
+		.name = "cat",
+		.summary = "print a configuration, merged, with origins",
+		.arguments = "[NAME|FILE]",
+		.text = "Prints what is in force of a configuration and its drop-ins, each line below "
+			"a comment that says where it comes from. Without NAME it prints all that "
+			"there are.",
+		OPTIONS(cat_options),
+		.n_max = 1,
+		.run = rk_cli_cat,
+	},
+	{
 		.name = "demo",
 		.summary = "kill workers and clients under load and check the result",
 		.arguments = "[PATH...]",
@@ -542,6 +583,7 @@ static const struct {
 	{ "submit", "put" }, { "kill", "stop" },     { "ls", "list" },   { "fleets", "list" },
 	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
 	{ "history", "events" },
+	{ "verify", "check" },
 };
 
 const struct rk_command *rk_commands(size_t *ret_n)

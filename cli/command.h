@@ -20,6 +20,7 @@ enum rk_option_kind {
 	RK_OPTION_SIZE,   /* bytes: 4096, 64K */
 	RK_OPTION_TIME,   /* 500ms, 2s */
 	RK_OPTION_MAY_TIME, /* a time that may be left out; given, it stands behind a '=' */
+	RK_OPTION_REPEATED, /* anything, any number of times; one option of a command at most */
 	RK_OPTION_CHOICE, /* one of the words of `value`, which '|' separates */
 	RK_OPTION_KINDS
 };

@@ -140,5 +140,5 @@ void rk_help_man(FILE *to)
 		command(to, &c[i]);
 	for (int t = 0; t < RK_HELP_TOPICS; t++)
 		topic(to, (enum rk_help_topic)t);
-	(void)fputs(".SH SEE ALSO\n\\fBrekindled\\fR(8)\n", to);
+	(void)fputs(".SH SEE ALSO\n\\fBrekindle.conf\\fR(5), \\fBrekindled\\fR(8)\n", to);
 }

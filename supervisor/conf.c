@@ -3,228 +3,279 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/num.h"
-#include "shm/owner.h"
-#include "shm/rundir.h"
+#include "supervisor/conf_check.h"
+#include "supervisor/keys.h"
+#include "supervisor/sources.h"
+#include "supervisor/value.h"
 
-#define STOP_TIMEOUT_DEFAULT (5 * RK_NS_PER_S)
-#define STOP_TIMEOUT_MAX (24 * 3600 * RK_NS_PER_S)
 #define WORKERS_ROOM 64u  /* slots a fleet gets at least, so that it can be scaled up later */
 #define READERS_ROOM 128u /* reader lines beside those of the clients: status, top, key */
+#define HANG_COMPUTING (100 * RK_NS_PER_MS) /* where workers never wait */
 
-enum kind { FLAG, COUNT, POWER, SIZE, TIME, NAME }; /* POWER: a count that is a power of two */
+/* ---- reading ---- */
 
-struct option {
-	const char *name;
-	char letter; /* 0 = none */
-	enum kind kind;
-	size_t at; /* in struct rk_conf */
-	uint64_t min, max;
-};
-
-#define AT(member) offsetof(struct rk_conf, member)
-
-/* What one option may say by itself; rk_geometry_check() judges what they come to together. */
-static const struct option options[] = {
-	{ "name", 0, NAME, AT(name), 0, 0 },
-	{ "workers", 'n', COUNT, AT(n_workers), 1, RK_WORKERS_MAX },
-	{ "partitions", 0, POWER, AT(geometry.n_partitions), 1, RK_PARTITIONS_MAX },
-	{ "ring", 0, POWER, AT(geometry.n_ring), RK_RING_MIN, RK_RING_MAX },
-	{ "max-clients", 0, COUNT, AT(geometry.n_clients), 1, RK_CLIENTS_MAX },
-	{ "slots", 0, COUNT, AT(geometry.n_slots), 1, RK_SLOTS_MAX },
-	{ "dedup", 0, COUNT, AT(geometry.n_dedup), 1, 65534 },
-	{ "max-request", 0, SIZE, AT(geometry.request_max), 8, RK_BODY_MAX },
-	{ "max-reply", 0, SIZE, AT(geometry.reply_max), 8, RK_BODY_MAX },
-	{ "max-state", 0, SIZE, AT(geometry.state_max), 8, 1u << 31 },
-	{ "undo", 0, COUNT, AT(geometry.n_log), 8, RK_LOG_ENTRIES_MAX },
-	{ "undo-data", 0, SIZE, AT(geometry.log_data_len), 0, 1u << 30 },
-	{ "batch", 0, COUNT, AT(batch), 1, RK_BATCH_MAX },
-	{ "stop-timeout", 0, TIME, AT(stop_timeout_ns), 0, STOP_TIMEOUT_MAX },
-	{ "quiet", 'q', FLAG, AT(quiet), 0, 0 },
-	{ "debug", 0, FLAG, AT(debug), 0, 0 },
-};
-
-const char *rk_conf_usage(void)
+static int file_load(struct rk_conf *conf, const char *path, struct rk_complaints *c)
 {
-	return "usage: rekindled --name NAME [OPTION...] -- COMMAND [ARGUMENT...]\n"
-	       "\n"
-	       "Keeps a fleet of workers running COMMAND alive. Options:\n"
-	       "  --name NAME           what the fleet is called\n"
-	       "  -n, --workers N       workers to run (4)\n"
-	       "  --partitions N        partitions of the key space, a power of two (256)\n"
-	       "  --ring N              places in a partition's queue, a power of two (512)\n"
-	       "  --max-clients N       clients at one time (128)\n"
-	       "  --slots N             outstanding calls per client (16)\n"
-	       "  --dedup N             unread replies kept per partition (64)\n"
-	       "  --max-request SIZE    bytes of key and body together (1K)\n"
-	       "  --max-reply SIZE      bytes of a reply (1K)\n"
-	       "  --max-state SIZE      bytes of state per partition (64K)\n"
-	       "  --undo N              changes that one job or batch may make (512)\n"
-	       "  --undo-data SIZE      bytes kept for changes longer than 24 bytes (16K)\n"
-	       "  --batch N             jobs per commit (the worker's own choice)\n"
-	       "  --stop-timeout TIME   from SIGTERM to SIGKILL, such as 500ms (5s)\n"
-	       "  -q, --quiet           nothing on standard output\n"
-	       "  --debug               every transition in the log\n"
-	       "  --help, --version\n";
-}
+	rk_cleanup(rk_free_p) char *text = NULL;
+	struct rk_err err = { 0 };
+	size_t len;
+	int r = rk_sources_read(path, RK_INI_FILE_MAX, &text, &len, &err);
 
-static void conf_default(struct rk_conf *c)
-{
-	*c = (struct rk_conf){ .n_workers = 4, .stop_timeout_ns = STOP_TIMEOUT_DEFAULT };
-	rk_geometry_default(&c->geometry);
-}
-
-/* The option that arg names; *ret_value is what stands behind its '=' or letter, or NULL. */
-static const struct option *option_find(const char *arg, const char **ret_value)
-{
-	const char *equals = strchr(arg, '=');
-	size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
-
-	for (size_t i = 0; i < rk_countof(options); i++) {
-		const struct option *o = &options[i];
-
-		if (arg[1] != '-') {
-			if (o->letter == 0 || arg[1] != o->letter)
-				continue;
-			*ret_value = arg[2] ? arg + 2 : NULL;
-			return o;
-		}
-		if (strlen(o->name) != len - 2 || memcmp(o->name, arg + 2, len - 2) != 0)
-			continue;
-		*ret_value = equals ? equals + 1 : NULL;
-		return o;
-	}
-	return NULL;
-}
-
-static int name_set(char *to, const char *value, struct rk_err *err)
-{
-	int r = rk_name_check(value, err);
-
-	if (r < 0)
+	if (r == -ENOMEM)
 		return r;
-	memcpy(to, value, strlen(value) + 1); /* rk_name_check() bounds it */
-	return 0;
-}
-
-static int u32_set(uint32_t *to, const char *value, const struct option *o, struct rk_err *err)
-{
-	uint64_t v;
-	int r = o->kind == SIZE ? rk_num_parse_size(value, o->min, o->max, &v, err)
-				: rk_num_parse(value, o->min, o->max, &v, err);
-
-	if (r < 0)
-		return r;
-	if (o->kind == POWER && (v & (v - 1)))
-		return rk_err_set(err, -ERANGE, "%s: must be a power of two, %llu..%llu", value,
-				  (unsigned long long)o->min, (unsigned long long)o->max);
-	*to = (uint32_t)v; /* no option's max is larger */
-	return 0;
-}
-
-static int value_set(struct rk_conf *c, const struct option *o, const char *value,
-		     struct rk_err *err)
-{
-	void *at = (char *)c + o->at;
-
-	switch (o->kind) {
-	case FLAG:
-		*(bool *)at = true;
+	if (r < 0) {
+		rk_complain(c, path, 0, "%s", err.text);
 		return 0;
-	case NAME:
-		return name_set(at, value, err);
-	case TIME:
-		return rk_num_parse_ns(value, o->min, o->max, at, err);
-	case COUNT:
-	case POWER:
-	case SIZE:
-		return u32_set(at, value, o, err);
 	}
-	return -EINVAL;
+	return rk_ini_read(&conf->ini, path, text, len, c);
 }
 
-/* Reads the option at argv[*i] and leaves *i at the last argument it took. */
-static int option_read(struct rk_conf *c, int argc, char *const *argv, int *i, struct rk_err *err)
+static int files_load(struct rk_conf *conf, const struct rk_conf_request *q,
+		      struct rk_complaints *c, struct rk_err *err)
 {
-	const char *arg = argv[*i], *value = NULL;
-	const struct option *o = option_find(arg, &value);
-	char what[64];
-	int r;
+	rk_cleanup(rk_sources_free_p) struct rk_sources s = { 0 };
+	int r = rk_sources_find(q->root, q->config, &s, err);
 
-	if (!o)
-		return rk_err_set(err, -EINVAL, "'%s' is not an option: see rekindled --help", arg);
-	(void)snprintf(what, sizeof(what), "--%s", o->name);
-	if (o->kind == FLAG && value)
-		return rk_err_set(err, -EINVAL, "%s takes no value", what);
-	if (o->kind != FLAG && !value) {
-		if (*i + 1 >= argc)
-			return rk_err_set(err, -EINVAL, "%s needs a value", what);
-		value = argv[++*i];
-	}
-	r = value_set(c, o, value, err);
-	return r < 0 ? rk_err_prefix(err, -EINVAL, what) : 0;
-}
-
-/* What follows from what was given, and whether a fleet can have these sizes. */
-static int conf_finish(struct rk_conf *c, struct rk_err *err)
-{
-	struct rk_geometry *g = &c->geometry;
-
-	if (c->name[0] == '\0')
-		return rk_err_set(err, -EINVAL, "the fleet has no name: give it one with --name");
-	if (!c->command || !c->command[0])
-		return rk_err_set(err, -EINVAL,
-				  "no command: what the workers run goes behind '--'");
-	g->n_workers = rk_max_u32(c->n_workers, WORKERS_ROOM);
-	g->n_cells = g->n_slots + rk_max_u32(g->n_slots / 2, 4);
-	g->n_readers = (uint32_t)rk_min_u64((uint64_t)g->n_clients + READERS_ROOM, RK_READERS_MAX);
-	return rk_geometry_check(g, err) < 0 ? -ERANGE : 0;
-}
-
-int rk_conf_parse(struct rk_conf *ret, int argc, char *const *argv, struct rk_err *err)
-{
-	struct rk_conf c;
-	int r;
-
-	conf_default(&c);
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0)
-			return RK_CONF_HELP;
-		if (strcmp(argv[i], "--version") == 0)
-			return RK_CONF_VERSION;
-		if (strcmp(argv[i], "--") == 0) {
-			c.command = argv + i + 1;
-			break;
-		}
-		if (argv[i][0] != '-' || argv[i][1] == '\0') {
-			c.command = argv + i; /* the '--' may be left out */
-			break;
-		}
-		r = option_read(&c, argc, argv, &i, err);
+	for (uint32_t i = 0; r == 0 && i < s.path.n; i++) {
+		r = file_load(conf, s.path.at[i], c);
 		if (r < 0)
-			return r;
+			return rk_err_set(err, r, "no memory");
 	}
-	r = conf_finish(&c, err);
 	if (r == 0)
-		*ret = c;
+		memcpy(conf->name, q->name ? q->name : s.name,
+		       strlen(q->name ? q->name : s.name) + 1); /* names are bounded */
 	return r;
 }
 
-const char *rk_conf_doubt(const struct rk_conf *c, char *text, size_t size)
+static int options_load(struct rk_conf *conf, const struct rk_conf_request *q, struct rk_err *err)
 {
-	uint32_t n = c->geometry.n_partitions, enough = n;
+	if (!q->name)
+		return rk_err_set(
+			err, -EINVAL,
+			"nothing to run: give --config NAME, or --name NAME and a command behind '--'");
+	memcpy(conf->name, q->name, strlen(q->name) + 1);
+	for (uint32_t i = 0; i < q->ini.n; i++) {
+		const struct rk_setting *s = &q->ini.at[i];
+		int r = rk_ini_add(&conf->ini, s->section,
+				   s->section == RK_INI_FLEET ? q->name : "", s->key, s->value);
 
-	if (c->n_workers <= n)
+		if (r < 0)
+			return rk_err_set(err, r, "no memory");
+	}
+	return 0;
+}
+
+/* ---- applying ---- */
+
+static int fleets_make(struct rk_conf *conf, struct rk_complaints *c)
+{
+	uint32_t n = rk_min_u32(conf->ini.n_fleets, RK_FLEETS_MAX);
+
+	conf->fleets = calloc(n ? n : 1, sizeof(*conf->fleets));
+	if (!conf->fleets)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		struct rk_conf_fleet *f = &conf->fleets[i];
+
+		memcpy(f->name, conf->ini.fleets[i].argument, sizeof(f->name));
+		conf->n_fleets++;
+		if (rk_options_init(RK_INI_FLEET, &f->o) < 0)
+			return -ENOMEM;
+	}
+	for (uint32_t i = n; i < conf->ini.n_fleets; i++)
+		rk_complain(c, conf->ini.fleets[i].file, conf->ini.fleets[i].line,
+			    "this fleet is one too many: a configuration has at most %u",
+			    RK_FLEETS_MAX);
+	return 0;
+}
+
+static struct rk_conf_fleet *fleet_find(const struct rk_conf *conf, const char *name)
+{
+	for (uint32_t i = 0; i < conf->n_fleets; i++)
+		if (strcmp(conf->fleets[i].name, name) == 0)
+			return &conf->fleets[i];
+	return NULL;
+}
+
+const char *rk_conf_doubt(const struct rk_conf_fleet *f, char *text, size_t size)
+{
+	uint32_t n = f->geometry.n_partitions, enough = n;
+
+	if (f->o.n_workers <= n)
 		return NULL;
-	while (enough < c->n_workers)
+	while (enough < f->o.n_workers)
 		enough *= 2;
 	(void)snprintf(text, size,
 		       "%u workers share %u partition%s: %u of them can never own anything; give "
 		       "--partitions %u or more, or fewer workers",
-		       c->n_workers, n, n == 1 ? "" : "s", c->n_workers - n,
-		       enough);
+		       f->o.n_workers, n, n == 1 ? "" : "s", f->o.n_workers - n, enough);
 	return text;
+}
+
+const struct rk_conf_fleet *rk_conf_fleet(const struct rk_conf *conf, const char *name)
+{
+	return fleet_find(conf, name);
+}
+
+static void key_spoil(struct rk_conf_fleet *f, const struct rk_key *k)
+{
+	size_t n, i = (size_t)(k - rk_keys(&n));
+
+	if (f)
+		f->bad[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+bool rk_conf_is_bad(const struct rk_conf_fleet *f, const struct rk_key *k)
+{
+	size_t n, i = (size_t)(k - rk_keys(&n));
+
+	return f->bad[i / 64] >> i % 64 & 1;
+}
+
+/* A key that exists in the other section is not misspelt. */
+static bool stands_elsewhere(const struct rk_setting *s, struct rk_complaints *c)
+{
+	bool in_fleet = s->section == RK_INI_FLEET;
+
+	if (!rk_key_find(in_fleet ? RK_INI_SUPERVISOR : RK_INI_FLEET, s->key))
+		return false;
+	rk_complain(c, s->file, s->line, "%s= belongs in %s", s->key,
+		    in_fleet ? "[Supervisor]" : "a [Fleet NAME] section");
+	return true;
+}
+
+static void key_unknown(const struct rk_setting *s, struct rk_conf_fleet *f,
+			struct rk_complaints *c)
+{
+	const char *whose;
+	const struct rk_key *near = rk_key_nearest(s->section, s->key, &whose);
+
+	if (near)
+		key_spoil(f, near); /* so that nobody says it is missing, too */
+	if (near && whose)
+		rk_complain(c, s->file, s->line, "unknown key '%s': what %s calls so is %s= here",
+			    s->key, whose, near->name);
+	else if (stands_elsewhere(s, c))
+		return;
+	else if (near)
+		rk_complain(c, s->file, s->line, "unknown key '%s': did you mean '%s'?", s->key,
+			    near->name);
+	else
+		rk_complain(c, s->file, s->line, "unknown key '%s': rekindle.conf(5) lists all",
+			    s->key);
+}
+
+/* "Key=value: sentence", and what somebody overlooks who comes from elsewhere. */
+static void value_refused(const struct rk_setting *s, const struct rk_key *k, const char *why,
+			  struct rk_complaints *c)
+{
+	bool has_comment = strstr(s->value, " #") || strstr(s->value, " ;");
+	char option[RK_INI_KEY_MAX];
+
+	rk_key_option(k, option);
+	rk_complain(c, s->file, s->line, "%s%s%s: %s%s", s->file ? "" : "--",
+		    s->file ? k->name : option, s->file ? "=" : "", why,
+		    has_comment ? " (a comment needs a line of its own)" : "");
+}
+
+static int setting_apply(struct rk_conf *conf, const struct rk_setting *s, struct rk_complaints *c)
+{
+	struct rk_conf_fleet *f = s->section == RK_INI_FLEET ? fleet_find(conf, s->argument) : NULL;
+	const struct rk_key *k = rk_key_find(s->section, s->key);
+	struct rk_err err = { 0 };
+	int r;
+
+	if (s->section == RK_INI_FLEET && !f)
+		return 0; /* one fleet too many, and said so */
+	if (!k) {
+		key_unknown(s, f, c);
+		return 0;
+	}
+	r = rk_value_parse(k, s->value, f ? (void *)&f->o : (void *)&conf->supervisor, &err);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		key_spoil(f, k);
+		value_refused(s, k, err.text, c);
+	}
+	return 0;
+}
+
+/* ---- what follows ---- */
+
+static void geometry_make(struct rk_conf_fleet *f)
+{
+	const struct rk_fleet_options *o = &f->o;
+	struct rk_geometry *g = &f->geometry;
+
+	rk_geometry_default(g);
+	g->n_partitions = o->n_partitions;
+	g->n_ring = o->n_ring;
+	g->n_workers = rk_max_u32(o->n_workers + o->n_standby, WORKERS_ROOM);
+	g->n_clients = o->n_clients;
+	g->n_slots = o->n_slots;
+	g->n_cells = o->n_slots + rk_max_u32(o->n_slots / 2, 4);
+	g->n_dedup = o->n_dedup;
+	g->n_log = o->n_undo;
+	g->log_data_len = (uint32_t)o->undo_data; /* the table bounds these */
+	g->request_max = (uint32_t)o->max_request;
+	g->reply_max = (uint32_t)o->max_reply;
+	g->state_max = (uint32_t)o->max_state;
+	g->n_readers = (uint32_t)rk_min_u64((uint64_t)o->n_clients + READERS_ROOM, RK_READERS_MAX);
+}
+
+static void fleet_finish(struct rk_conf *conf, struct rk_conf_fleet *f)
+{
+	const struct rk_setting *hang = rk_ini_last(&conf->ini, RK_INI_FLEET, f->name, "HangAfter");
+
+	if (!f->o.is_blocking && (!hang || !*hang->value))
+		f->o.hang_after_ns = HANG_COMPUTING;
+	geometry_make(f);
+}
+
+static int conf_apply(struct rk_conf *conf, struct rk_complaints *c)
+{
+	int r = rk_options_init(RK_INI_SUPERVISOR, &conf->supervisor);
+
+	if (r == 0)
+		r = fleets_make(conf, c);
+	for (uint32_t i = 0; r == 0 && i < conf->ini.n; i++)
+		r = setting_apply(conf, &conf->ini.at[i], c);
+	for (uint32_t i = 0; r == 0 && i < conf->n_fleets; i++)
+		fleet_finish(conf, &conf->fleets[i]);
+	return r;
+}
+
+int rk_conf_load(struct rk_conf *ret, const struct rk_conf_request *q, struct rk_complaints *c,
+		 struct rk_err *err)
+{
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { .quiet = q->quiet };
+	int r = q->config ? files_load(&conf, q, c, err) : options_load(&conf, q, err);
+
+	if (r < 0)
+		return r;
+	if (conf_apply(&conf, c) < 0)
+		return rk_err_set(err, -ENOMEM, "no memory");
+	rk_conf_check_shape(&conf, c);
+	*ret = conf;
+	conf = (struct rk_conf){ 0 };
+	return 0;
+}
+
+void rk_conf_free_p(struct rk_conf *conf)
+{
+	int saved = errno;
+
+	for (uint32_t i = 0; i < conf->n_fleets; i++)
+		rk_options_free(RK_INI_FLEET, &conf->fleets[i].o);
+	free(conf->fleets);
+	rk_options_free(RK_INI_SUPERVISOR, &conf->supervisor);
+	rk_ini_free_p(&conf->ini);
+	*conf = (struct rk_conf){ 0 };
+	errno = saved;
 }

@@ -67,7 +67,7 @@ static void warn_hopeless(struct rk_fleet *f, const struct rk_slot *s)
 	rk_log(RK_LOG_ERROR,
 	       "no worker has ever become ready, each died at its start (the last %s): is '%s' a "
 	       "worker made with librekindle? Trying again for ever, at most every 5 s",
-	       cause, f->c.conf->command[0]);
+	       cause, f->c.conf->o.exec.at[0]);
 }
 
 static void hush(struct rk_fleet *f, bool is_hushed)
@@ -225,7 +225,7 @@ void rk_fleet_stop(struct rk_fleet *f, const char *why)
 	if (rk_link_send(f->c.link, &msg, -1) < 0)
 		rk_log(RK_LOG_WARNING, "keeper could not be told of the stop");
 	r = sd_event_add_time_relative(f->c.event, &f->stop_timer, CLOCK_MONOTONIC,
-				       f->c.conf->stop_timeout_ns / RK_NS_PER_US, 0, on_stop_timeout, f);
+				       f->c.conf->o.stop_timeout_ns / RK_NS_PER_US, 0, on_stop_timeout, f);
 	if (r < 0)
 		rk_log(RK_LOG_ERROR, "no timer for the stop, keeper ends what is left: %s", strerror(-r));
 	for (uint32_t i = 0; i < f->n_slots; i++)
@@ -283,7 +283,7 @@ int rk_fleet_open(const struct rk_fleet_conf *conf, struct rk_fleet **ret, struc
 
 	if (f) {
 		f->c = *conf;
-		f->n_slots = conf->conf->n_workers;
+		f->n_slots = conf->conf->o.n_workers;
 		r = fleet_init(f);
 	}
 	if (r < 0) {

@@ -25,7 +25,7 @@ struct rk_fleet;
 
 /* What a fleet works with; all borrowed. */
 struct rk_fleet_conf {
-	const struct rk_conf *conf;
+	const struct rk_conf_fleet *conf;
 	const struct rk_shm *m;
 	sd_event *event;
 	struct rk_spawn *spawn;

@@ -268,7 +268,8 @@ static int keeper_give(struct loop *l, const char *name, int fd, struct rk_err *
 
 static int directory_own(struct loop *l, struct rk_err *err)
 {
-	struct rk_link_msg msg = { .op = RK_LINK_FLEET, .value = l->conf->stop_timeout_ns };
+	struct rk_link_msg msg = { .op = RK_LINK_FLEET,
+				   .value = l->conf->fleets[0].o.stop_timeout_ns };
 	int r;
 
 	l->lock = rk_rundir_lock(l->conf->name, err);
@@ -294,7 +295,7 @@ static void journal_sign(const struct loop *l)
 
 static int memory_make(struct loop *l, struct rk_err *err)
 {
-	int r = rk_segments_create(&l->segments, &l->conf->geometry, err);
+	int r = rk_segments_create(&l->segments, &l->conf->fleets[0].geometry, err);
 
 	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
 		r = keeper_give(l, rk_segment_name(k), l->segments.fd[k], err);
@@ -319,7 +320,8 @@ static int spawn_prepare(struct loop *l, struct rk_err *err)
 		s->fd[RK_SEGMENT_STATE],
 		l->news,
 	};
-	int r = rk_spawn_init(&l->spawn, l->conf->command, fds, l->conf->batch, err);
+	int r = rk_spawn_init(&l->spawn, l->conf->fleets[0].o.exec.at, fds,
+			      l->conf->fleets[0].o.batch, err);
 
 	descriptors_allow();
 	return r;
@@ -328,7 +330,7 @@ static int spawn_prepare(struct loop *l, struct rk_err *err)
 static int fleet_make(struct loop *l, struct rk_err *err)
 {
 	struct rk_fleet_conf conf = {
-		.conf = l->conf,
+		.conf = &l->conf->fleets[0],
 		.m = &l->segments.m,
 		.event = l->event,
 		.spawn = &l->spawn,
@@ -351,7 +353,8 @@ static void view_begin(struct loop *l)
 	size_t at = 0;
 
 	memcpy(v->name, l->conf->name, sizeof(v->name));
-	for (char *const *arg = l->conf->command; *arg && at < sizeof(v->command); arg++)
+	for (char *const *arg = l->conf->fleets[0].o.exec.at; *arg && at < sizeof(v->command);
+	     arg++)
 		at += (size_t)snprintf(v->command + at, sizeof(v->command) - at, "%s%s",
 				       at ? " " : "", *arg);
 }
@@ -426,7 +429,7 @@ static int loop_make(struct loop *l, struct rk_err *err)
 	if (r == 0)
 		r = event_make(l, err);
 	if (r == 0)
-		r = rk_watch_open(&l->segments.m, l->conf->n_workers, &l->watch, err);
+		r = rk_watch_open(&l->segments.m, l->conf->fleets[0].o.n_workers, &l->watch, err);
 	if (r == 0)
 		r = fleet_make(l, err);
 	if (r == 0)
@@ -463,6 +466,17 @@ static void reserved_say(struct loop *l)
 	rk_say(&l->say, "rekindle: reserved %s", what);
 }
 
+/* The modules above serve fleets[0]. */
+static int one_fleet_check(const struct rk_conf *conf, struct rk_err *err)
+{
+	if (conf->n_fleets == 1 && !conf->fleets[0].o.is_disabled)
+		return 0;
+	return rk_err_set(
+		err, -EOPNOTSUPP,
+		"'%s' has %u fleets%s: this release runs exactly one of each configuration",
+		conf->name, conf->n_fleets, conf->n_fleets == 1 ? ", disabled" : "");
+}
+
 int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 {
 	struct loop l = { .conf = conf,
@@ -480,7 +494,9 @@ int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 	memset(l.spawn.fds, 0xff, sizeof(l.spawn.fds));
 	l.spawn.null = -1;
 	signals_block();
-	r = loop_make(&l, err);
+	r = one_fleet_check(conf, err);
+	if (r == 0)
+		r = loop_make(&l, err);
 	has_started = r == 0;
 	if (has_started) {
 		reserved_say(&l);

@@ -1,91 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rekindled: keeper and supervisor of a fleet, one program. Started by hand it is keeper, which
- * starts it again with the same arguments and REKINDLE_KEEPER_FD as the supervisor.
+ * starts it again with the same arguments and REKINDLE_KEEPER_FD as the supervisor. What only
+ * asks for something (--check, --help) becomes neither.
  */
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
-#include "supervisor/control.h"
+#include "supervisor/conf_ask.h"
 #include "supervisor/keeper.h"
 #include "supervisor/link.h"
 #include "supervisor/loop.h"
-#include "supervisor/spawn.h"
 
-enum { EXIT_USAGE = 64, EXIT_PERMISSION = 77, EXIT_CONFIG = 78 };
-
-/* The conf module keeps these two apart from what the system says: -EINVAL and -ERANGE. */
-static int conf_status(int r)
-{
-	return r == -ERANGE ? EXIT_CONFIG : EXIT_USAGE;
-}
-
-static int run_status(int r)
+static enum rk_exit run_status(int r)
 {
 	switch (r) {
 	case 0:
-		return EXIT_SUCCESS;
+		return RK_EXIT_OK;
 	case -EPERM:
 	case -EACCES:
-		return EXIT_PERMISSION;
-	case -ENOMEM: /* the sizes are right, but not on this machine */
-		return EXIT_CONFIG;
+		return RK_EXIT_PERMISSION;
+	case -ENOMEM:     /* the sizes are right, but not on this machine */
+	case -EOPNOTSUPP: /* the configuration is right, but not for this release */
+		return RK_EXIT_CONFIG;
 	default:
-		return EXIT_FAILURE;
+		return RK_EXIT_FAILED;
 	}
 }
 
-static int supervise(const struct rk_conf *conf, int link)
+static void log_begin(enum rk_log_level most)
 {
-	char path[PATH_MAX], doubt[160];
+	rk_log_init(&(struct rk_log_conf){ .name = "rekindled", .most = most });
+}
+
+/* What is allowed and hardly meant. */
+static void conf_doubt(const struct rk_conf *conf)
+{
+	char text[160];
+
+	for (uint32_t i = 0; i < conf->n_fleets; i++)
+		if (rk_conf_doubt(&conf->fleets[i], text, sizeof(text)))
+			rk_log(RK_LOG_WARNING, "%s", text);
+}
+
+static enum rk_exit supervise(int argc, char **argv, int link)
+{
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	struct rk_err err = { 0 };
+	enum rk_exit status = rk_conf_begin(argc, argv, &conf);
 	int r;
 
+	if (status != RK_EXIT_OK)
+		return status;
+	log_begin((enum rk_log_level)(RK_LOG_ERROR + conf.supervisor.log_level));
 	(void)prctl(PR_SET_NAME, "rekindled-sup"); /* /proc/self/exe would be called "exe" */
-	if (rk_spawn_find(conf->command[0], path, &err) < 0) {
-		rk_log(RK_LOG_ERROR, "%s", err.text);
-		return EXIT_FAILURE;
-	}
-	if (rk_conf_doubt(conf, doubt, sizeof(doubt)))
-		rk_log(RK_LOG_WARNING, "%s", doubt);
-	r = rk_loop_run(conf, link, &err);
+	conf_doubt(&conf);
+	r = rk_loop_run(&conf, link, &err);
 	if (r < 0)
 		rk_log(RK_LOG_ERROR, "%s", err.text);
 	return run_status(r);
 }
 
-static void log_begin(bool debug)
-{
-	rk_log_init(&(struct rk_log_conf){ .name = "rekindled",
-					   .most = debug ? RK_LOG_DEBUG : RK_LOG_INFO });
-}
-
 int main(int argc, char **argv)
 {
-	struct rk_conf conf;
-	struct rk_err err = { 0 };
 	int link = rk_link_take();
-	int r;
 
-	log_begin(false);
-	if (link == -ENOENT)
-		return rk_keeper_run(argv);
-	r = rk_conf_parse(&conf, argc, argv, &err);
-	if (r == RK_CONF_HELP || r == RK_CONF_VERSION) {
-		(void)fputs(r == RK_CONF_HELP ? rk_conf_usage()
-					      : "rekindled " PACKAGE_VERSION "\n",
-			    stdout);
-		return EXIT_SUCCESS;
-	}
-	if (r < 0) {
-		rk_log(RK_LOG_ERROR, "%s", err.text);
-		return conf_status(r);
-	}
-	log_begin(conf.debug);
-	return supervise(&conf, link);
+	log_begin(RK_LOG_INFO);
+	if (link != -ENOENT)
+		return supervise(argc, argv, link);
+	if (rk_conf_request_is_ask(argc, argv))
+		return rk_conf_answer(argc, argv);
+	return rk_keeper_run(argv);
 }

@@ -53,8 +53,7 @@ void rk_segments_describe(const struct rk_layout *l, char *text, size_t size)
 		text[at - 1] = '\0'; /* nothing worth a number */
 }
 
-/* MemAvailable; UINT64_MAX when the kernel does not say. */
-static uint64_t memory_available(void)
+uint64_t rk_segments_available(void)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
 	unsigned long long kib = UINT64_MAX / 1024;
@@ -70,7 +69,7 @@ static uint64_t memory_available(void)
 
 static int room_check(const struct rk_layout *l, struct rk_err *err)
 {
-	uint64_t available = memory_available();
+	uint64_t available = rk_segments_available();
 	char what[160];
 
 	if (l->total_len <= available)

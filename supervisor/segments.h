@@ -29,6 +29,9 @@ struct rk_segments {
 RK_MUST_USE int rk_segments_create(struct rk_segments *ret, const struct rk_geometry *g,
 				   struct rk_err *err);
 
+/* Bytes of memory available on this machine; UINT64_MAX when the kernel does not say. */
+uint64_t rk_segments_available(void);
+
 /* Unmaps and closes; accepts an empty or half-made one. */
 void rk_segments_close(struct rk_segments *s);
 

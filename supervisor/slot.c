@@ -148,7 +148,7 @@ void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
 	s->has_hinted = true;
 	(void)rk_recorder_note(s->host->c->recorder, &note,
 			       "worker has not attached for 5 s: is '%s' a worker made with librekindle?",
-			       s->host->c->conf->command[0]);
+			       s->host->c->conf->o.exec.at[0]);
 }
 
 bool rk_slot_is_expectant(const struct rk_slot *s)

@@ -192,7 +192,7 @@ expect "run: a negative number" 64 "--workers: -1: must be 1..4095"
 run run --partitions 100 -- "$wordcount"
 expect "run: no power of two" 64 "--partitions: 100: must be a power of two, 1..16384"
 run run --max-clients 65536 --slots 1024 -- "$wordcount"
-expect "run: what no fleet can be is a matter of configuration" 78 "clients times cells"
+expect "run: what no fleet can be" 64 "clients times cells"
 for c in "status" "key k" "call k" "put k" "stop"; do
 	# shellcheck disable=SC2086 # several words are meant
 	run $c
@@ -223,7 +223,7 @@ else
 	err=$(cat "$tmp/err")
 	expect "run without rekindled" 77 "cannot find rekindled"
 fi
-result "run documents every option of rekindled" "$(comm -3 \
+result "run has no option that rekindled has not" "$(comm -23 \
 	<("$rekindle" run --help | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort) \
 	<("$build/rekindled" --help </dev/null | grep -oE '^ +(-., )?--[a-z-]+' | tr -d ' ' | grep -v help | sort))"
 if make -s -C "$build" install DESTDIR="$tmp/root" >"$tmp/install" 2>&1; then

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/near.h"
 #include "cli/help.h"
-#include "cli/near.h"
 #include "tests/unit/unit.h"
 
 #define WORDS 8
@@ -102,8 +102,6 @@ static const struct {
 	{ { "call", "a", "--timeout", "5" }, "--timeout: '5' is not a duration; give a unit: 5s or 5ms" },
 	{ { "call", "a", "--timeout", "0" }, "must be 1ms..24h" },
 	{ { "call", "a", "--timeout", "25h" }, "must be 1ms..24h" },
-	{ { "run", "-n", "4" }, "run needs the COMMAND" },
-	{ { "run", "--" }, "run needs the COMMAND" },
 	{ { "help", "--completion", "fish" }, "is none of bash" },
 };
 

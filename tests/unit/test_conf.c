@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal    The command line is read whole or refused: what was given arrives where it belongs,
- *         every mistake gets its code and a sentence that names the option.
- * Method  Two tables of command lines, good and bad, written as one string each.
+ * Goal    What files say becomes the configuration: later wins, lists collect, defaults fill
+ *         up; every mistake is told, each once, and follow-ups of a mistake are not.
+ * Method  Small files; the four lines of the man page; a file of many mistakes.
  */
 #include "supervisor/conf.h"
 
@@ -10,189 +10,191 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "supervisor/conf_show.h"
+#include "tests/unit/conf_fixture.h"
 #include "tests/unit/unit.h"
 
-#define ARGS_MAX 32
-
-/* Splits at blanks; "" in the text cannot be said and is not needed. */
-struct line {
-	char text[256];
-	char *argv[ARGS_MAX + 1];
-	int argc;
-};
-
-static void line_split(struct line *l, const char *text)
+START_TEST(two_lines_are_a_configuration)
 {
-	char *rest = NULL;
-
-	memset(l, 0, sizeof(*l));
-	ck_assert_uint_lt(strlen(text), sizeof(l->text));
-	memcpy(l->text, text, strlen(text) + 1);
-	l->argv[l->argc++] = l->text + sizeof(l->text) - 1; /* "": the program's name */
-	for (char *at = strtok_r(l->text, " ", &rest); at; at = strtok_r(NULL, " ", &rest))
-		l->argv[l->argc++] = at;
-}
-
-static int parse(struct line *l, const char *text, struct rk_conf *ret, struct rk_err *err)
-{
-	line_split(l, text);
-	return rk_conf_parse(ret, l->argc, l->argv, err);
-}
-
-START_TEST(what_is_not_said_has_its_default)
-{
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	struct rk_geometry g;
-	struct rk_conf c;
-	struct rk_err err;
-	struct line l;
 
 	rk_geometry_default(&g);
-	ck_assert_int_eq(parse(&l, "--name a -- cmd x -n 3", &c, &err), 0);
-	ck_assert_str_eq(c.name, "a");
-	ck_assert_uint_eq(c.n_workers, 4);
-	ck_assert_uint_eq(c.batch, 0);
-	ck_assert_uint_eq(c.stop_timeout_ns, 5 * RK_NS_PER_S);
-	ck_assert(!c.quiet && !c.debug);
-	ck_assert_uint_eq(c.geometry.n_workers, 64);
-	ck_assert_uint_eq(c.geometry.n_partitions, g.n_partitions);
-	ck_assert_uint_eq(c.geometry.n_cells, g.n_slots + g.n_slots / 2);
-	ck_assert_str_eq(c.command[0], "cmd");
-	ck_assert_str_eq(c.command[2], "-n"); /* the command's own */
-	ck_assert_str_eq(c.command[3], "3");
-	ck_assert_ptr_null(c.command[4]);
+	good_conf_of("[Fleet a]\nExec=cmd x 'y z'\n", &conf);
+	ck_assert_uint_eq(conf.n_fleets, 1);
+	ck_assert_str_eq(conf.fleets[0].name, "a");
+	ck_assert_uint_eq(conf.fleets[0].o.n_workers, 4);
+	ck_assert_str_eq(conf.fleets[0].o.exec.at[2], "y z");
+	ck_assert_ptr_null(conf.fleets[0].o.exec.at[3]);
+	ck_assert_uint_eq(conf.fleets[0].geometry.n_workers, 64);
+	ck_assert_uint_eq(conf.fleets[0].geometry.n_partitions, g.n_partitions);
+	ck_assert_uint_eq(conf.fleets[0].geometry.n_cells, g.n_slots + g.n_slots / 2);
+	ck_assert_uint_gt(conf.fleets[0].reserved, 1 << 20);
+	ck_assert_uint_eq(conf.supervisor.log_level, RK_LEVEL_INFO);
 }
 END_TEST
 
-START_TEST(everything_that_is_said_arrives)
+START_TEST(a_later_value_wins_and_lists_collect)
 {
-	struct rk_conf c;
-	struct rk_err err;
-	struct line l;
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
+	const struct rk_conf_fleet *f;
 
-	ck_assert_int_eq(
-		parse(&l,
-		      "--name=f.1 -n200 --partitions 512 --ring=128 --max-clients 9 "
-		      "--slots 2 --dedup 7 --max-request 2K --max-reply=4K --max-state 1M "
-		      "--undo 99 --undo-data 8K --batch 16 --stop-timeout 250ms -q --debug cmd",
-		      &c, &err),
-		0);
-	ck_assert_str_eq(c.name, "f.1");
-	ck_assert_uint_eq(c.n_workers, 200);
-	ck_assert_uint_eq(c.geometry.n_workers, 200);
-	ck_assert_uint_eq(c.geometry.n_partitions, 512);
-	ck_assert_uint_eq(c.geometry.n_ring, 128);
-	ck_assert_uint_eq(c.geometry.n_clients, 9);
-	ck_assert_uint_eq(c.geometry.n_slots, 2);
-	ck_assert_uint_eq(c.geometry.n_cells, 6); /* slots + 4 at least */
-	ck_assert_uint_eq(c.geometry.n_dedup, 7);
-	ck_assert_uint_eq(c.geometry.request_max, 2048);
-	ck_assert_uint_eq(c.geometry.reply_max, 4096);
-	ck_assert_uint_eq(c.geometry.state_max, 1 << 20);
-	ck_assert_uint_eq(c.geometry.n_log, 99);
-	ck_assert_uint_eq(c.geometry.log_data_len, 8192);
-	ck_assert_uint_gt(c.geometry.n_readers, c.geometry.n_clients);
-	ck_assert_uint_eq(c.batch, 16);
-	ck_assert_uint_eq(c.stop_timeout_ns, 250 * RK_NS_PER_MS);
-	ck_assert(c.quiet && c.debug);
-	ck_assert_str_eq(c.command[0], "cmd"); /* without "--" */
+	good_conf_of("[Fleet a]\nExec=one\nWorkers=2\nEnvironment=A=1\n"
+		     "[Supervisor]\nLogLevel=debug\n"
+		     "[Fleet b]\nExec=b\nWorkers=200\nStandby=8\nBlocking=no\n"
+		     "[Fleet a]\nExec=two\nEnvironment=B=2\nWorkers=\nSlots=2\n",
+		     &conf);
+	ck_assert_uint_eq(conf.n_fleets, 2);
+	f = rk_conf_fleet(&conf, "a");
+	ck_assert_str_eq(f->o.exec.at[0], "two");
+	ck_assert_uint_eq(f->o.n_workers, 4);
+	ck_assert_uint_eq(f->o.environment.n, 2);
+	ck_assert_uint_eq(f->geometry.n_cells, 6); /* slots + 4 at least */
+	ck_assert_uint_eq(f->o.hang_after_ns, 10 * RK_NS_PER_S);
+	f = rk_conf_fleet(&conf, "b");
+	ck_assert_uint_eq(f->geometry.n_workers, 208);
+	ck_assert_uint_eq(f->o.hang_after_ns, 100 * RK_NS_PER_MS);
+	ck_assert_uint_eq(conf.supervisor.log_level, RK_LEVEL_DEBUG);
+	ck_assert_ptr_null(rk_conf_fleet(&conf, "c"));
 }
 END_TEST
 
-static const struct {
-	const char *text;
-	int code;
-	const char *says; /* what the sentence must name */
-} bad[] = {
-	{ "", -EINVAL, "--name" },
-	{ "-- cmd", -EINVAL, "--name" },
-	{ "--name a", -EINVAL, "command" },
-	{ "--name a --", -EINVAL, "command" },
-	{ "--name", -EINVAL, "--name needs a value" },
-	{ "--name ../a -- cmd", -EINVAL, "--name" },
-	{ "--name .a -- cmd", -EINVAL, "--name" },
-	{ "--name= -- cmd", -EINVAL, "--name" },
-	{ "--name a -n 0 -- cmd", -EINVAL, "--workers" },
-	{ "--name a -n 4096 -- cmd", -EINVAL, "--workers" },
-	{ "--name a -n x -- cmd", -EINVAL, "--workers" },
-	{ "--name a -n -- cmd", -EINVAL, "--workers" },
-	{ "--name a -n 99999999999999999999 -- cmd", -EINVAL, "--workers" },
-	{ "--name a --workers=-1 -- cmd", -EINVAL, "--workers: -1: must be 1..4095" },
-	{ "--name a --batch 0 -- cmd", -EINVAL, "--batch" },
-	{ "--name a --batch 257 -- cmd", -EINVAL, "--batch" },
-	{ "--name a --max-state 1X -- cmd", -EINVAL, "--max-state" },
-	{ "--name a --max-state 8G -- cmd", -EINVAL, "--max-state" },
-	{ "--name a --stop-timeout 1.5s -- cmd", -EINVAL, "--stop-timeout" },
-	{ "--name a --stop-timeout 99999999999s -- cmd", -EINVAL, "--stop-timeout" },
-	{ "--name a --stop-timeout 5 -- cmd", -EINVAL, "give a unit: 5s or 5ms" },
-	{ "--name a --quiet=yes -- cmd", -EINVAL, "--quiet" },
-	{ "--name a --colour -- cmd", -EINVAL, "--colour" },
-	{ "--name a --partition 4 -- cmd", -EINVAL, "--partition" },
-	{ "--name a -x -- cmd", -EINVAL, "-x" },
-	{ "--name a --partitions 100 -- cmd", -EINVAL, "--partitions: 100: must be a power of two, 1..16384" },
-	{ "--name a --partitions 0 -- cmd", -EINVAL, "--partitions: 0: must be 1..16384" },
-	{ "--name a --ring 32 -- cmd", -EINVAL, "--ring: 32: must be 64.." },
-	{ "--name a --slots 0 -- cmd", -EINVAL, "--slots: 0: must be 1..1024" },
-	{ "--name a --slots 1025 -- cmd", -EINVAL, "--slots: 1025: must be 1..1024" },
-	{ "--name a --max-clients 65536 --slots 1024 -- cmd", -ERANGE, "clients" },
-	{ "--name a --max-state 2G --dedup 65534 --max-reply 16M -- cmd", -ERANGE, "bank" },
-	{ "--name a --undo 1 -- cmd", -EINVAL, "--undo: 1: must be 8..65535" },
-	{ "--name a --max-reply 1 -- cmd", -EINVAL, "--max-reply: 1: must be 8..16M" },
-};
-
-START_TEST(a_mistake_is_refused_with_its_code_and_its_name)
+START_TEST(hang_after_is_believed_also_where_workers_never_wait)
 {
-	struct rk_conf c, untouched;
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
+
+	good_conf_of("[Fleet a]\nExec=a\nBlocking=no\nHangAfter=2s\n", &conf);
+	ck_assert_uint_eq(conf.fleets[0].o.hang_after_ns, 2 * RK_NS_PER_S);
+}
+END_TEST
+
+START_TEST(every_mistake_is_told_once_with_its_line)
+{
+	static const char *const says[] = {
+		"unknown key 'LogLevl': did you mean 'LogLevel'?",
+		"unknown key 'Exce': did you mean 'Exec'?",
+		"StopTimeout=: '5' is not a duration",
+		"unknown key 'ExecStart': what systemd calls so is Exec=",
+		"LogLevel= belongs in [Supervisor]",
+		"unknown key 'Foo': rekindle.conf(5)",
+		"Workers=: '4 # four' is not a number "
+		"(a comment needs a line of its own)",
+		"Restart=: 'never' is none of"
+	};
+	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
+
+	conf_of("[Supervisor]\nLogLevl=debug\n[Fleet a]\nExce=a\nStopTimeout=5\nExecStart=a\n"
+		"LogLevel=info\nFoo=1\nWorkers=4 # four\nRestart=never\nRestart=no\n",
+		&conf, &c);
+	rk_complaints_sort(&c);
+	for (uint32_t i = 0; i < rk_countof(says); i++) {
+		ck_assert_uint_lt(i, c.n);
+		ck_assert_msg(strstr(c.at[i].text, says[i]) == c.at[i].text, "%s", c.at[i].text);
+		ck_assert_uint_eq(c.at[i].line, i + (i ? 3 : 2));
+	}
+	ck_assert_uint_eq(c.n, rk_countof(says));
+}
+END_TEST
+
+START_TEST(one_fleet_too_many_is_refused)
+{
+	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
+	char text[RK_FLEETS_MAX * 32];
+	size_t len = 0;
+
+	for (uint32_t i = 0; i <= RK_FLEETS_MAX; i++)
+		len += (size_t)sprintf(text + len, "[Fleet f%u]\nExec=a\n", i);
+	conf_of(text, &conf, &c);
+	ck_assert_uint_eq(conf.n_fleets, RK_FLEETS_MAX);
+	expect_complaint(&c, RK_FLEETS_MAX * 2 + 1, "one too many");
+}
+END_TEST
+
+START_TEST(what_cat_prints_is_the_same_configuration)
+{
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 }, again = { 0 };
+	rk_cleanup(rk_free_p) char *text = NULL, *second = NULL;
+	char *at;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	good_conf_of("[Fleet a]\nExec='a b' c\nEnvironment=A=1\nEnvironment=\nEnvironment=B=2\n"
+		     "Environment=C=3\nWorkers=2\nWorkers=3\n[Fleet b]\nExec=b\nUndo=\n"
+		     "[Supervisor]\nLogLevel=debug\n",
+		     &conf);
+	rk_conf_cat(&conf, to);
+	ck_assert_int_eq(fclose(to), 0);
+	ck_assert_ptr_nonnull(strstr(text, "[Supervisor]\n# origin: /tmp/rk-conf."));
+	ck_assert_ptr_nonnull(strstr(text, ":8\nWorkers=3\n"));
+	ck_assert_ptr_null(strstr(text, "A=1"));
+	ck_assert_ptr_null(strstr(text, "Workers=2"));
+	ck_assert_ptr_null(strstr(text, "Undo"));
+	at = strstr(text, "Environment=B=2\n");
+	ck_assert(at && strstr(at, "Environment=C=3\n"));
+	good_conf_of(text, &again);
+	ck_assert_uint_eq(again.fleets[0].o.environment.n, 2);
+	ck_assert_uint_eq(again.fleets[0].o.n_workers, 3);
+	ck_assert_str_eq(again.fleets[0].o.exec.at[0], "a b");
+	to = open_memstream(&second, &len);
+	rk_conf_sum(&again, to);
+	ck_assert_int_eq(fclose(to), 0);
+	ck_assert_ptr_nonnull(strstr(second, ": 2 fleets, 7 workers, "));
+	ck_assert_ptr_nonnull(strstr(second, " MiB of shared memory\n"));
+}
+END_TEST
+
+START_TEST(the_defaults_that_are_printed_are_a_configuration)
+{
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
+	rk_cleanup(rk_free_p) char *text = NULL;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	rk_conf_cat_defaults(to);
+	(void)fputs("Exec=a\n", to);
+	ck_assert_int_eq(fclose(to), 0);
+	good_conf_of(text, &conf);
+	ck_assert_uint_eq(conf.fleets[0].o.n_workers, 4);
+}
+END_TEST
+
+START_TEST(what_is_not_there_is_an_error_of_its_own)
+{
+	struct rk_conf_request q = { .config = "/nonexistent/x.conf", .root = "/" };
+	struct rk_complaints c = { 0 };
 	struct rk_err err = { 0 };
-	struct line l;
+	struct rk_conf conf;
 
-	memset(&c, 0x5a, sizeof(c));
-	memset(&untouched, 0x5a, sizeof(untouched));
-	ck_assert_msg(parse(&l, bad[_i].text, &c, &err) == bad[_i].code, "'%s': %s", bad[_i].text,
-		      err.text);
-	ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "'%s': %s", bad[_i].text, err.text);
-	ck_assert_mem_eq(&c, &untouched, sizeof(c));
+	ck_assert_int_eq(rk_conf_load(&conf, &q, &c, &err), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(err.text, "/nonexistent/x.conf"));
+	ck_assert_uint_eq(c.n, 0);
 }
 END_TEST
 
 static const struct {
-	const char *text;
-	const char *says; /* NULL = nothing is doubtful */
+	uint32_t n_workers, n_partitions;
+	const char *says; /* NULL: nothing */
 } doubtful[] = {
-	{ "--name a -- cmd", NULL },
-	{ "--name a -n 4 --partitions 4 -- cmd", NULL },
-	{ "--name a -n 4 --partitions 2 -- cmd",
-	  "4 workers share 2 partitions: 2 of them can never own anything; give --partitions 4" },
-	{ "--name a -n 5 --partitions 1 -- cmd",
-	  "5 workers share 1 partition: 4 of them can never own anything; give --partitions 8" },
+	{ 4, 256, NULL },
+	{ 2, 2, NULL },
+	{ 4, 2, "4 workers share 2 partitions: 2 of them can never own anything; give --partitions 4" },
+	{ 5, 1, "5 workers share 1 partition: 4 of them can never own anything; give --partitions 8" },
 };
 
 START_TEST(more_workers_than_partitions_are_doubted)
 {
-	struct rk_conf c;
-	struct rk_err err;
-	struct line l;
+	struct rk_conf_fleet f = { .o.n_workers = doubtful[_i].n_workers,
+				   .geometry.n_partitions = doubtful[_i].n_partitions };
 	char text[160];
-	const char *doubt;
+	const char *doubt = rk_conf_doubt(&f, text, sizeof(text));
 
-	ck_assert_int_eq(parse(&l, doubtful[_i].text, &c, &err), 0);
-	doubt = rk_conf_doubt(&c, text, sizeof(text));
 	ck_assert_int_eq(doubt != NULL, doubtful[_i].says != NULL);
 	if (doubt)
 		ck_assert_msg(strstr(doubt, doubtful[_i].says) != NULL, "%s", doubt);
-}
-END_TEST
-
-START_TEST(help_and_version_come_before_mistakes_behind_them)
-{
-	struct rk_conf c;
-	struct rk_err err;
-	struct line l;
-
-	ck_assert_int_eq(parse(&l, "--help --bogus", &c, &err), RK_CONF_HELP);
-	ck_assert_int_eq(parse(&l, "--name a --version", &c, &err), RK_CONF_VERSION);
-	ck_assert_int_eq(parse(&l, "--name a -- cmd --help", &c, &err), 0); /* the command's */
-	ck_assert_ptr_nonnull(strstr(rk_conf_usage(), "--stop-timeout"));
 }
 END_TEST
 
@@ -200,12 +202,14 @@ int main(void)
 {
 	TCase *c = unit_case("conf");
 
-	tcase_add_test(c, what_is_not_said_has_its_default);
-	tcase_add_test(c, everything_that_is_said_arrives);
-	tcase_add_loop_test(c, a_mistake_is_refused_with_its_code_and_its_name, 0,
-			    (int)(sizeof(bad) / sizeof(bad[0])));
-	tcase_add_loop_test(c, more_workers_than_partitions_are_doubted, 0,
-			    (int)(sizeof(doubtful) / sizeof(doubtful[0])));
-	tcase_add_test(c, help_and_version_come_before_mistakes_behind_them);
+	tcase_add_test(c, two_lines_are_a_configuration);
+	tcase_add_test(c, a_later_value_wins_and_lists_collect);
+	tcase_add_test(c, hang_after_is_believed_also_where_workers_never_wait);
+	tcase_add_test(c, every_mistake_is_told_once_with_its_line);
+	tcase_add_loop_test(c, more_workers_than_partitions_are_doubted, 0, rk_countof(doubtful));
+	tcase_add_test(c, one_fleet_too_many_is_refused);
+	tcase_add_test(c, what_cat_prints_is_the_same_configuration);
+	tcase_add_test(c, the_defaults_that_are_printed_are_a_configuration);
+	tcase_add_test(c, what_is_not_there_is_an_error_of_its_own);
 	return unit_run(c);
 }

@@ -5,8 +5,8 @@
  * Who       anybody; pure.
  * Source    Damerau's distance (1964) in the form that counts a swap of neighbours as one step.
  */
-#ifndef RK_CLI_NEAR_H
-#define RK_CLI_NEAR_H
+#ifndef RK_BASE_NEAR_H
+#define RK_BASE_NEAR_H
 
 #include <stddef.h>
 
