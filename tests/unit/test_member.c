@@ -277,6 +277,27 @@ START_TEST(a_drain_ends_when_the_slot_owns_nothing_and_can_be_called_off)
 }
 END_TEST
 
+START_TEST(who_leaves_while_a_partition_is_on_its_way_there_is_not_out_yet)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_move move;
+	uint32_t n_live;
+
+	rk_member_want(f.m, 4, f.now_ns);
+	on(&f, RK_MEMBER_EV_READY, 4);
+	ck_assert(rk_member_next(f.m, f.now_ns, &move));
+	ck_assert_uint_eq(move.to, 4);
+	ck_assert_int_eq(rk_member_leave(f.m, 4), 0);
+	ck_assert_int_eq(rk_member_state(f.m, 4), RK_MEMBER_LEAVING);
+	rk_member_moved(f.m, move.partition);
+	ck_assert_int_eq(rk_member_state(f.m, 4), RK_MEMBER_LEAVING);
+	ck_assert_uint_eq(move_all(&f, &n_live), 1);
+	ck_assert_int_eq(rk_member_state(f.m, 4), RK_MEMBER_OUT);
+	ck_assert(is_as_first(&f));
+	rk_member_close(f.m);
+}
+END_TEST
+
 START_TEST(the_last_one_that_is_wanted_cannot_leave)
 {
 	struct fleet f = fleet_make(&usual);
@@ -497,6 +518,7 @@ int main(void)
 	tcase_add_test(c, a_fleet_that_is_down_as_a_whole_moves_nothing);
 	tcase_add_test(c, scaling_up_moves_the_minimum_to_the_new_ones_when_they_are_ready);
 	tcase_add_test(c, a_drain_ends_when_the_slot_owns_nothing_and_can_be_called_off);
+	tcase_add_test(c, who_leaves_while_a_partition_is_on_its_way_there_is_not_out_yet);
 	tcase_add_test(c, the_last_one_that_is_wanted_cannot_leave);
 	tcase_add_test(c, live_moves_are_few_at_a_time_and_not_too_fast);
 	tcase_add_test(c, a_successor_goes_on_from_the_owners_it_finds);
