@@ -120,12 +120,15 @@ static int alloc(struct rk_member *m)
 	return 0;
 }
 
+/* Home begins as what is found: a new one from nothing would move what was scaled before. */
 static int set_up(struct rk_member *m, const uint16_t *owners)
 {
 	int r;
 
 	for (uint32_t i = 0; i < m->c.n_wanted; i++)
 		m->slots[i].state = RK_MEMBER_MEMBER;
+	if (owners)
+		memcpy(m->home, owners, m->c.n_partitions * sizeof(*owners));
 	r = rebalance(m, m->home, has_home);
 	if (r < 0)
 		return r;

@@ -22,7 +22,8 @@
  * Who       the fleet: tells what happens, does the moves it is given, tells when each is done.
  *           Deciding is pure.
  * Crash     private memory of the supervisor; its successor opens with the owners as it finds
- *           them and the home table place.h gives.
+ *           them, and they are home: it moves nothing but what keeps the balance. What was
+ *           away from home then has the same number of partitions to come back to, not the same.
  * Blocking  never. open allocates; nothing else does.
  * Units     ns.
  */

@@ -355,6 +355,30 @@ START_TEST(a_successor_goes_on_from_the_owners_it_finds)
 }
 END_TEST
 
+START_TEST(a_successor_moves_nothing_of_a_fleet_that_was_scaled_before)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_conf c = usual;
+	struct rk_member *m;
+	uint32_t n_live;
+
+	for (uint32_t i = 4; i < N; i++) {
+		rk_member_want(f.m, i, f.now_ns);
+		on(&f, RK_MEMBER_EV_READY, i);
+		move_all(&f, &n_live);
+	}
+	for (uint32_t i = N - 1; i > 4; i--) {
+		ck_assert_int_eq(rk_member_leave(f.m, i), 0);
+		move_all(&f, &n_live);
+	}
+	c.n_wanted = 5;
+	ck_assert_int_eq(rk_member_open(&c, rk_member_owners(f.m), &m), 0);
+	ck_assert_uint_eq(rk_member_n_pending(m), 0);
+	rk_member_close(m);
+	rk_member_close(f.m);
+}
+END_TEST
+
 START_TEST(bad_sizes_are_refused)
 {
 	struct rk_member_conf c = usual;
@@ -522,6 +546,7 @@ int main(void)
 	tcase_add_test(c, the_last_one_that_is_wanted_cannot_leave);
 	tcase_add_test(c, live_moves_are_few_at_a_time_and_not_too_fast);
 	tcase_add_test(c, a_successor_goes_on_from_the_owners_it_finds);
+	tcase_add_test(c, a_successor_moves_nothing_of_a_fleet_that_was_scaled_before);
 	tcase_add_test(c, bad_sizes_are_refused);
 	tcase_add_loop_test(c, random_lives_keep_the_books_and_end_in_balance, 0, 40);
 	tcase_add_loop_test(c, whoever_comes_and_goes_all_are_home_in_the_end, 0, 20);
