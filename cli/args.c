@@ -80,6 +80,8 @@ static int value_check(const struct rk_option *o, struct rk_arg *v, struct rk_er
 	switch (o->kind) {
 	case RK_OPTION_NAME:
 		return rk_name_check(v->text, err);
+	case RK_OPTION_FLEET:
+		return rk_fleet_name_check(v->text, err);
 	case RK_OPTION_COUNT:
 		return o->max ? rk_num_parse(v->text, o->min, o->max, &v->number, err) : 0;
 	case RK_OPTION_SIZE:
@@ -191,7 +193,7 @@ int rk_args_read(struct rk_args *ret, const struct rk_command *command, int argc
 static int common_len(const char *arg)
 {
 	static const struct rk_option common[] = {
-		{ .name = "name", .kind = RK_OPTION_NAME },
+		{ .name = "name", .kind = RK_OPTION_FLEET },
 		{ .name = "output", .letter = 'o', .kind = RK_OPTION_CHOICE },
 	};
 	struct spelling s = spell(arg);

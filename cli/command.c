@@ -12,7 +12,7 @@
 
 #define FLEET_OPTION                                                                               \
 	{                                                                                          \
-		"name", 0, RK_OPTION_NAME, "NAME",                                                 \
+		"name", 0, RK_OPTION_FLEET, "NAME",                                                \
 			"the fleet ($REKINDLE_NAME, else the only one running)", 0, 0              \
 	}
 #define OUTPUT_OPTION                                                                              \

@@ -15,7 +15,8 @@
 enum rk_option_kind {
 	RK_OPTION_FLAG,   /* takes no value */
 	RK_OPTION_TEXT,   /* anything */
-	RK_OPTION_NAME,   /* of a fleet or client: rk_name_check() */
+	RK_OPTION_NAME,   /* of a client, or of a fleet to be: rk_name_check() */
+	RK_OPTION_FLEET,  /* of a fleet that runs: rk_fleet_name_check() */
 	RK_OPTION_COUNT,  /* a plain number */
 	RK_OPTION_SIZE,   /* bytes: 4096, 64K */
 	RK_OPTION_TIME,   /* 500ms, 2s */

@@ -21,7 +21,7 @@ static void values(FILE *to, const struct rk_command *c)
 		const struct rk_option *o = &c->options[i];
 
 		if (o->kind == RK_OPTION_FLAG || o->kind == RK_OPTION_MAY_TIME ||
-		    (o->kind == RK_OPTION_NAME && strcmp(o->name, "name") == 0))
+		    o->kind == RK_OPTION_FLEET)
 			continue;
 		(void)fprintf(to, "\t%s:--%s", c->name, o->name);
 		if (o->letter)

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "shm/epoch.h"
+#include "shm/rundir.h"
 #include "workers/lib/attach.h"
 
 #define READ_FDS 5u /* board, readers, beats, parts, queues */
@@ -58,7 +59,8 @@ int rk_look_open_until(struct rk_look *l, const char *name, uint64_t deadline_ns
 {
 	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	struct json_object *answer;
-	char request[48];
+	const char *part = rk_fleet_part(name);
+	char request[48 + RK_NAME_MAX];
 	int64_t reader;
 	int r;
 
@@ -66,7 +68,8 @@ int rk_look_open_until(struct rk_look *l, const char *name, uint64_t deadline_ns
 	r = rk_ask_open_until(&l->ask, name, deadline_ns, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(request, sizeof(request), "{\"verb\":\"read\",\"abi\":%u}", RK_ABI_VERSION);
+	(void)snprintf(request, sizeof(request), "{\"verb\":\"read\",\"abi\":%u%s%s%s}", RK_ABI_VERSION,
+		       part ? ",\"fleet\":\"" : "", part ? part : "", part ? "\"" : "");
 	r = rk_ask(&l->ask, request, &answer, &fds, err);
 	if (r < 0)
 		return r;

@@ -36,6 +36,30 @@ int rk_name_check(const char *name, struct rk_err *err)
 			  RK_NAME_MAX - 1);
 }
 
+int rk_fleet_name_check(const char *name, struct rk_err *err)
+{
+	const char *slash = strchr(name, '/');
+	char dir[RK_NAME_MAX];
+	size_t len;
+
+	if (!slash)
+		return rk_name_check(name, err);
+	len = (size_t)(slash - name);
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)len, name);
+	return len >= RK_NAME_MAX ? rk_name_check(name, err) : /* refuses the slash too */
+	       rk_name_check(dir, err) < 0 ? -EINVAL : rk_name_check(slash + 1, err);
+}
+
+const char *rk_fleet_part(const char *name)
+{
+	const char *slash;
+
+	if (!name || !*name)
+		name = getenv("REKINDLE_NAME");
+	slash = name ? strchr(name, '/') : NULL;
+	return slash ? slash + 1 : NULL;
+}
+
 static int too_long(struct rk_err *err)
 {
 	return rk_err_set(err, -ENAMETOOLONG,
@@ -132,10 +156,10 @@ static int choose(const char *name, bool left, char ret[static RK_NAME_MAX], str
 	if (!name || !*name)
 		name = getenv("REKINDLE_NAME");
 	if (name && *name) {
-		int r = rk_name_check(name, err);
+		int r = rk_fleet_name_check(name, err);
 
-		if (r == 0)
-			strcpy(ret, name); /* length checked */
+		if (r == 0) /* NAME, which the check bounds, without the FLEET */
+			(void)snprintf(ret, RK_NAME_MAX, "%.*s", (int)strcspn(name, "/"), name);
 		return r;
 	}
 	n = list(names, rk_countof(names), left ? has_left : is_locked, err);

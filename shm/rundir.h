@@ -32,8 +32,17 @@ RK_MUST_USE int rk_rundir_path(const char *name, const char *file, char ret[stat
 int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err);
 
 /*
- * Chooses the fleet: `name` if not NULL, else $REKINDLE_NAME, else the only one
- * running. 0; -ENOENT none runs, -E2BIG several do (their names in the text),
+ * One rekindled has one directory and may run several fleets in it: people write
+ * NAME, or NAME/FLEET. rk_fleet_name_check() accepts both. 0 or -EINVAL.
+ */
+RK_MUST_USE int rk_fleet_name_check(const char *name, struct rk_err *err);
+
+/* The FLEET of `name`, or of $REKINDLE_NAME when that is NULL; NULL when it names none. Points into it. */
+const char *rk_fleet_part(const char *name);
+
+/*
+ * Chooses the directory: the NAME of `name` if not NULL, else of $REKINDLE_NAME,
+ * else the only one running. 0; -ENOENT none runs, -E2BIG several do (their names in the text),
  * -EINVAL a bad name.
  */
 RK_MUST_USE int rk_rundir_choose(const char *name, char ret[static RK_NAME_MAX], struct rk_err *err);

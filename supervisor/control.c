@@ -37,7 +37,8 @@ struct connection {
 	int fd;
 	struct rk_peer peer;
 	sd_event_source *io, *death;
-	uint32_t page, reader; /* RK_CLIENTS_NONE = none */
+	struct rk_fleet *fleet; /* that page and reader are of */
+	uint32_t page, reader;  /* RK_CLIENTS_NONE = none */
 	uint32_t n_errors;
 	bool is_deaf; /* cut off: only its end is waited for */
 	size_t len;
@@ -86,14 +87,14 @@ static void connection_close(struct connection *k)
 	struct rk_control *c = k->control;
 
 	/* Unless a successor of the same name has it by now. */
-	if (k->page != RK_CLIENTS_NONE && rk_clients_holds(c->c.clients, k->page, &k->peer))
-		rk_clients_release(c->c.clients, k->page);
+	if (k->page != RK_CLIENTS_NONE && rk_clients_holds(k->fleet->clients, k->page, &k->peer))
+		rk_clients_release(k->fleet->clients, k->page);
 	if (k->reader != RK_CLIENTS_NONE)
-		rk_clients_release_reader(c->c.clients, k->reader);
+		rk_clients_release_reader(k->fleet->clients, k->reader);
 	if (k->page != RK_CLIENTS_NONE)
 		note(k, RK_LOG_DEBUG, "client gone page=%u", k->page);
 	if (k->page != RK_CLIENTS_NONE || k->reader != RK_CLIENTS_NONE)
-		c->c.on_change(c->c.arg);
+		rk_fleet_on_clients(k->fleet);
 	(void)sd_event_source_disable_unref(k->io);
 	(void)sd_event_source_disable_unref(k->death);
 	rk_close_p(&k->fd);
@@ -183,18 +184,47 @@ static int abi_check(const struct request *q, struct rk_err *err)
 	return 0;
 }
 
-static int name_get(const struct request *q, const char **ret, struct rk_err *err)
+/* A member that is a text, or NULL when it is not there. */
+static int text_get(const struct request *q, const char *member, const char **ret, struct rk_err *err)
 {
-	struct json_object *name;
+	struct json_object *text;
 
 	*ret = NULL;
-	if (!json_object_object_get_ex(q->in, "name", &name) || !name)
+	if (!json_object_object_get_ex(q->in, member, &text) || !text)
 		return 0;
-	if (!json_object_is_type(name, json_type_string) ||
-	    strlen(json_object_get_string(name)) != (size_t)json_object_get_string_len(name))
-		return rk_err_set(err, -EINVAL, "\"name\" must be a string");
-	*ret = json_object_get_string(name);
+	if (!json_object_is_type(text, json_type_string) ||
+	    strlen(json_object_get_string(text)) != (size_t)json_object_get_string_len(text))
+		return rk_err_set(err, -EINVAL, "\"%s\" must be a string", member);
+	*ret = json_object_get_string(text);
 	return 0;
+}
+
+static int fleet_choose(const struct rk_control_conf *c, struct rk_err *err)
+{
+	char names[160] = "";
+
+	for (uint32_t i = 0; i < c->n_fleets; i++)
+		(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), " %s/%s", c->name,
+			       c->fleets[i].conf->name);
+	return rk_err_set(err, -E2BIG, "%u fleets run under this name: choose one of%s", c->n_fleets, names);
+}
+
+/* The fleet that is asked for: the only one, or the one of the request's "fleet". */
+static int fleet_get(const struct request *q, struct rk_fleet **ret, struct rk_err *err)
+{
+	const struct rk_control_conf *c = &q->from->control->c;
+	const char *name;
+	int r = text_get(q, "fleet", &name, err);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < c->n_fleets; i++) {
+		if (name ? strcmp(c->fleets[i].conf->name, name) != 0 : c->n_fleets > 1)
+			continue;
+		*ret = &c->fleets[i];
+		return 0;
+	}
+	return name ? rk_err_set(err, -ENOENT, "'%s' runs no fleet named '%.60s'", c->name, name) : fleet_choose(c, err);
 }
 
 static int once_check(const struct connection *k, struct rk_err *err)
@@ -208,7 +238,8 @@ static int once_check(const struct connection *k, struct rk_err *err)
 static int verb_open(struct request *q, struct rk_err *err)
 {
 	struct connection *k = q->from;
-	const struct rk_segments *s = k->control->c.segments;
+	const struct rk_segments *s;
+	struct rk_fleet *f = NULL;
 	struct rk_grant grant;
 	const char *name = NULL;
 	int r = abi_check(q, err);
@@ -216,11 +247,15 @@ static int verb_open(struct request *q, struct rk_err *err)
 	if (r == 0)
 		r = once_check(k, err);
 	if (r == 0)
-		r = name_get(q, &name, err);
+		r = fleet_get(q, &f, err);
 	if (r == 0)
-		r = rk_clients_open(k->control->c.clients, name, &k->peer, &grant, err);
+		r = text_get(q, "name", &name, err);
+	if (r == 0)
+		r = rk_clients_open(f->clients, name, &k->peer, &grant, err);
 	if (r < 0)
 		return r;
+	s = &f->segments;
+	k->fleet = f;
 	k->page = grant.page;
 	note(k, RK_LOG_DEBUG, "client opened page=%u id=%llu name=%s", grant.page,
 	     (unsigned long long)grant.id, name ? name : "-");
@@ -233,23 +268,28 @@ static int verb_open(struct request *q, struct rk_err *err)
 	put_fd(q, s->fd[RK_SEGMENT_CALLS]);
 	put_fd(q, s->fd[RK_SEGMENT_QUEUES]);
 	put_fd(q, s->fd[RK_SEGMENT_READERS]);
-	k->control->c.on_change(k->control->c.arg);
+	rk_fleet_on_clients(f);
 	return 0;
 }
 
 static int verb_read(struct request *q, struct rk_err *err)
 {
 	struct connection *k = q->from;
-	const struct rk_segments *s = k->control->c.segments;
+	const struct rk_segments *s;
+	struct rk_fleet *f = NULL;
 	uint32_t reader;
 	int r = abi_check(q, err);
 
 	if (r == 0)
 		r = once_check(k, err);
 	if (r == 0)
-		r = rk_clients_read(k->control->c.clients, &k->peer, &reader, err);
+		r = fleet_get(q, &f, err);
+	if (r == 0)
+		r = rk_clients_read(f->clients, &k->peer, &reader, err);
 	if (r < 0)
 		return r;
+	s = &f->segments;
+	k->fleet = f;
 	k->reader = reader;
 	put_number(q, "reader", reader);
 	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
@@ -263,12 +303,17 @@ static int verb_read(struct request *q, struct rk_err *err)
 static int verb_ping(struct request *q, struct rk_err *err)
 {
 	const struct rk_control_conf *c = &q->from->control->c;
+	struct json_object *fleets;
 
 	(void)err;
 	json_object_object_add(q->out, "name", json_object_new_string(c->name));
 	put_number(q, "keeper_pid", (uint64_t)c->keeper);
 	put_number(q, "supervisor_pid", (uint64_t)c->supervisor);
 	json_object_object_add(q->out, "release", json_object_new_string(PACKAGE_VERSION));
+	fleets = json_object_new_array();
+	for (uint32_t i = 0; i < c->n_fleets; i++)
+		json_object_array_add(fleets, json_object_new_string(c->fleets[i].conf->name));
+	json_object_object_add(q->out, "fleets", fleets);
 	return 0;
 }
 
@@ -572,7 +617,6 @@ static int listen_at(const char *path, struct rk_err *err)
 
 int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret, struct rk_err *err)
 {
-	const struct rk_geometry *g = &conf->segments->m.g;
 	char path[RK_PATH_MAX];
 	struct rk_control *c;
 	int r = rk_rundir_path(conf->name, "control", path, err);
@@ -583,7 +627,9 @@ int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 	if (!c)
 		return rk_err_set(err, -ENOMEM, "no memory for the control socket");
 	c->c = *conf;
-	c->n_max = g->n_clients + g->n_readers + CONNECTIONS_ROOM;
+	c->n_max = CONNECTIONS_ROOM;
+	for (uint32_t i = 0; i < conf->n_fleets; i++)
+		c->n_max += conf->fleets[i].segments.m.g.n_clients + conf->fleets[i].segments.m.g.n_readers;
 	c->fd = r = listen_at(path, err);
 	if (r >= 0) {
 		r = sd_event_add_io(conf->event, &c->source, c->fd, EPOLLIN, on_connect, c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control: the fleet's socket. A message is one JSON object and a NUL, at most 16 KiB; answers
+ * Control: the socket of one configuration, for all its fleets. A message is one JSON object and a NUL, at most 16 KiB; answers
  * are the same, with descriptors beside them. doc/architecture.md lists the verbs.
  *
  * What comes in is hostile input: a peer that sends garbage gets errors, one that goes on is
@@ -16,9 +16,8 @@
 
 #include <systemd/sd-event.h>
 
-#include "supervisor/clients.h"
+#include "supervisor/fleet.h"
 #include "supervisor/recorder.h"
-#include "supervisor/segments.h"
 
 #define RK_CONTROL_MESSAGE_MAX 16384u
 
@@ -27,12 +26,11 @@ struct rk_control;
 /* What the control socket works with; all borrowed. */
 struct rk_control_conf {
 	sd_event *event;
-	const struct rk_segments *segments;
-	struct rk_clients *clients;
+	struct rk_fleet *fleets;
+	uint32_t n_fleets;
 	struct rk_recorder *recorder;
 	const char *name;
 	pid_t keeper, supervisor;
-	void (*on_change)(void *arg); /* clients look different now */
 	void (*on_stop)(void *arg);   /* somebody asks for the end of the fleet */
 	void *arg;
 };

@@ -3,312 +3,298 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "supervisor/place.h"
-#include "supervisor/slot.h"
+#include "supervisor/journal.h"
 
-#define FREE_TRIES 5u /* failed starts in a row before the first wait */
-#define LOOK_US 250000u /* between two looks at workers that have not said they are ready */
+/* Deaths first: whoever waits for a dead worker waits for us. */
+#define LEASE_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 30)
 
-/* READY forgives everything: who is killed while it works is replaced at once, always. */
-static const struct rk_restart_conf restart_conf = {
-	.when = RK_RESTART_ALWAYS,
-	.burst = FREE_TRIES - 2, /* the first is free */
-	.window_ns = 10 * RK_NS_PER_S,
-	.backoff_ns = 100 * RK_NS_PER_MS,
-	.backoff_max_ns = 5 * RK_NS_PER_S,
-};
+#define PAGES_RETRY_US 5000u
+#define PAGES_RETRY_DOUBLINGS 8u /* up to 1.28 s while a stopped worker holds a page up */
 
-struct rk_fleet {
-	struct rk_fleet_conf c;
-	struct rk_slot_host host;
-	struct rk_slot *slots;
-	uint32_t n_slots;
-	uint16_t *table; /* partition -> slot */
-	bool is_stopping;
-	bool was_ready;     /* all slots at once, ever */
-	bool any_was_ready; /* any process, ever */
-	bool has_warned;    /* that no worker ever gets ready */
-	sd_event_source *stop_timer;
-	sd_event_source *look_timer; /* runs only while a slot expects something */
-};
+/* ---- what the modules ask of each other ---- */
 
-static struct rk_note note_of(const struct rk_fleet *f, enum rk_flight_kind kind)
+static void view_fill(struct rk_view *view, void *arg)
 {
-	return (struct rk_note){ .kind = kind,
-				 .level = RK_LOG_INFO,
-				 .is_quiet = true,
-				 .fleet = f->c.conf->name,
-				 .slot = RK_FLIGHT_NOBODY };
+	struct rk_fleet *f = arg;
+
+	view->keeper_pid = getppid();
+	view->supervisor_pid = getpid();
+	view->started_ns = f->env->started_ns;
+	rk_crew_fill(f->crew, view);
+	rk_clients_fill(f->clients, view);
 }
 
-/* ---- what people are told of the whole ---- */
-
-/*
- * The whole fleet fails to start: more likely the command's fault than the workers'. From then on
- * their deaths are no news; before, one line of the first is enough.
- */
-static void warn_hopeless(struct rk_fleet *f, const struct rk_slot *s)
+static bool reader_is_dead(uint32_t reader, void *arg)
 {
-	char cause[128];
+	const struct rk_fleet *f = arg;
 
-	if (f->any_was_ready || f->has_warned)
-		return;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].restart.n_failed < FREE_TRIES)
-			return;
-	f->has_warned = true;
-	rk_obituary_cause(&s->mourning.last.obituary, cause, sizeof(cause));
-	rk_log(RK_LOG_ERROR,
-	       "no worker has ever become ready, each died at its start (the last %s): is '%s' a "
-	       "worker made with librekindle? Trying again for ever, at most every 5 s",
-	       cause, f->c.conf->o.exec.at[0]);
+	return rk_clients_reader_is_dead(f->clients, reader);
 }
 
-static void hush(struct rk_fleet *f, bool is_hushed)
+static void pages_arm(struct rk_fleet *f)
 {
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		f->slots[i].mourning.is_hushed = is_hushed;
+	uint64_t wait_us = (uint64_t)PAGES_RETRY_US << rk_min_u32(f->n_pages_tries++, PAGES_RETRY_DOUBLINGS);
+
+	(void)sd_event_source_set_time_relative(f->pages, wait_us);
+	(void)sd_event_source_set_enabled(f->pages, SD_EVENT_ONESHOT);
 }
 
-/* "fleet NAME, 4 workers: 801 802 803 804", when all have been ready at once for the first time */
-static void announce_fleet(struct rk_fleet *f)
+static int on_pages(sd_event_source *source, uint64_t usec, void *arg)
 {
-	struct rk_note note = note_of(f, RK_FLIGHT_READY);
-	char pids[1024] = "";
+	struct rk_fleet *f = arg;
+
+	(void)source;
+	(void)usec;
+	if (rk_clients_progress(f->clients) > 0)
+		pages_arm(f);
+	rk_publish_request(&f->publish);
+	return 0;
+}
+
+void rk_fleet_on_clients(struct rk_fleet *f)
+{
+	rk_publish_request(&f->publish);
+	if (rk_clients_progress(f->clients) > 0) {
+		f->n_pages_tries = 0;
+		pages_arm(f);
+	}
+}
+
+static void on_slots_change(void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	rk_publish_request(&f->publish);
+}
+
+static void on_crew_ready(void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	f->env->on_ready(f, f->env->arg);
+}
+
+static void on_crew_end(void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	rk_publish_now(&f->publish); /* who watches sees the last change too */
+	f->has_ended = true;
+	f->env->on_end(f, f->env->arg);
+}
+
+/* ---- events ---- */
+
+static int on_leases(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	rk_crew_on_leases(f->crew);
+	return 0;
+}
+
+static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct rk_fleet *f = arg;
+	eventfd_t value;
+
+	(void)source;
+	(void)events;
+	(void)eventfd_read(fd, &value);
+	rk_crew_on_news(f->crew);
+	return 0;
+}
+
+/* ---- making ---- */
+
+static int keeper_give(struct rk_fleet *f, const char *name, int fd, struct rk_err *err)
+{
+	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .value = f->number };
+	int r;
+
+	memcpy(msg.name, name, strlen(name) + 1); /* our own short names */
+	r = rk_link_send(f->env->link, &msg, fd);
+	return r < 0 ? rk_err_set(err, r, "keeper does not take %s: %s", name, strerror(-r)) : 0;
+}
+
+static void journal_sign(const struct rk_fleet *f)
+{
+	rk_cleanup(rk_close_p) int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	struct stat st;
+
+	rk_journal_sign(&f->segments.m, getpid(), self >= 0 && fstat(self, &st) == 0 ? st.st_ino : 0);
+}
+
+static int memory_make(struct rk_fleet *f, struct rk_err *err)
+{
+	int r = rk_segments_create(&f->segments, &f->conf->geometry, err);
+
+	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
+		r = keeper_give(f, rk_segment_name(k), f->segments.fd[k], err);
+	if (r < 0)
+		return r;
+	journal_sign(f);
+	f->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (f->news < 0)
+		return rk_err_set(err, -errno, "eventfd: %s", strerror(errno));
+	return 0;
+}
+
+static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
+{
+	const struct rk_segments *s = &f->segments;
+	const int fds[RK_SPAWN_FDS] = {
+		s->fd_read[RK_SEGMENT_BOARD], s->fd[RK_SEGMENT_BEATS], s->fd[RK_SEGMENT_CALLS],
+		s->fd[RK_SEGMENT_QUEUES],     s->fd[RK_SEGMENT_PARTS], s->fd[RK_SEGMENT_STATE],
+		f->news,
+	};
+
+	return rk_spawn_init(&f->spawn, f->conf->o.exec.at, fds, f->conf->o.batch, err);
+}
+
+static int crew_make(struct rk_fleet *f, struct rk_err *err)
+{
+	struct rk_crew_conf conf = {
+		.conf = f->conf,
+		.fleet = f->number,
+		.m = &f->segments.m,
+		.event = f->env->event,
+		.spawn = &f->spawn,
+		.watch = f->watch,
+		.say = f->env->say,
+		.recorder = f->env->recorder,
+		.link = f->env->link,
+		.on_change = on_slots_change,
+		.on_ready = on_crew_ready,
+		.on_end = on_crew_end,
+		.arg = f,
+	};
+
+	return rk_crew_open(&conf, &f->crew, err);
+}
+
+/* What never changes in a view; the command as one line. */
+static void view_begin(struct rk_fleet *f)
+{
+	struct rk_view *v = f->publish.view;
 	size_t at = 0;
 
-	if (f->was_ready)
-		return;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].state != RK_FSM_READY)
-			return;
-	f->was_ready = true;
-	for (uint32_t i = 0; i < f->n_slots && at < sizeof(pids) - 32; i++)
-		at += (size_t)snprintf(pids + at, sizeof(pids) - at, " %d", f->slots[i].process.pid);
-	rk_say(f->c.say, "rekindle: fleet %s, %u worker%s:%s", f->c.conf->name, f->n_slots,
-	       f->n_slots == 1 ? "" : "s", pids);
-	(void)rk_recorder_note(f->c.recorder, &note, "fleet ready workers=%u pids=\"%s\"", f->n_slots, pids + 1);
+	memcpy(v->name, f->conf->name, sizeof(v->name));
+	for (char *const *arg = f->conf->o.exec.at; *arg && at < sizeof(v->command); arg++)
+		at += (size_t)snprintf(v->command + at, sizeof(v->command) - at, "%s%s", at ? " " : "", *arg);
 }
 
-/* ---- steps of the slots ---- */
-
-static void end_check(struct rk_fleet *f)
+static int publish_make(struct rk_fleet *f, struct rk_err *err)
 {
-	if (!f->is_stopping)
-		return;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].state != RK_FSM_EMPTY)
-			return;
-	f->c.on_end(f->c.arg);
-}
+	struct rk_publish_conf conf = { .event = f->env->event,
+					.m = &f->segments.m,
+					.fill = view_fill,
+					.is_dead = reader_is_dead,
+					.arg = f };
+	int r = rk_publish_open(&f->publish, &conf);
 
-/* Who has something to tell rings; but one in a long first job, or no worker at all, does not. */
-static void look_arm(struct rk_fleet *f)
-{
-	for (uint32_t i = 0; i < f->n_slots; i++) {
-		if (!rk_slot_is_expectant(&f->slots[i]))
-			continue;
-		(void)sd_event_source_set_time_relative(f->look_timer, LOOK_US);
-		(void)sd_event_source_set_enabled(f->look_timer, SD_EVENT_ONESHOT);
-		return;
-	}
-}
-
-static int on_look(sd_event_source *source, uint64_t usec, void *arg)
-{
-	struct rk_fleet *f = arg;
-
-	(void)source;
-	(void)usec;
-	rk_fleet_on_news(f);
-	look_arm(f);
-	return 0;
-}
-
-static void on_step(struct rk_slot *s, struct rk_fsm_step step, void *arg)
-{
-	struct rk_fleet *f = arg;
-	int is_armed = 0;
-
-	if (step.action == RK_FSM_NOTHING)
-		return;
-	if (step.action == RK_FSM_ANNOUNCE) {
-		f->any_was_ready = true;
-		hush(f, false);
-		announce_fleet(f);
-	}
-	if (step.action == RK_FSM_RECOVER && !f->any_was_ready && s->restart.n_failed > 1)
-		hush(f, true);
-	if (step.action == RK_FSM_ARM)
-		warn_hopeless(f, s);
-	f->c.on_change(f->c.arg);
-	(void)sd_event_source_get_enabled(f->look_timer, &is_armed);
-	if (!is_armed)
-		look_arm(f);
-	if (step.next == RK_FSM_EMPTY)
-		end_check(f);
-}
-
-/* ---- what happens ---- */
-
-void rk_fleet_on_leases(struct rk_fleet *f)
-{
-	uint64_t incarnation;
-	uint32_t slot;
-
-	rk_watch_drain(f->c.watch);
-	while (rk_watch_next(f->c.watch, &slot, &incarnation))
-		if (f->slots[slot].incarnation == incarnation)
-			rk_slot_event(&f->slots[slot], RK_FSM_EV_LEASE);
-}
-
-void rk_fleet_on_news(struct rk_fleet *f)
-{
-	uint64_t now_ns = rk_clock_ns();
-
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (rk_slot_is_expectant(&f->slots[i]))
-			rk_slot_look(&f->slots[i], now_ns);
-}
-
-void rk_fleet_on_exited(struct rk_fleet *f, const struct rk_link_msg *msg)
-{
-	struct rk_link_msg forget = { .op = RK_LINK_FORGET, .tag = msg->tag };
-	uint32_t number = (uint32_t)(msg->tag >> 48);
-
-	if (number >= f->n_slots)
-		return;
-	rk_slot_on_exited(&f->slots[number], msg);
-	f->c.on_change(f->c.arg);
-	if (rk_link_send(f->c.link, &forget, -1) < 0)
-		rk_log(RK_LOG_DEBUG, "keeper keeps a dead worker's pidfd slot=%u", number);
-}
-
-/* ---- start, stop ---- */
-
-void rk_fleet_start(struct rk_fleet *f)
-{
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_take_partitions(&f->slots[i], RK_ROUTE_UP);
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_event(&f->slots[i], RK_FSM_EV_START);
-}
-
-static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *arg)
-{
-	struct rk_fleet *f = arg;
-
-	(void)source;
-	(void)usec;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_event(&f->slots[i], RK_FSM_EV_TIMER);
-	return 0;
-}
-
-void rk_fleet_stop(struct rk_fleet *f, const char *why)
-{
-	struct rk_link_msg msg = { .op = RK_LINK_STOPPING };
-	struct rk_note note = note_of(f, RK_FLIGHT_STOP);
-	int r;
-
-	if (f->is_stopping)
-		return;
-	f->is_stopping = true;
-	rk_say(f->c.say, "rekindle: fleet %s stops: %s", f->c.conf->name, why);
-	(void)rk_recorder_note(f->c.recorder, &note, "fleet stops why=\"%s\"", why);
-	if (rk_link_send(f->c.link, &msg, -1) < 0)
-		rk_log(RK_LOG_WARNING, "keeper could not be told of the stop");
-	r = sd_event_add_time_relative(f->c.event, &f->stop_timer, CLOCK_MONOTONIC,
-				       f->c.conf->o.stop_timeout_ns / RK_NS_PER_US, 0, on_stop_timeout, f);
 	if (r < 0)
-		rk_log(RK_LOG_ERROR, "no timer for the stop, keeper ends what is left: %s", strerror(-r));
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
-	end_check(f);
+		return rk_err_set(err, r, "cannot prepare the board: %s", strerror(-r));
+	view_begin(f);
+	rk_publish_now(&f->publish);
+	return 0;
 }
 
-static int place(struct rk_fleet *f)
+static int io_add(struct rk_fleet *f, sd_event_source **ret, int fd, sd_event_io_handler_t on_io, int64_t priority)
 {
-	const struct rk_geometry *g = &f->c.m->g;
-	rk_cleanup(rk_free_p) struct rk_place_member *members = calloc(f->n_slots, sizeof(*members));
-	rk_cleanup(rk_free_p) void *scratch = malloc(rk_place_scratch_size(g->n_partitions, f->n_slots));
-	struct rk_place_view view = { .members = members, .n_members = f->n_slots, .seed = g->hash_seed };
-	uint32_t n_moves;
+	int r = sd_event_add_io(f->env->event, ret, fd, EPOLLIN, on_io, f);
 
-	if (!members || !scratch)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		members[i] = (struct rk_place_member){ .id = i, .weight = 1, .slot = (uint16_t)i };
-	return rk_place_rebalance(f->table, g->n_partitions, &view, scratch, &n_moves);
+	return r < 0 ? r : sd_event_source_set_priority(*ret, priority);
 }
 
-static int fleet_init(struct rk_fleet *f)
+static int sources_add(struct rk_fleet *f, struct rk_err *err)
 {
-	uint32_t n_partitions = f->c.m->g.n_partitions;
-	int r;
+	int r = io_add(f, &f->leases_source, rk_watch_fd(f->watch), on_leases, LEASE_PRIORITY);
 
-	f->slots = calloc(f->n_slots, sizeof(*f->slots));
-	f->table = malloc(n_partitions * sizeof(*f->table));
-	if (!f->slots || !f->table)
-		return -ENOMEM;
-	memset(f->table, 0xff, n_partitions * sizeof(*f->table)); /* RK_PLACE_NONE */
-	r = place(f);
-	f->host = (struct rk_slot_host){ .c = &f->c,
-					 .table = f->table,
-					 .restart = restart_conf,
-					 .random = rk_rand_init(rk_clock_ns()),
-					 .on_step = on_step,
-					 .arg = f };
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_init(&f->slots[i], &f->host, i);
-	for (uint32_t p = 0; r == 0 && p < n_partitions; p++)
-		f->slots[f->table[p]].n_partitions++;
-	if (r == 0)
-		r = sd_event_add_time_relative(f->c.event, &f->look_timer, CLOCK_MONOTONIC, 0, 0, on_look, f);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(f->look_timer, SD_EVENT_OFF);
+		r = io_add(f, &f->news_source, f->news, on_news, SD_EVENT_PRIORITY_NORMAL);
+	if (r >= 0)
+		r = sd_event_add_time_relative(f->env->event, &f->pages, CLOCK_MONOTONIC, 0, 1000, on_pages, f);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(f->pages, SD_EVENT_OFF);
+	return r < 0 ? rk_err_set(err, r, "cannot watch for events: %s", strerror(-r)) : 0;
+}
+
+static int make(struct rk_fleet *f, struct rk_err *err)
+{
+	int r = memory_make(f, err);
+
+	if (r == 0)
+		r = spawn_prepare(f, err);
+	if (r == 0 && rk_clients_new(&f->segments.m, &f->clients) < 0)
+		r = rk_err_set(err, -ENOMEM, "no memory for the clients' books");
+	if (r == 0)
+		r = rk_watch_open(&f->segments.m, f->conf->o.n_workers, &f->watch, err);
+	if (r == 0)
+		r = crew_make(f, err);
+	if (r == 0)
+		r = publish_make(f, err);
+	if (r == 0)
+		r = sources_add(f, err);
 	return r;
 }
 
-int rk_fleet_open(const struct rk_fleet_conf *conf, struct rk_fleet **ret, struct rk_err *err)
+int rk_fleet_open(struct rk_fleet *f, const struct rk_conf_fleet *conf, uint32_t number,
+		  const struct rk_fleet_env *env, struct rk_err *err)
 {
-	struct rk_fleet *f = calloc(1, sizeof(*f));
-	int r = -ENOMEM;
+	int r;
 
-	if (f) {
-		f->c = *conf;
-		f->n_slots = conf->conf->o.n_workers;
-		r = fleet_init(f);
-	}
-	if (r < 0) {
+	*f = (struct rk_fleet){ .conf = conf, .env = env, .number = number, .news = -1, .spawn.null = -1 };
+	memset(f->segments.fd, 0xff, sizeof(f->segments.fd));
+	memset(f->segments.fd_read, 0xff, sizeof(f->segments.fd_read));
+	memset(f->spawn.fds, 0xff, sizeof(f->spawn.fds));
+	r = make(f, err);
+	if (r < 0)
 		rk_fleet_close(f);
-		return rk_err_set(err, r, "cannot lay out the fleet: %s", strerror(-r));
-	}
-	*ret = f;
-	return 0;
+	return r;
 }
 
 void rk_fleet_close(struct rk_fleet *f)
 {
-	if (!f)
-		return;
-	for (uint32_t i = 0; f->slots && i < f->n_slots; i++)
-		rk_slot_close(&f->slots[i]);
-	(void)sd_event_source_disable_unref(f->stop_timer);
-	(void)sd_event_source_disable_unref(f->look_timer);
-	free(f->slots);
-	free(f->table);
-	free(f);
+	rk_crew_close(f->crew);
+	rk_publish_close(&f->publish);
+	(void)sd_event_source_disable_unref(f->leases_source);
+	(void)sd_event_source_disable_unref(f->news_source);
+	(void)sd_event_source_disable_unref(f->pages);
+	rk_watch_close(f->watch);
+	rk_clients_free(f->clients);
+	rk_spawn_close(&f->spawn);
+	rk_segments_close(&f->segments);
+	rk_close_p(&f->news);
+	f->crew = NULL;
+	f->watch = NULL;
+	f->clients = NULL;
+	f->leases_source = f->news_source = f->pages = NULL;
 }
 
-void rk_fleet_fill(const struct rk_fleet *f, struct rk_view *view)
+void rk_fleet_start(struct rk_fleet *f)
 {
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_fill(&f->slots[i], &rk_view_slots(view)[i]);
+	f->has_started = true;
+	rk_crew_start(f->crew);
+}
+
+void rk_fleet_stop(struct rk_fleet *f, const char *why)
+{
+	rk_crew_stop(f->crew, why);
+}
+
+void rk_fleet_describe(const struct rk_fleet *f, char *text, size_t size)
+{
+	rk_segments_describe(&f->segments.m.l, text, size);
 }

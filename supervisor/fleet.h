@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fleet: the workers of one command: their slots (slot.h), where each partition belongs, and what
- * people are told of the whole.
+ * Fleet: the workers of one command and everything that is theirs: shared memory, clients, the
+ * board, the watch threads, and the crew.
  *
- * Who       the supervisor's loop.
- * Crash     part A: keeper ends everything. The journal already says what a successor of the
- *           supervisor needs.
- * Blocking  never.
+ * Who       the supervisor's loop, which may have several.
+ * Crash     the journal and keeper's descriptors are what a successor of the supervisor needs.
+ * Blocking  never, but for making the memory.
  */
 #ifndef RK_SUPERVISOR_FLEET_H
 #define RK_SUPERVISOR_FLEET_H
 
 #include <systemd/sd-event.h>
 
+#include "supervisor/clients.h"
 #include "supervisor/conf.h"
+#include "supervisor/crew.h"
 #include "supervisor/link.h"
+#include "supervisor/publish.h"
 #include "supervisor/recorder.h"
 #include "supervisor/say.h"
 #include "supervisor/segments.h"
@@ -23,42 +25,50 @@
 
 struct rk_fleet;
 
-/* What a fleet works with; all borrowed. */
-struct rk_fleet_conf {
-	const struct rk_conf_fleet *conf;
-	const struct rk_shm *m;
+/* What all fleets share; the loop's. */
+struct rk_fleet_env {
 	sd_event *event;
-	struct rk_spawn *spawn;
-	struct rk_watch *watch;
 	struct rk_say *say;
 	struct rk_recorder *recorder;
-	int link;
-	void (*on_change)(void *arg); /* slots look different now */
-	void (*on_end)(void *arg);    /* after rk_fleet_stop(): no worker is left */
+	int link; /* to keeper */
+	uint64_t started_ns;
+	void (*on_ready)(struct rk_fleet *f, void *arg); /* all its workers, for the first time */
+	void (*on_end)(struct rk_fleet *f, void *arg);   /* after rk_fleet_stop(): no worker is left */
 	void *arg;
 };
 
-/* Places the partitions on the slots. 0 or -errno; nothing has started. */
-RK_MUST_USE int rk_fleet_open(const struct rk_fleet_conf *conf, struct rk_fleet **ret,
-			      struct rk_err *err);
+struct rk_fleet {
+	const struct rk_conf_fleet *conf;
+	const struct rk_fleet_env *env;
+	uint32_t number;
+	bool has_started, has_ended;
+	int news; /* eventfd: workers have something to tell */
+	struct rk_segments segments;
+	struct rk_spawn spawn;
+	struct rk_watch *watch;
+	struct rk_clients *clients;
+	struct rk_publish publish;
+	struct rk_crew *crew;
+	sd_event_source *news_source, *leases_source;
+	sd_event_source *pages; /* runs only while dead clients' pages wait */
+	uint32_t n_pages_tries;
+};
+
+/* Makes its memory and all that is needed to start. On failure *f is empty. 0 or -errno. */
+RK_MUST_USE int rk_fleet_open(struct rk_fleet *f, const struct rk_conf_fleet *conf, uint32_t number,
+			      const struct rk_fleet_env *env, struct rk_err *err);
 void rk_fleet_close(struct rk_fleet *f);
 
-/* Starts every worker. A process that cannot be made is tried again later. */
+/* Starts every worker. */
 void rk_fleet_start(struct rk_fleet *f);
 
-/* Asks every worker to end, kills what is left after the stop timeout, then calls on_end. why: for people. */
+/* Asks every worker to end, kills what is left after the stop timeout; then env->on_end. */
 void rk_fleet_stop(struct rk_fleet *f, const char *why);
 
-/* Workers have something to tell (the news eventfd). */
-void rk_fleet_on_news(struct rk_fleet *f);
+/* Clients look different: some came, some left. */
+void rk_fleet_on_clients(struct rk_fleet *f);
 
-/* Leases died (the watch's eventfd). */
-void rk_fleet_on_leases(struct rk_fleet *f);
-
-/* Keeper reaped a worker. */
-void rk_fleet_on_exited(struct rk_fleet *f, const struct rk_link_msg *msg);
-
-/* The slots' part of a view. */
-void rk_fleet_fill(const struct rk_fleet *f, struct rk_view *view);
+/* "51 MiB of shared memory: 36 state, …" */
+void rk_fleet_describe(const struct rk_fleet *f, char *text, size_t size);
 
 #endif

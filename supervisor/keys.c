@@ -199,9 +199,10 @@ static const struct rk_key keys[] = {
 	  .help = "First wait once RestartBurst is used up; it doubles each time." },
 	{ KEY("RestartBackoffMax", RESTART, TIME, NOW, F(restart_backoff_max_ns)), RANGE(0, DAY), .normal = "5s",
 	  .systemd = "RestartMaxDelaySec (254)", .help = "Longest wait; restarts go on for ever at this pace." },
-	{ KEY("HealthyAfter", RESTART, TIME, NOW, F(healthy_after_ns)), RANGE(0, DAY), .normal = "10s",
+	{ KEY("HealthyAfter", RESTART, TIME, NOW, F(healthy_after_ns)), RANGE(0, DAY), .normal = "0",
 	  .supervisord = "startsecs",
-	  .help = "How long a worker must be ready until burst and backoff begin anew." },
+	  .help = "How long a worker that has done its first work must live until burst and backoff begin anew. "
+		  "With 0 such a one is replaced at once whenever it dies." },
 	{ KEY("MoveAfter", RESTART, TIME, NOW, F(move_after_ns)), RANGE(0, DAY), INFINITE, .normal = "30s",
 	  .help = "How long a slot may stay down before its partitions move to others; they come home later." },
 	{ KEY("MaxRSS", RESTART, SIZE, NOW, F(max_rss)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",

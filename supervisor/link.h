@@ -41,10 +41,25 @@ struct rk_link_msg {
 	char name[RK_NAME_MAX];
 };
 
-/* What the supervisor calls one incarnation towards keeper. */
-static inline uint64_t rk_link_tag(uint32_t slot, uint64_t incarnation)
+/* What the supervisor calls one incarnation towards keeper: fleet:8 | slot:12 | incarnation:44. */
+static inline uint64_t rk_link_tag(uint32_t fleet, uint32_t slot, uint64_t incarnation)
 {
-	return (uint64_t)slot << 48 | (incarnation & 0xffffffffffffull);
+	return (uint64_t)fleet << 56 | (uint64_t)slot << 44 | (incarnation & 0xfffffffffffull);
+}
+
+static inline uint32_t rk_link_tag_fleet(uint64_t tag)
+{
+	return (uint32_t)(tag >> 56);
+}
+
+static inline uint32_t rk_link_tag_slot(uint64_t tag)
+{
+	return (uint32_t)(tag >> 44) & 0xfff;
+}
+
+static inline uint64_t rk_link_tag_incarnation(uint64_t tag)
+{
+	return tag & 0xfffffffffffull;
 }
 
 /*

@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -18,102 +16,84 @@
 #include "shm/rundir.h"
 #include "supervisor/control.h"
 #include "supervisor/fleet.h"
-#include "supervisor/journal.h"
-#include "supervisor/publish.h"
 
-/* Deaths first: whoever waits for a dead worker waits for us. */
-#define LEASE_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 30)
 #define LINK_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 25) /* the cause before the next death */
-
-#define PAGES_RETRY_US 5000u
-#define PAGES_RETRY_DOUBLINGS 8u /* up to 1.28 s while a stopped worker holds a page up */
 
 struct loop {
 	const struct rk_conf *conf;
 	int link;
-	int lock; /* of the fleet's directory; keeper holds it too */
-	int news;
+	int lock; /* of the runtime directory; keeper holds it too */
 	sd_event *event;
-	struct rk_segments segments;
-	struct rk_spawn spawn;
-	struct rk_watch *watch;
 	struct rk_say say;
 	struct rk_recorder recorder;
-	struct rk_clients *clients;
-	struct rk_publish publish;
-	struct rk_fleet *fleet;
+	struct rk_fleet_env env;
+	struct rk_fleet *fleets; /* those that are not disabled */
+	uint32_t n_fleets;
+	struct rk_strategy_fleet says[RK_FLEETS_MAX]; /* what the configuration says of each */
+	struct rk_strategy_fleets order;
+	uint64_t ready; /* mask of fleets */
+	bool is_stopping;
+	char why[32]; /* it stops */
 	struct rk_control *control;
-	sd_event_source *pages; /* runs only while dead clients' pages wait */
-	uint32_t n_pages_tries;
 	sd_event_source *stop; /* runs the stop once the present event is through */
-	uint64_t started_ns;
 };
 
-/* ---- what the modules ask of each other ---- */
+/* ---- which fleet when ---- */
 
-static void view_fill(struct rk_view *view, void *arg)
+/* Starts each fleet that waits for nobody any more. */
+static void start_due(struct loop *l)
 {
-	struct loop *l = arg;
+	for (uint32_t i = 0; i < l->n_fleets && !l->is_stopping; i++) {
+		struct rk_fleet *f = &l->fleets[l->order.order[i]];
 
-	view->keeper_pid = getppid();
-	view->supervisor_pid = getpid();
-	view->started_ns = l->started_ns;
-	rk_fleet_fill(l->fleet, view);
-	rk_clients_fill(l->clients, view);
-}
-
-static bool reader_is_dead(uint32_t reader, void *arg)
-{
-	const struct loop *l = arg;
-
-	return rk_clients_reader_is_dead(l->clients, reader);
-}
-
-static void pages_arm(struct loop *l)
-{
-	uint64_t wait_us = (uint64_t)PAGES_RETRY_US
-			   << rk_min_u32(l->n_pages_tries++, PAGES_RETRY_DOUBLINGS);
-
-	(void)sd_event_source_set_time_relative(l->pages, wait_us);
-	(void)sd_event_source_set_enabled(l->pages, SD_EVENT_ONESHOT);
-}
-
-static int on_pages(sd_event_source *source, uint64_t usec, void *arg)
-{
-	struct loop *l = arg;
-
-	(void)source;
-	(void)usec;
-	if (rk_clients_progress(l->clients) > 0)
-		pages_arm(l);
-	rk_publish_request(&l->publish);
-	return 0;
-}
-
-static void on_change(void *arg)
-{
-	struct loop *l = arg;
-
-	rk_publish_request(&l->publish);
-	if (rk_clients_progress(l->clients) > 0) {
-		l->n_pages_tries = 0;
-		pages_arm(l);
+		if (!f->has_started &&
+		    rk_strategy_may_start(&l->order, f->number, l->ready, 0) == RK_STRATEGY_START)
+			rk_fleet_start(f);
 	}
 }
 
-static void on_slots_change(void *arg)
+static void on_fleet_ready(struct rk_fleet *f, void *arg)
 {
 	struct loop *l = arg;
 
-	rk_publish_request(&l->publish);
+	l->ready |= UINT64_C(1) << f->number;
+	start_due(l);
 }
 
-static void on_end(void *arg)
+/* The next to stop, in the order of starting backwards; those that need it are gone by then. */
+static void stop_next(struct loop *l)
+{
+	for (uint32_t i = l->n_fleets; i-- > 0;) {
+		struct rk_fleet *f = &l->fleets[l->order.order[i]];
+
+		if (f->has_started && !f->has_ended) {
+			rk_fleet_stop(f, l->why);
+			return;
+		}
+	}
+	(void)sd_event_exit(l->event, 0);
+}
+
+static void on_fleet_end(struct rk_fleet *f, void *arg)
 {
 	struct loop *l = arg;
 
-	rk_publish_now(&l->publish); /* who watches sees the last change too */
-	(void)sd_event_exit(l->event, 0);
+	(void)f;
+	if (l->is_stopping)
+		stop_next(l);
+}
+
+static void stop_all(struct loop *l, const char *why)
+{
+	struct rk_link_msg msg = { .op = RK_LINK_STOPPING };
+
+	if (l->is_stopping)
+		return;
+	l->is_stopping = true;
+	(void)snprintf(l->why, sizeof(l->why), "%s", why);
+	if (rk_link_send(l->link, &msg, -1) < 0)
+		rk_log(RK_LOG_WARNING, "keeper could not be told of the stop");
+	stop_next(l);
 }
 
 static void on_stop(void *arg)
@@ -127,10 +107,8 @@ static void on_stop(void *arg)
 
 static int on_stop_due(sd_event_source *source, void *arg)
 {
-	struct loop *l = arg;
-
 	(void)source;
-	rk_fleet_stop(l->fleet, "'rekindle stop'");
+	stop_all(arg, "'rekindle stop'");
 	return 0;
 }
 
@@ -140,7 +118,7 @@ static void stop_on_signal(struct loop *l, uint32_t number)
 	char why[32];
 
 	(void)snprintf(why, sizeof(why), "SIG%s", name ? name : "?");
-	rk_fleet_stop(l->fleet, why);
+	stop_all(l, why);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
@@ -150,27 +128,12 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
-static int on_leases(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_exited(struct loop *l, const struct rk_link_msg *msg)
 {
-	struct loop *l = arg;
+	uint32_t fleet = rk_link_tag_fleet(msg->tag);
 
-	(void)source;
-	(void)fd;
-	(void)events;
-	rk_fleet_on_leases(l->fleet);
-	return 0;
-}
-
-static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
-{
-	struct loop *l = arg;
-	eventfd_t value;
-
-	(void)source;
-	(void)events;
-	(void)eventfd_read(fd, &value);
-	rk_fleet_on_news(l->fleet);
-	return 0;
+	if (fleet < l->n_fleets)
+		rk_crew_on_exited(l->fleets[fleet].crew, msg);
 }
 
 static int on_link(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -182,7 +145,7 @@ static int on_link(sd_event_source *source, int fd, uint32_t events, void *arg)
 	(void)events;
 	while ((r = rk_link_recv(fd, &msg)) == 0) {
 		if (msg.op == RK_LINK_EXITED)
-			rk_fleet_on_exited(l->fleet, &msg);
+			on_exited(l, &msg);
 		else if (msg.op == RK_LINK_STOP)
 			stop_on_signal(l, (uint32_t)msg.value);
 	}
@@ -193,30 +156,19 @@ static int on_link(sd_event_source *source, int fd, uint32_t events, void *arg)
 	return 0;
 }
 
-/* ---- putting together ---- */
+/* ---- making ---- */
 
-static int io_add(struct loop *l, int fd, sd_event_io_handler_t handler, int64_t priority)
+static int sources_add(struct loop *l, struct rk_err *err)
 {
-	sd_event_source *source;
-	int r = sd_event_add_io(l->event, &source, fd, EPOLLIN, handler, l);
+	sd_event_source *link = NULL;
+	int r = sd_event_add_io(l->event, &link, l->link, EPOLLIN, on_link, l);
 
-	if (r < 0)
-		return r;
-	(void)sd_event_source_set_priority(source, priority);
-	r = sd_event_source_set_floating(source, 1); /* lives as long as the loop */
-	sd_event_source_unref(source);
-	return r < 0 ? r : 0;
-}
-
-static int sources_add(struct loop *l)
-{
-	int r = io_add(l, rk_watch_fd(l->watch), on_leases, LEASE_PRIORITY);
-
-	if (r == 0)
-		r = io_add(l, l->link, on_link, LINK_PRIORITY);
-	if (r == 0)
-		r = io_add(l, l->news, on_news, SD_EVENT_PRIORITY_NORMAL);
-	if (r == 0)
+	if (r >= 0)
+		r = sd_event_source_set_priority(link, LINK_PRIORITY);
+	if (r >= 0)
+		r = sd_event_source_set_floating(link, true);
+	sd_event_source_unref(link);
+	if (r >= 0)
 		r = sd_event_add_signal(l->event, NULL, SIGTERM, on_signal, l);
 	if (r >= 0)
 		r = sd_event_add_signal(l->event, NULL, SIGINT, on_signal, l);
@@ -224,12 +176,7 @@ static int sources_add(struct loop *l)
 		r = sd_event_add_defer(l->event, &l->stop, on_stop_due, l);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(l->stop, SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_add_time_relative(l->event, &l->pages, CLOCK_MONOTONIC, 0, 1000,
-					       on_pages, l);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(l->pages, SD_EVENT_OFF);
-	return r < 0 ? r : 0;
+	return r < 0 ? rk_err_set(err, r, "cannot watch for events: %s", strerror(-r)) : 0;
 }
 
 /* Before any thread starts: the loop reads them, and a dead stdout is no reason to die. */
@@ -256,150 +203,31 @@ static void descriptors_allow(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int keeper_give(struct loop *l, const char *name, int fd, struct rk_err *err)
+/* Fleets stop one behind the other. */
+static uint64_t stop_timeout_ns(const struct loop *l)
 {
-	struct rk_link_msg msg = { .op = RK_LINK_KEEP };
-	int r;
+	uint64_t sum = 0;
 
-	memcpy(msg.name, name, strlen(name) + 1); /* our own short names */
-	r = rk_link_send(l->link, &msg, fd);
-	return r < 0 ? rk_err_set(err, r, "keeper does not take %s: %s", name, strerror(-r)) : 0;
+	for (uint32_t i = 0; i < l->conf->n_fleets; i++)
+		sum += rk_min_u64(l->conf->fleets[i].o.stop_timeout_ns, UINT64_MAX / 2 - sum);
+	return sum;
 }
 
 static int directory_own(struct loop *l, struct rk_err *err)
 {
-	struct rk_link_msg msg = { .op = RK_LINK_FLEET,
-				   .value = l->conf->fleets[0].o.stop_timeout_ns };
+	struct rk_link_msg lock = { .op = RK_LINK_KEEP, .name = "lock" };
+	struct rk_link_msg fleet = { .op = RK_LINK_FLEET, .value = stop_timeout_ns(l) };
 	int r;
 
 	l->lock = rk_rundir_lock(l->conf->name, err);
 	if (l->lock < 0)
 		return l->lock;
-	memcpy(msg.name, l->conf->name, sizeof(msg.name));
+	memcpy(fleet.name, l->conf->name, sizeof(fleet.name));
 	/* The lock first: keeper removes the directory only while nobody else can have it. */
-	r = keeper_give(l, "lock", l->lock, err);
-	if (r < 0)
-		return r;
-	r = rk_link_send(l->link, &msg, -1);
+	r = rk_link_send(l->link, &lock, l->lock);
+	if (r == 0)
+		r = rk_link_send(l->link, &fleet, -1);
 	return r < 0 ? rk_err_set(err, r, "keeper does not listen: %s", strerror(-r)) : 0;
-}
-
-static void journal_sign(const struct loop *l)
-{
-	rk_cleanup(rk_close_p) int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	struct stat st;
-
-	rk_journal_sign(&l->segments.m, getpid(),
-			self >= 0 && fstat(self, &st) == 0 ? st.st_ino : 0);
-}
-
-static int memory_make(struct loop *l, struct rk_err *err)
-{
-	int r = rk_segments_create(&l->segments, &l->conf->fleets[0].geometry, err);
-
-	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
-		r = keeper_give(l, rk_segment_name(k), l->segments.fd[k], err);
-	if (r < 0)
-		return r;
-	journal_sign(l);
-	l->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->news < 0)
-		return rk_err_set(err, -errno, "eventfd: %s", strerror(errno));
-	return 0;
-}
-
-static int spawn_prepare(struct loop *l, struct rk_err *err)
-{
-	const struct rk_segments *s = &l->segments;
-	const int fds[RK_SPAWN_FDS] = {
-		s->fd_read[RK_SEGMENT_BOARD],
-		s->fd[RK_SEGMENT_BEATS],
-		s->fd[RK_SEGMENT_CALLS],
-		s->fd[RK_SEGMENT_QUEUES],
-		s->fd[RK_SEGMENT_PARTS],
-		s->fd[RK_SEGMENT_STATE],
-		l->news,
-	};
-	int r = rk_spawn_init(&l->spawn, l->conf->fleets[0].o.exec.at, fds,
-			      l->conf->fleets[0].o.batch, err);
-
-	descriptors_allow();
-	return r;
-}
-
-static int fleet_make(struct loop *l, struct rk_err *err)
-{
-	struct rk_fleet_conf conf = {
-		.conf = &l->conf->fleets[0],
-		.m = &l->segments.m,
-		.event = l->event,
-		.spawn = &l->spawn,
-		.watch = l->watch,
-		.say = &l->say,
-		.recorder = &l->recorder,
-		.link = l->link,
-		.on_change = on_slots_change,
-		.on_end = on_end,
-		.arg = l,
-	};
-
-	return rk_fleet_open(&conf, &l->fleet, err);
-}
-
-/* What never changes in a view; the command as one line. */
-static void view_begin(struct loop *l)
-{
-	struct rk_view *v = l->publish.view;
-	size_t at = 0;
-
-	memcpy(v->name, l->conf->name, sizeof(v->name));
-	for (char *const *arg = l->conf->fleets[0].o.exec.at; *arg && at < sizeof(v->command);
-	     arg++)
-		at += (size_t)snprintf(v->command + at, sizeof(v->command) - at, "%s%s",
-				       at ? " " : "", *arg);
-}
-
-static int publish_make(struct loop *l, struct rk_err *err)
-{
-	struct rk_publish_conf conf = { .event = l->event,
-					.m = &l->segments.m,
-					.fill = view_fill,
-					.is_dead = reader_is_dead,
-					.arg = l };
-	int r = rk_publish_open(&l->publish, &conf);
-
-	if (r < 0)
-		return rk_err_set(err, r, "cannot prepare the board: %s", strerror(-r));
-	view_begin(l);
-	rk_publish_now(&l->publish);
-	return 0;
-}
-
-static int control_make(struct loop *l, struct rk_err *err)
-{
-	struct rk_control_conf conf = {
-		.event = l->event,
-		.segments = &l->segments,
-		.clients = l->clients,
-		.recorder = &l->recorder,
-		.name = l->conf->name,
-		.keeper = getppid(),
-		.supervisor = getpid(),
-		.on_change = on_change,
-		.on_stop = on_stop,
-		.arg = l,
-	};
-
-	return rk_control_open(&conf, &l->control, err);
-}
-
-static int event_make(struct loop *l, struct rk_err *err)
-{
-	int r = sd_event_new(&l->event);
-
-	if (r >= 0)
-		r = rk_clients_new(&l->segments.m, &l->clients);
-	return r < 0 ? rk_err_set(err, r, "cannot make the event loop: %s", strerror(-r)) : 0;
 }
 
 static void recorder_start(struct loop *l)
@@ -416,45 +244,125 @@ static void recorder_start(struct loop *l)
 			       PACKAGE_VERSION, (int)getppid());
 }
 
+/* The bit of the fleet of this name; 0 if it is disabled. */
+static uint64_t bit_of(const struct loop *l, const char *name)
+{
+	for (uint32_t i = 0; i < l->n_fleets; i++)
+		if (strcmp(l->says[i].name, name) == 0)
+			return UINT64_C(1) << i;
+	return 0;
+}
+
+static uint64_t mask_of(const struct loop *l, const struct rk_wordlist *names)
+{
+	uint64_t mask = 0;
+
+	for (uint32_t i = 0; i < names->n; i++)
+		mask |= bit_of(l, names->at[i]);
+	return mask;
+}
+
+/* The fleets to run, and their order. */
+static int fleets_order(struct loop *l, struct rk_err *err)
+{
+	const struct rk_conf_fleet *run[RK_FLEETS_MAX];
+
+	for (uint32_t i = 0; i < l->conf->n_fleets; i++) {
+		const struct rk_conf_fleet *c = &l->conf->fleets[i];
+
+		if (c->o.is_disabled)
+			continue;
+		run[l->n_fleets] = c;
+		l->says[l->n_fleets++] = (struct rk_strategy_fleet){ .name = c->name,
+								     .n_slots = c->o.n_workers,
+								     .within = (enum rk_strategy)c->o.strategy };
+	}
+	if (l->n_fleets == 0)
+		return rk_err_set(err, -EINVAL, "every fleet of '%s' is disabled: there is nothing to run",
+				  l->conf->name);
+	for (uint32_t i = 0; i < l->n_fleets; i++) {
+		l->says[i].requires = mask_of(l, &run[i]->o.requires);
+		l->says[i].after = mask_of(l, &run[i]->o.after) | l->says[i].requires;
+	}
+	l->order = (struct rk_strategy_fleets){ .fleets = l->says,
+						.n = l->n_fleets,
+						.between = (enum rk_strategy)l->conf->supervisor.strategy };
+	return rk_strategy_sort(&l->order, err);
+}
+
+static int fleets_make(struct loop *l, struct rk_err *err)
+{
+	uint32_t n = 0;
+	int r = fleets_order(l, err);
+
+	if (r < 0)
+		return r;
+	l->fleets = calloc(l->n_fleets, sizeof(*l->fleets));
+	if (!l->fleets)
+		return rk_err_set(err, -ENOMEM, "no memory for %u fleets", l->n_fleets);
+	l->env = (struct rk_fleet_env){ .event = l->event,
+					.say = &l->say,
+					.recorder = &l->recorder,
+					.link = l->link,
+					.started_ns = rk_clock_ns(),
+					.on_ready = on_fleet_ready,
+					.on_end = on_fleet_end,
+					.arg = l };
+	for (uint32_t i = 0; i < l->conf->n_fleets; i++) {
+		if (l->conf->fleets[i].o.is_disabled)
+			continue;
+		r = rk_fleet_open(&l->fleets[n], &l->conf->fleets[i], n, &l->env, err);
+		if (r < 0) {
+			l->n_fleets = n;
+			return l->conf->n_fleets > 1 ? rk_err_prefix(err, r, l->conf->fleets[i].name) : r;
+		}
+		n++;
+	}
+	descriptors_allow();
+	return 0;
+}
+
+static int control_make(struct loop *l, struct rk_err *err)
+{
+	struct rk_control_conf conf = {
+		.event = l->event,
+		.fleets = l->fleets,
+		.n_fleets = l->n_fleets,
+		.recorder = &l->recorder,
+		.name = l->conf->name,
+		.keeper = getppid(),
+		.supervisor = getpid(),
+		.on_stop = on_stop,
+		.arg = l,
+	};
+
+	return rk_control_open(&conf, &l->control, err);
+}
+
 static int loop_make(struct loop *l, struct rk_err *err)
 {
 	int r = directory_own(l, err);
 
-	if (r == 0) {
-		recorder_start(l);
-		r = memory_make(l, err);
-	}
-	if (r == 0)
-		r = spawn_prepare(l, err);
-	if (r == 0)
-		r = event_make(l, err);
-	if (r == 0)
-		r = rk_watch_open(&l->segments.m, l->conf->fleets[0].o.n_workers, &l->watch, err);
-	if (r == 0)
-		r = fleet_make(l, err);
-	if (r == 0)
-		r = publish_make(l, err);
-	if (r == 0)
-		r = control_make(l, err);
 	if (r < 0)
 		return r;
-	r = sources_add(l);
-	return r < 0 ? rk_err_set(err, r, "cannot watch for events: %s", strerror(-r)) : 0;
+	recorder_start(l);
+	r = sd_event_new(&l->event);
+	if (r < 0)
+		return rk_err_set(err, r, "cannot make the event loop: %s", strerror(-r));
+	r = fleets_make(l, err);
+	if (r == 0)
+		r = control_make(l, err);
+	return r < 0 ? r : sources_add(l, err);
 }
 
 static void loop_close(struct loop *l)
 {
 	rk_control_close(l->control);
-	rk_fleet_close(l->fleet);
-	rk_publish_close(&l->publish);
-	rk_watch_close(l->watch);
-	rk_clients_free(l->clients);
-	(void)sd_event_source_disable_unref(l->pages);
+	for (uint32_t i = 0; l->fleets && i < l->n_fleets; i++)
+		rk_fleet_close(&l->fleets[i]);
+	free(l->fleets);
 	(void)sd_event_source_disable_unref(l->stop);
 	sd_event_unref(l->event);
-	rk_spawn_close(&l->spawn);
-	rk_segments_close(&l->segments);
-	rk_close_p(&l->news);
 	rk_close_p(&l->lock); /* keeper's copy still holds it */
 }
 
@@ -462,19 +370,11 @@ static void reserved_say(struct loop *l)
 {
 	char what[160];
 
-	rk_segments_describe(&l->segments.m.l, what, sizeof(what));
-	rk_say(&l->say, "rekindle: reserved %s", what);
-}
-
-/* The modules above serve fleets[0]. */
-static int one_fleet_check(const struct rk_conf *conf, struct rk_err *err)
-{
-	if (conf->n_fleets == 1 && !conf->fleets[0].o.is_disabled)
-		return 0;
-	return rk_err_set(
-		err, -EOPNOTSUPP,
-		"'%s' has %u fleets%s: this release runs exactly one of each configuration",
-		conf->name, conf->n_fleets, conf->n_fleets == 1 ? ", disabled" : "");
+	for (uint32_t i = 0; i < l->n_fleets; i++) {
+		rk_fleet_describe(&l->fleets[i], what, sizeof(what));
+		rk_say(&l->say, "rekindle: reserved %s%s%s", what, l->n_fleets > 1 ? " for " : "",
+		       l->n_fleets > 1 ? l->fleets[i].conf->name : "");
+	}
 }
 
 int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
@@ -482,30 +382,24 @@ int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
 	struct loop l = { .conf = conf,
 			  .link = link,
 			  .lock = -1,
-			  .news = -1,
 			  .recorder.flight.fd = -1,
-			  .say = { .quiet = conf->quiet, .stamp = isatty(STDOUT_FILENO) ? NULL : conf->name },
-			  .started_ns = rk_clock_ns() };
+			  .say = { .quiet = conf->quiet, .stamp = isatty(STDOUT_FILENO) ? NULL : conf->name } };
 	bool has_started;
 	int r;
 
-	memset(l.segments.fd, 0xff, sizeof(l.segments.fd));
-	memset(l.segments.fd_read, 0xff, sizeof(l.segments.fd_read));
-	memset(l.spawn.fds, 0xff, sizeof(l.spawn.fds));
-	l.spawn.null = -1;
 	signals_block();
-	r = one_fleet_check(conf, err);
-	if (r == 0)
-		r = loop_make(&l, err);
+	rk_watch_enter();
+	r = loop_make(&l, err);
 	has_started = r == 0;
 	if (has_started) {
 		reserved_say(&l);
-		rk_fleet_start(l.fleet);
+		start_due(&l);
 		r = sd_event_loop(l.event);
 		if (r < 0)
 			(void)rk_err_set(err, r, "the event loop failed: %s", strerror(-r));
 	}
 	loop_close(&l);
+	rk_watch_leave();
 	/* After an error that nobody asked for, the file tells more than we can. */
 	if (r == 0 || !has_started)
 		rk_recorder_end(&l.recorder);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "shm/words.h"
+#include "supervisor/link.h"
 
 static struct rk_note note_of(const struct rk_mourning *m, const struct rk_death *d, enum rk_flight_kind kind)
 {
@@ -13,7 +13,7 @@ static struct rk_note note_of(const struct rk_mourning *m, const struct rk_death
 				 .fleet = m->fleet,
 				 .slot = d->obituary.worker,
 				 .pid = d->obituary.pid,
-				 .incarnation = d->tag & RK_MASK48,
+				 .incarnation = rk_link_tag_incarnation(d->tag),
 				 .group = d->group };
 }
 

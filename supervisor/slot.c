@@ -42,6 +42,11 @@ static struct rk_note note_of(const struct rk_slot *s, enum rk_flight_kind kind,
 				 .incarnation = s->incarnation };
 }
 
+static uint64_t tag_of(const struct rk_slot *s)
+{
+	return rk_link_tag(s->host->c->fleet, s->number, s->incarnation);
+}
+
 static int process_signal(const struct rk_spawned *p, int sig)
 {
 	return (int)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
@@ -186,7 +191,7 @@ static void mourn(struct rk_slot *s)
 	struct rk_obituary o = obituary_of(s);
 
 	s->died_ns = s->noticed_ns;
-	rk_mourning_begin(&s->mourning, &o, rk_link_tag(s->number, s->incarnation), 0);
+	rk_mourning_begin(&s->mourning, &o, tag_of(s), 0);
 }
 
 /* What is left of a process whose successor may already be on its way. */
@@ -300,7 +305,7 @@ static void fence(struct rk_slot *s)
 
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
 {
-	if (s->process.pid == msg->pid && rk_link_tag(s->number, s->incarnation) == msg->tag)
+	if (s->process.pid == msg->pid && tag_of(s) == msg->tag)
 		rk_slot_event(s, RK_FSM_EV_EXITED); /* keeper was faster than the pidfd */
 	if (!rk_mourning_cause(&s->mourning, msg->tag, msg->code, msg->status))
 		return;
@@ -348,7 +353,7 @@ static void spawn_failed(struct rk_slot *s, int error)
 
 static void spawn(struct rk_slot *s)
 {
-	const struct rk_fleet_conf *c = s->host->c;
+	const struct rk_crew_conf *c = s->host->c;
 	struct rk_link_msg msg = { .op = RK_LINK_KEEP };
 	struct rk_note note;
 	int r;
@@ -363,7 +368,7 @@ static void spawn(struct rk_slot *s)
 		return;
 	}
 	msg.pid = s->process.pid;
-	msg.tag = rk_link_tag(s->number, s->incarnation);
+	msg.tag = tag_of(s);
 	r = rk_link_send(c->link, &msg, s->process.pidfd); /* before the record: DESIGN §8 */
 	rk_journal_live(c->m, s->number, s->process.pid, s->process.pidfd_inode);
 	if (rk_spawn_go(&s->process) < 0)

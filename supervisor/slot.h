@@ -18,7 +18,7 @@
 #define RK_SUPERVISOR_SLOT_H
 
 #include "base/rand.h"
-#include "supervisor/fleet.h"
+#include "supervisor/crew.h"
 #include "supervisor/fsm.h"
 #include "supervisor/mourning.h"
 #include "supervisor/restart.h"
@@ -27,7 +27,7 @@ struct rk_slot;
 
 /* What the slots of a fleet share; the fleet's. */
 struct rk_slot_host {
-	const struct rk_fleet_conf *c;
+	const struct rk_crew_conf *c;
 	const uint16_t *table; /* partition -> slot */
 	struct rk_restart_conf restart;
 	struct rk_rand random;

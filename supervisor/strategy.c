@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 static uint64_t bit(uint32_t fleet)
@@ -49,17 +48,25 @@ static uint32_t find_cycle(const struct rk_strategy_fleets *s, uint64_t left)
 	return at;
 }
 
+/* Adds what fits of text. */
+static void append(char *line, size_t size, const char *text)
+{
+	size_t len = strlen(line), more = rk_min_size(strlen(text), size - 1 - len);
+
+	memcpy(line + len, text, more);
+	line[len + more] = '\0';
+}
+
 static int set_cycle(const struct rk_strategy_fleets *s, uint64_t left, struct rk_err *err)
 {
 	uint32_t first = find_cycle(s, left), at = first;
-	char names[200];
-	int len = snprintf(names, sizeof(names), "%s", s->fleets[at].name);
+	char names[200] = "";
 
+	append(names, sizeof(names), s->fleets[at].name);
 	do {
 		at = (uint32_t)__builtin_ctzll(before(s, at) & left);
-		if (len >= 0 && (size_t)len < sizeof(names))
-			len += snprintf(names + len, sizeof(names) - (size_t)len, " after %s",
-					s->fleets[at].name);
+		append(names, sizeof(names), " after ");
+		append(names, sizeof(names), s->fleets[at].name);
 	} while (at != first);
 	return rk_err_set(err, -ELOOP, "fleets wait for each other: %s", names);
 }

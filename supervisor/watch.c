@@ -216,6 +216,16 @@ static int threads_start(struct rk_watch *w)
 	return r;
 }
 
+void rk_watch_enter(void)
+{
+	rcu_register_thread(); /* for call_rcu() */
+}
+
+void rk_watch_leave(void)
+{
+	rcu_unregister_thread();
+}
+
 int rk_watch_open(const struct rk_shm *m, uint32_t n_slots, struct rk_watch **ret,
 		  struct rk_err *err)
 {
@@ -231,7 +241,6 @@ int rk_watch_open(const struct rk_shm *m, uint32_t n_slots, struct rk_watch **re
 	w->set = set_new(n_slots);
 	w->reports = calloc(n_slots, sizeof(*w->reports));
 	w->watchers = calloc(w->n_watchers, sizeof(*w->watchers));
-	rcu_register_thread(); /* for call_rcu() */
 	if (w->fd >= 0 && w->set && w->reports && w->watchers)
 		r = threads_start(w);
 	if (r < 0) {
@@ -251,7 +260,6 @@ void rk_watch_close(struct rk_watch *w)
 	for (uint32_t i = 0; i < w->n_running; i++)
 		(void)pthread_join(w->watchers[i].thread, NULL);
 	rcu_barrier(); /* sets that still wait for their grace period */
-	rcu_unregister_thread();
 	rk_close_p(&w->fd);
 	free(w->set);
 	free(w->reports);

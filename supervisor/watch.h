@@ -22,6 +22,10 @@
 
 struct rk_watch;
 
+/* The thread that opens watches, before its first one and behind its last. */
+void rk_watch_enter(void);
+void rk_watch_leave(void);
+
 /*
  * Starts the threads for the first n_slots worker slots. The caller has blocked the signals it
  * handles. Returns 0; -errno.

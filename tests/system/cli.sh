@@ -177,7 +177,7 @@ run call k --timeout 5
 expect "a time without its unit" 64 "--timeout: '5' is not a duration; give a unit: 5s or 5ms"
 run call k --timeout
 expect "an option without its value" 64 "--timeout needs a value"
-run status --name 'a/b'
+run status --name 'a b'
 expect "a name that is none" 64 "use 1 to 63 letters"
 run run
 expect "run without a command" 64 "behind '--'"

@@ -136,9 +136,43 @@ wait "$keeper"
 result "with status 0" "$([ $? -eq 0 ] || cat "$tmp/run.err")"
 keeper=
 
-printf '[Fleet a]\nExec=cat\n[Fleet b]\nExec=cat\n' >"$tmp/two.conf"
-run timeout 30 "$rekindle" run --config "$tmp/two.conf"
-expect "several fleets are not run yet, and it says so" 78 'has 2 fleets: this release runs exactly one'
+# Several fleets of one configuration: one starts behind the other, each has its own memory.
+cat >"$tmp/two.conf" <<TXT
+[Fleet front]
+Exec=$wordcount
+Workers=2
+After=back
+[Fleet back]
+Exec=$wordcount
+Workers=1
+[Fleet off]
+Exec=$wordcount
+Disabled=yes
+TXT
+"$rekindle" run --config "$tmp/two.conf" >"$tmp/events" 2>"$tmp/run.err" </dev/null &
+keeper=$!
+exec 7<"$tmp/events"
+seen=
+while IFS= read -r -t 30 -u 7 line; do
+	[[ $line != *"fleet "*" worker"* ]] || seen="$seen ${line#*fleet }"
+	[[ $line != *"fleet front,"* ]] || break
+done
+result "two fleets start, one after the other" "$([[ $seen == " back, 1 worker: "*" front, 2 workers: "* ]] || { echo "$seen"; cat "$tmp/run.err"; })"
+run "$rekindle" call apple
+expect "which one must be said" 64 'choose one of two/front two/back'
+run "$rekindle" call --name two/back apple
+expect "one answers" 0 '^1$'
+run "$rekindle" call --name two/front apple
+expect "and the other, which knows nothing of it" 0 '^1$'
+run "$rekindle" call --name two/off apple
+expect "a disabled one is not there" 3 "runs no fleet named 'off'"
+run "$rekindle" status --name two/front
+expect "status shows the one that is asked for" 0 '2 of 2 ready'
+run "$rekindle" stop two
+expect "and they stop" 0 'stopped two'
+wait "$keeper"
+result "with status 0, too" "$([ $? -eq 0 ] || cat "$tmp/run.err")"
+keeper=
 
 echo "1..$n"
 exit "$failed"

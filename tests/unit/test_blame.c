@@ -146,7 +146,7 @@ START_TEST(hostile_words_charge_nothing_and_index_nothing)
 		if (rk_rand_below(&random, 2))
 			c.words.job = rk_rand_u64(&random);
 		if (rk_rand_below(&random, 4) == 0)
-			c.words.job = c.cursor | RK_MASK48 << 1; /* right in its low bits alone */
+			c.words.job = c.cursor | ~RK_MASK48; /* right in its low bits alone */
 		if (rk_rand_below(&random, 4) == 0)
 			c.words.incarnation = rk_rand_u64(&random);
 		c.words.state = (uint32_t)rk_rand_u64(&random) >> rk_rand_below(&random, 32);
@@ -215,6 +215,34 @@ START_TEST(who_is_killed_first_in_a_storm_gets_its_charge_back_once)
 	next.ours = RK_BLAME_FAULT;
 	ck_assert_int_eq(rk_blame_on_death(&r, &next).reason, RK_BLAME_WE_DID);
 	ck_assert(!rk_blame_take_back(&r, &next, &partition, &job));
+}
+END_TEST
+
+START_TEST(a_crash_among_others_is_charged_only_when_something_was_committed_since)
+{
+	static const struct {
+		uint64_t other, own, now; /* committed at the deaths before, and now */
+		enum rk_blame_reason reason;
+	} cases[] = {
+		{ 5, 5, 10, RK_BLAME_CRASHED },
+		{ 10, 5, 10, RK_BLAME_STORM },
+		{ 5, 10, 10, RK_BLAME_STORM },
+		{ 9, 9, 10, RK_BLAME_CRASHED },
+	};
+
+	for (size_t i = 0; i < rk_countof(cases); i++) {
+		struct rk_blame_recent r = { 0 };
+		struct rk_blame_case other = killed_at(T0, 2, 50), c = killed_at(T0 + MS, 1, 100);
+
+		c.status = SIGSEGV;
+		other.n_committed = cases[i].other;
+		c.n_committed = cases[i].own;
+		(void)rk_blame_on_death(&r, &other);
+		(void)rk_blame_on_death(&r, &c);
+		c.ns += MS;
+		c.n_committed = cases[i].now;
+		ck_assert_msg(rk_blame_on_death(&r, &c).reason == cases[i].reason, "case %zu", i);
+	}
 }
 END_TEST
 
@@ -460,6 +488,7 @@ int main(void)
 	tcase_add_loop_test(c, hostile_words_charge_nothing_and_index_nothing, 0, 20);
 	tcase_add_test(c, deaths_by_one_job_are_no_cluster_and_others_are);
 	tcase_add_test(c, who_is_killed_first_in_a_storm_gets_its_charge_back_once);
+	tcase_add_test(c, a_crash_among_others_is_charged_only_when_something_was_committed_since);
 	tcase_add_test(c, a_death_whose_cause_comes_later_is_one_death);
 	tcase_add_loop_test(c, poison_is_charged_and_no_innocent_is_while_we_kill_and_upgrade, 0,
 			    30);

@@ -88,7 +88,7 @@ static const struct {
 	{ { "status", "-x" }, "has no option '-x'" },
 	{ { "status", "--internals=1" }, "--internals takes no value" },
 	{ { "status", "--name" }, "--name needs a value: NAME" },
-	{ { "status", "--name", "a/b" }, "--name: name 'a/b'" },
+	{ { "status", "--name", "a b" }, "--name: name 'a b'" },
 	{ { "status", "--name=" }, "--name: name ''" },
 	{ { "status", "-o", "xml" }, "--output: 'xml' is none of text|json" },
 	{ { "status", "-o", "" }, "is none of" },

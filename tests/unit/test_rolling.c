@@ -203,6 +203,23 @@ START_TEST(deaths_that_are_none_of_the_plans_count_as_away)
 }
 END_TEST
 
+START_TEST(one_that_is_ending_is_away_though_its_old_process_says_ready)
+{
+	struct rk_rolling_conf c = { .max_unavailable = 2 };
+	struct plan p;
+
+	plan_begin(&p, &c, 4);
+	p.slots[3].in_plan = false;
+	rk_rolling_begin(&p.r, &c, p.slots, 4);
+	expect(&p, RK_ROLLING_RECYCLE, 0);
+	on(&p, RK_ROLLING_EV_READY, 0);
+	on(&p, RK_ROLLING_EV_DOWN, 3);
+	ck_assert(!next(&p));
+	on(&p, RK_ROLLING_EV_READY, 3);
+	expect(&p, RK_ROLLING_RECYCLE, 1);
+}
+END_TEST
+
 START_TEST(standbys_are_used_and_without_room_they_are_waited_for)
 {
 	struct rk_rolling_conf c = { .n_standbys = 1 };
@@ -345,6 +362,7 @@ int main(void)
 	tcase_add_test(c, a_replacement_that_is_late_holds_the_plan_until_it_is_ready);
 	tcase_add_test(c, a_late_one_that_comes_does_not_hide_one_that_died);
 	tcase_add_test(c, deaths_that_are_none_of_the_plans_count_as_away);
+	tcase_add_test(c, one_that_is_ending_is_away_though_its_old_process_says_ready);
 	tcase_add_test(c, standbys_are_used_and_without_room_they_are_waited_for);
 	tcase_add_test(c, a_drain_ends_with_its_slots_and_starts_nothing);
 	tcase_add_test(c, an_empty_plan_is_done_and_strange_events_change_nothing);

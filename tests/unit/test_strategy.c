@@ -167,11 +167,13 @@ static struct rk_strategy_fleets random_fleets(struct rk_rand *random,
 	struct rk_strategy_fleets s = { .fleets = fleets,
 					.n = 1 + (uint32_t)rk_rand_below(random, 64),
 					.between = (enum rk_strategy)rk_rand_below(random, 3) };
+	bool is_reversed = rk_rand_below(random, 2);
 
 	for (uint32_t i = 0; i < s.n; i++) {
-		/* Only earlier ones: no cycle. */
-		uint64_t earlier = B(i) - 1, pick = rk_rand_u64(random) & rk_rand_u64(random) &
-						    rk_rand_u64(random) & earlier;
+		/* Only those on one side: no cycle. */
+		uint64_t side = is_reversed ? ~(2 * B(i) - 1) & (2 * B(s.n - 1) - 1) : B(i) - 1;
+		uint64_t pick =
+			rk_rand_u64(random) & rk_rand_u64(random) & rk_rand_u64(random) & side;
 
 		fleets[i] = (struct rk_strategy_fleet){
 			.name = "x",

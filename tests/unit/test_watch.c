@@ -37,12 +37,14 @@ static void setup(void)
 	g.n_workers = N_SLOTS;
 	g.n_partitions = 4;
 	ck_assert_msg(rk_segments_create(&segments, &g, &err) == 0, "%s", err.text);
+	rk_watch_enter();
 	ck_assert_msg(rk_watch_open(&segments.m, N_SLOTS, &watch, &err) == 0, "%s", err.text);
 }
 
 static void teardown(void)
 {
 	rk_watch_close(watch);
+	rk_watch_leave();
 	rk_segments_close(&segments);
 }
 

@@ -49,16 +49,17 @@ static int check_segment_order(const struct rk_fds *fds, struct rk_err *err)
 	return fds->n == 4 ? 0 : rk_err_set(err, -EPROTO, "the supervisor passed %u descriptors instead of 4", fds->n);
 }
 
-static int ask_for_place(struct rk_client *c, const char *name, struct rk_err *err)
+static int ask_for_place(struct rk_client *c, const char *part, const char *name, struct rk_err *err)
 {
-	char request[160];
+	char request[64 + 2 * RK_NAME_MAX];
 	struct json_object *answer;
 	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	int64_t page, id, reader;
 	int r;
 
-	snprintf(request, sizeof(request), "{\"verb\":\"open\",\"abi\":%u%s%s%s}", RK_ABI_VERSION,
-		 name ? ",\"name\":\"" : "", name ? name : "", name ? "\"" : "");
+	snprintf(request, sizeof(request), "{\"verb\":\"open\",\"abi\":%u%s%s%s%s%s%s}", RK_ABI_VERSION,
+		 part ? ",\"fleet\":\"" : "", part ? part : "", part ? "\"" : "", name ? ",\"name\":\"" : "",
+		 name ? name : "", name ? "\"" : "");
 	r = rk_connect_ask(c->sock, request, OPEN_TIMEOUT_MS, &answer, &fds, err);
 	if (r < 0)
 		return r;
@@ -117,7 +118,7 @@ static int open_client(struct rk_client *c, const char *fleet, const char *name,
 	c->sock = rk_connect(chosen, err);
 	if (c->sock < 0)
 		return c->sock;
-	r = ask_for_place(c, name, err);
+	r = ask_for_place(c, rk_fleet_part(fleet), name, err);
 	return r < 0 ? r : set_up(c, err);
 }
 

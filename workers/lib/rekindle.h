@@ -166,8 +166,8 @@ struct rk_reply {
 #define RK_RESUMED 1u /* the call was begun by an earlier process of the same name */
 
 /*
- * Opens a place in a fleet. fleet NULL: $REKINDLE_NAME, or the only fleet
- * running. name NULL: anonymous, and what is unfinished at the end is dropped;
+ * Opens a place in a fleet: NAME, or NAME/FLEET where one configuration has
+ * several. fleet NULL: $REKINDLE_NAME, or the only one running. name NULL: anonymous, and what is unfinished at the end is dropped;
  * else 1 to 63 letters, digits and ".-_@": a later process of this name gets
  * unfinished calls and unread replies from rk_next().
  * Returns 0 and a handle that rk_client_close() frees; -EBUSY if the name is in

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Crew: the workers of a fleet: their slots (slot.h), where each partition belongs, and what people
+ * are told of the whole.
+ *
+ * Who       the fleet, in the supervisor's loop.
+ * Crash     as slot.h says.
+ * Blocking  never.
+ */
+#ifndef RK_SUPERVISOR_CREW_H
+#define RK_SUPERVISOR_CREW_H
+
+#include <systemd/sd-event.h>
+
+#include "supervisor/conf.h"
+#include "supervisor/link.h"
+#include "supervisor/recorder.h"
+#include "supervisor/say.h"
+#include "supervisor/segments.h"
+#include "supervisor/spawn.h"
+#include "supervisor/watch.h"
+
+struct rk_crew;
+
+/* What a crew works with; all borrowed. */
+struct rk_crew_conf {
+	const struct rk_conf_fleet *conf;
+	uint32_t fleet; /* its number, for keeper */
+	const struct rk_shm *m;
+	sd_event *event;
+	struct rk_spawn *spawn;
+	struct rk_watch *watch;
+	struct rk_say *say;
+	struct rk_recorder *recorder;
+	int link;
+	void (*on_change)(void *arg); /* slots look different now */
+	void (*on_ready)(void *arg);  /* all slots are ready at once, for the first time */
+	void (*on_end)(void *arg);    /* after rk_crew_stop(): no worker is left */
+	void *arg;
+};
+
+/* Places the partitions on the slots. 0 or -errno; nothing has started. */
+RK_MUST_USE int rk_crew_open(const struct rk_crew_conf *conf, struct rk_crew **ret,
+			      struct rk_err *err);
+void rk_crew_close(struct rk_crew *f);
+
+/* Starts every worker. A process that cannot be made is tried again later. */
+void rk_crew_start(struct rk_crew *f);
+
+/* Asks every worker to end, kills what is left after the stop timeout, then calls on_end. why: for people. */
+void rk_crew_stop(struct rk_crew *f, const char *why);
+
+/* Workers have something to tell (the news eventfd). */
+void rk_crew_on_news(struct rk_crew *f);
+
+/* Leases died (the watch's eventfd). */
+void rk_crew_on_leases(struct rk_crew *f);
+
+/* Keeper reaped a worker. */
+void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg);
+
+/* The slots' part of a view. */
+void rk_crew_fill(const struct rk_crew *f, struct rk_view *view);
+
+#endif
