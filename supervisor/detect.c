@@ -59,6 +59,15 @@ static bool is_calling(const struct rk_detect_input *in)
 	return in->beat.state == RK_BEAT_CALLING && in->now_ns < in->beat.calling_until_ns;
 }
 
+/* Some of the interval since the last look was declared as waiting for somebody else. */
+static bool has_called(const struct rk_detect *d, const struct rk_detect_input *in)
+{
+	if (in->beat.calling_until_ns != d->last.calling_until_ns)
+		return true;
+	return (in->beat.state == RK_BEAT_CALLING || d->last.state == RK_BEAT_CALLING) &&
+	       d->look_ns < in->beat.calling_until_ns;
+}
+
 /* ---- bounds ---- */
 
 struct bound {
@@ -191,7 +200,7 @@ static void interval_add(struct rk_detect *d, const struct rk_detect_input *in, 
 	uint64_t most_ns = kind == INTERVAL_LATE ? RK_DETECT_FAST_NS : passed_ns;
 
 	newcomers_doubt(s, l);
-	if (is_calling(in))
+	if (has_called(d, in))
 		return;
 	s->burnt_ns += rk_min_u64(l->ran_ns, most_ns);
 	if (pause_of(l) != RK_VERDICT_FINE)
@@ -240,7 +249,9 @@ static bool may_blame(const struct rk_detect *d, const struct rk_detect_input *i
 {
 	const struct rk_look *l = in->look;
 
-	if (!l || kind != INTERVAL_GOOD || is_calling(in) || pause_of(l) != RK_VERDICT_FINE || l->is_gone)
+	if (!l || kind != INTERVAL_GOOD || is_calling(in) || l->is_gone)
+		return false;
+	if (pause_of(l) != RK_VERDICT_FINE && !l->ran_ns) /* else it is stopped and continued in turn */
 		return false;
 	if (is_blind(l))
 		return is_clocked(d);
@@ -352,6 +363,7 @@ static void stall_go_on(struct rk_detect *d, const struct rk_detect_input *in, e
 	d->look_ns = in->look ? in->now_ns : 0;
 	d->away_ns = in->boot_ns - in->now_ns;
 	d->last.state = in->beat.state; /* RUNNING and CALLING alternate */
+	d->last.calling_until_ns = in->beat.calling_until_ns;
 }
 
 void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d, const struct rk_detect_input *in,

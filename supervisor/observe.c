@@ -200,20 +200,25 @@ static bool thread_listed(void *arg, int32_t tid)
 	return true;
 }
 
-static void threads_list(struct rk_observe *o, uint32_t process)
+/* Returns 0, or -errno: those known stay. */
+static int threads_list(struct rk_observe *o, uint32_t process)
 {
 	struct listing listing = { .o = o, .process = process };
 	rk_cleanup(rk_close_p) int fd = openat(o->process[process].dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+	int r;
+
 	if (fd < 0)
-		return; /* those known stay, and are read or counted unread */
+		return -errno;
 	for (uint32_t i = 0; i < o->n_threads; i++)
 		if (o->thread[i].process == process)
 			o->thread[i].is_listed = false;
 	threads_drop(o, process, is_useless);
-	if (rk_tree_numbers(fd, thread_listed, &listing) == 0 && !listing.is_cut)
+	r = rk_tree_numbers(fd, thread_listed, &listing);
+	if (r == 0 && !listing.is_cut)
 		threads_drop(o, process, is_unlisted);
 	o->is_cut |= listing.is_cut;
+	return r;
 }
 
 static int process_open(pid_t pid, struct process *ret)
@@ -326,6 +331,7 @@ static void thread_look(struct rk_observe *o, struct thread *t, uint64_t tick_ns
 	if (thread_read(t, tick_ns, &now) < 0) {
 		l->n_unread++;
 		t->last.state = 0;
+		o->process[t->process].n_threads = 0; /* to be opened anew */
 		return;
 	}
 	if (now.state == 'X') {
@@ -356,21 +362,27 @@ static void root_look(const struct rk_observe *o, struct rk_look *l)
 	l->is_gone = !n_living && !l->n_unread && !l->error;
 }
 
+static bool is_gone(int r)
+{
+	return r == -ESRCH || r == -ENOENT;
+}
+
 /* Lists the threads of processes whose number of threads has changed. */
 static void threads_follow(struct rk_observe *o, struct rk_look *l)
 {
-	struct stat_line line;
-
 	for (uint32_t i = 0; i < o->n_processes; i++) {
 		struct process *p = &o->process[i];
+		struct stat_line line = { .n_threads = p->n_threads };
 		int r = stat_read(p->stat_fd, &line);
 
-		if (r < 0 && r != -ESRCH)
-			l->n_unread++;
-		if (r < 0 || line.n_threads == p->n_threads)
+		if (r == 0 && line.n_threads != p->n_threads) {
+			r = threads_list(o, i);
+			p->n_threads = r == 0 ? line.n_threads : 0;
+		}
+		if (r == 0 || is_gone(r))
 			continue;
-		threads_list(o, i);
-		p->n_threads = line.n_threads;
+		l->n_unread++;
+		l->is_listed = false;
 	}
 }
 

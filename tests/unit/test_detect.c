@@ -36,7 +36,7 @@ struct sim {
 	uint64_t ms; /* since the start */
 	uint64_t since_job_ms;
 	struct sim_thread thread[N_THREADS];
-	bool is_frozen, is_frozen_v1, is_blind, is_cut;
+	bool is_frozen, is_frozen_v1, is_blind, is_cut, is_never_listed;
 	struct rk_detect_beat beat;
 	uint64_t pending_since_ns, away_ns, lateness_ns;
 	bool is_pressed;
@@ -90,7 +90,7 @@ static void look_fill(struct sim *s, bool want_list, struct rk_look *l)
 {
 	uint32_t n_stopped = 0, n_traced = 0, n = 0;
 
-	*l = (struct rk_look){ .at_ns = now_ns(s), .is_first = !s->has_seen, .is_listed = want_list || !s->has_seen,
+	*l = (struct rk_look){ .at_ns = now_ns(s), .is_first = !s->has_seen, .is_listed = (want_list || !s->has_seen) && !s->is_never_listed,
 			       .n_processes = 1, .is_frozen = s->is_frozen, .is_cut = s->is_cut };
 	s->has_seen = true;
 	if (s->is_blind) {
@@ -420,7 +420,7 @@ static void freezes_v1(struct sim *s)
 /* Stopped 4 of every 5 ms, and gets nowhere. */
 static void flickers(struct sim *s)
 {
-	s->thread[0].wants = s->ms % 5 ? 'T' : 'R';
+	s->thread[0].wants = s->ms % 5 == 3 ? 'R' : 'T'; /* every look sees it stopped */
 }
 
 static void never_ready(struct sim *s)
@@ -545,6 +545,73 @@ START_TEST(who_runs_again_is_no_longer_paused_nor_suspect)
 }
 END_TEST
 
+static void stops_amid_a_wait(struct sim *s)
+{
+	s->thread[0].wants = does_stop ? 'T' : 'S';
+}
+
+START_TEST(time_stopped_is_not_time_asleep)
+{
+	struct sim s;
+
+	sim_init(&s, stops_amid_a_wait, FREE);
+	for (int i = 0; i < 9; i++) { /* 9 times a second of its own, and a minute stopped */
+		does_stop = false;
+		run(&s, 1000);
+		s.n_kills = 0;
+		does_stop = true;
+		run(&s, 60000);
+	}
+	does_stop = false;
+	run(&s, 300);
+	ck_assert_msg(s.finding.verdict < RK_VERDICT_SUSPECT, "%s", rk_verdict_name(s.finding.verdict));
+	ck_assert_uint_gt(s.finding.spent.paused_ns, 9 * 59000 * MS);
+	run(&s, 1500);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_ASLEEP);
+}
+END_TEST
+
+START_TEST(nobody_is_blamed_unless_the_whole_tree_was_listed)
+{
+	struct sim s;
+
+	sim_init(&s, deadlocks, FREE);
+	s.is_never_listed = true;
+	run(&s, 20000);
+	ck_assert_uint_eq(s.n_kills, 0);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_SUSPECT);
+	s.is_never_listed = false;
+	run(&s, 20);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_ASLEEP);
+}
+END_TEST
+
+/* Throttled amid its work, and asleep again by the next look. */
+static void sleeps_briefly(struct sim *s)
+{
+	struct sim_thread *t = &s->thread[0];
+
+	if (t->has_cpu && t->books.cpu_ns % (3 * MS) == 0)
+		s->since_job_ms = 0; /* asleep for 2 ms */
+	t->wants = s->since_job_ms < 2 ? 'S' : 'R';
+	if (t->books.cpu_ns >= s->beat.job * 30 * MS) {
+		s->beat.job++;
+		s->beat.n_jobs++;
+	}
+}
+
+START_TEST(who_was_throttled_when_last_seen_has_not_slept_since)
+{
+	struct sim s;
+
+	sim_init(&s, sleeps_briefly, QUOTA);
+	s.bounds.is_nonblocking = true;
+	s.tick_ms = (uint64_t)_i;
+	run(&s, 60000);
+	ck_assert_uint_eq(s.n_kills, 0);
+}
+END_TEST
+
 START_TEST(stop_and_continue_in_turn_is_no_pause_and_no_hang_until_it_has_had_its_time)
 {
 	struct sim s;
@@ -612,8 +679,32 @@ START_TEST(who_calls_is_not_blamed_before_its_time)
 	run(&s, 7000);
 	ck_assert_uint_eq(s.n_kills, 0);
 	ck_assert_uint_eq(s.n_suspect, 0);
-	run(&s, 250);
+	run(&s, 95); /* only now its time begins */
+	ck_assert_uint_eq(s.n_kills, 0);
+	run(&s, 155);
 	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_ASLEEP);
+}
+END_TEST
+
+/* Waits of 25 ms, each declared, 5 ms between them. */
+static void calls_often(struct sim *s)
+{
+	bool calls = s->ms % 30 < 25;
+
+	s->beat.state = calls ? RK_BEAT_CALLING : RK_BEAT_RUNNING;
+	s->beat.calling_until_ns = calls ? now_ns(s) - s->ms % 30 * MS + 50 * MS : 0;
+	s->thread[0].wants = 'S';
+}
+
+START_TEST(who_calls_again_and_again_is_not_blamed)
+{
+	struct sim s;
+
+	sim_init(&s, calls_often, FREE);
+	s.bounds = (struct rk_detect_bounds){ .hang_after_ns = 500 * MS, .is_nonblocking = true };
+	s.tick_ms = (uint64_t)_i;
+	run(&s, 20000);
+	ck_assert_uint_eq(s.n_kills, 0);
 }
 END_TEST
 
@@ -853,10 +944,14 @@ int main(void)
 	tcase_add_loop_test(c, a_sick_worker_gets_its_verdict_in_time, 0, (int)rk_countof(sick));
 	tcase_add_loop_test(c, a_stop_is_found_within_100_ms_whenever_it_comes, 0, 80);
 	tcase_add_test(c, who_runs_again_is_no_longer_paused_nor_suspect);
+	tcase_add_test(c, time_stopped_is_not_time_asleep);
+	tcase_add_test(c, nobody_is_blamed_unless_the_whole_tree_was_listed);
+	tcase_add_loop_test(c, who_was_throttled_when_last_seen_has_not_slept_since, 0, 40);
 	tcase_add_test(c, stop_and_continue_in_turn_is_no_pause_and_no_hang_until_it_has_had_its_time);
 	tcase_add_loop_test(c, a_parked_worker_may_be_stopped_until_work_has_waited_for_90_ms, 0, 40);
 	tcase_add_test(c, a_worker_that_leaves_work_lying_is_blamed_after_HangAfter);
 	tcase_add_test(c, who_calls_is_not_blamed_before_its_time);
+	tcase_add_loop_test(c, who_calls_again_and_again_is_not_blamed, 0, 40);
 	tcase_add_test(c, rk_beat_sets_the_time_back);
 	tcase_add_test(c, a_deadline_that_passes_cancels_before_anybody_is_killed);
 	tcase_add_test(c, a_very_short_deadline_leaves_the_worker_200_ms);
