@@ -11,7 +11,8 @@
 void rk_detect_hear(const struct rk_beat *beat, uint64_t incarnation, struct rk_detect_beat *ret)
 {
 	/* Acquire, so that the words below are not older than the state: the worker stores it
-	 * last, with release. All others relaxed: a mix of two jobs reads as progress, next time. */
+	 * last, with release. All others relaxed: a mix of two jobs reads as progress, next time.
+	 */
 	ret->state = atomic_load_explicit(&beat->state, memory_order_acquire);
 	ret->incarnation = atomic_load_explicit(&beat->incarnation, memory_order_relaxed);
 	ret->partition = atomic_load_explicit(&beat->partition, memory_order_relaxed);
@@ -20,8 +21,10 @@ void rk_detect_hear(const struct rk_beat *beat, uint64_t incarnation, struct rk_
 	ret->calling_until_ns = atomic_load_explicit(&beat->calling_until_ns, memory_order_relaxed);
 	ret->beats = atomic_load_explicit(&beat->beats, memory_order_relaxed);
 	ret->n_jobs = atomic_load_explicit(&beat->n_jobs, memory_order_relaxed);
-	if (ret->incarnation != incarnation) /* its predecessor's words: it has not taken its page yet */
-		*ret = (struct rk_detect_beat){ .incarnation = incarnation, .state = RK_BEAT_STARTING };
+	if (ret->incarnation !=
+	    incarnation) /* its predecessor's words: it has not taken its page yet */
+		*ret = (struct rk_detect_beat){ .incarnation = incarnation,
+						.state = RK_BEAT_STARTING };
 }
 
 static enum rk_phase phase_of(const struct rk_detect_beat *beat, uint64_t pending_since_ns)
@@ -49,9 +52,9 @@ static bool is_progress(const struct rk_detect *d, const struct rk_detect_input 
 {
 	const struct rk_detect_beat *was = &d->last, *is = &in->beat;
 
-	return !d->is_begun || was->incarnation != is->incarnation || was->partition != is->partition ||
-	       was->job != is->job || was->beats != is->beats || was->n_jobs != is->n_jobs ||
-	       d->phase != phase_of(is, in->pending_since_ns);
+	return !d->is_begun || was->incarnation != is->incarnation ||
+	       was->partition != is->partition || was->job != is->job || was->beats != is->beats ||
+	       was->n_jobs != is->n_jobs || d->phase != phase_of(is, in->pending_since_ns);
 }
 
 static bool is_calling(const struct rk_detect_input *in)
@@ -81,8 +84,8 @@ static bool is_working(const struct rk_detect *d)
 }
 
 /* 0 means no bound. What a worker waits for unasked, state D, Blocking=no does not shorten. */
-static struct bound bound_of(const struct rk_detect_bounds *b, const struct rk_detect *d, const struct rk_look *look,
-			     bool is_pressed)
+static struct bound bound_of(const struct rk_detect_bounds *b, const struct rk_detect *d,
+			     const struct rk_look *look, bool is_pressed)
 {
 	uint64_t by_job = is_working(d) && d->budget_ns ? d->budget_ns + RK_DETECT_GRACE_NS : 0;
 	uint64_t hang = b->hang_after_ns ? b->hang_after_ns : by_job ? by_job : RK_DETECT_HANG_NS;
@@ -110,7 +113,8 @@ static bool is_over(uint64_t spent_ns, uint64_t bound_ns)
 }
 
 /* The bound that will be over once margin more is spent in any one way; 0 if none. */
-static uint64_t bound_reached(const struct bound *bound, const struct rk_detect_spent *s, uint64_t margin_ns)
+static uint64_t bound_reached(const struct bound *bound, const struct rk_detect_spent *s,
+			      uint64_t margin_ns)
 {
 	if (is_over(s->burnt_ns + margin_ns, bound->burnt_ns))
 		return bound->burnt_ns;
@@ -142,7 +146,8 @@ static enum interval interval_of(const struct rk_detect *d, const struct rk_dete
 
 	if (!in->look || in->look->is_first || !d->look_ns)
 		return INTERVAL_NONE;
-	if (in->lateness_ns > RK_DETECT_LATE_NS || in->now_ns - d->look_ns > planned_ns + RK_DETECT_LATE_NS ||
+	if (in->lateness_ns > RK_DETECT_LATE_NS ||
+	    in->now_ns - d->look_ns > planned_ns + RK_DETECT_LATE_NS ||
 	    away_ns > d->away_ns + RK_NS_PER_MS)
 		return INTERVAL_LATE;
 	return INTERVAL_GOOD;
@@ -245,13 +250,15 @@ static enum rk_verdict hang_of(const struct rk_detect *d)
 }
 
 /* Nobody is blamed while a thread starves, or unless all were listed. */
-static bool may_blame(const struct rk_detect *d, const struct rk_detect_input *in, enum interval kind)
+static bool may_blame(const struct rk_detect *d, const struct rk_detect_input *in,
+		      enum interval kind)
 {
 	const struct rk_look *l = in->look;
 
 	if (!l || kind != INTERVAL_GOOD || is_calling(in) || l->is_gone)
 		return false;
-	if (pause_of(l) != RK_VERDICT_FINE && !l->ran_ns) /* else it is stopped and continued in turn */
+	if (pause_of(l) != RK_VERDICT_FINE &&
+	    !l->ran_ns) /* else it is stopped and continued in turn */
 		return false;
 	if (is_blind(l))
 		return is_clocked(d);
@@ -262,7 +269,8 @@ static bool is_pause_proved(const struct rk_detect *d, const struct rk_detect_in
 {
 	if (!d->pause_seen_ns || in->now_ns - d->pause_seen_ns < RK_DETECT_PAUSE_NS)
 		return false;
-	return d->phase != RK_PHASE_PENDING || in->now_ns - in->pending_since_ns >= RK_DETECT_PENDING_NS;
+	return d->phase != RK_PHASE_PENDING ||
+	       in->now_ns - in->pending_since_ns >= RK_DETECT_PENDING_NS;
 }
 
 static bool is_late(const struct rk_detect *d, const struct rk_detect_input *in)
@@ -293,7 +301,8 @@ static enum rk_verdict judge(const struct rk_detect *d, const struct rk_detect_i
 
 /* ---- a step ---- */
 
-static void stall_begin(const struct rk_detect_bounds *b, struct rk_detect *d, const struct rk_detect_input *in)
+static void stall_begin(const struct rk_detect_bounds *b, struct rk_detect *d,
+			const struct rk_detect_input *in)
 {
 	const struct rk_detect_beat *beat = &in->beat;
 	uint64_t away_ns = in->boot_ns - in->now_ns;
@@ -308,7 +317,8 @@ static void stall_begin(const struct rk_detect_bounds *b, struct rk_detect *d, c
 				 .deadline_ns = deadline_ns,
 				 .away_ns = away_ns };
 	if (deadline_ns)
-		d->budget_ns = rk_max_u64(deadline_ns > in->now_ns ? deadline_ns - in->now_ns : 0, RK_DETECT_GRACE_NS);
+		d->budget_ns = rk_max_u64(deadline_ns > in->now_ns ? deadline_ns - in->now_ns : 0,
+					  RK_DETECT_GRACE_NS);
 }
 
 enum rk_detect_need rk_detect_need(const struct rk_detect_bounds *b, const struct rk_detect *d,
@@ -319,12 +329,13 @@ enum rk_detect_need rk_detect_need(const struct rk_detect_bounds *b, const struc
 	if (is_progress(d, in) || d->phase == RK_PHASE_IDLE)
 		return RK_DETECT_NOTHING;
 	/* A first look lists by itself. One that may lead to blame must, with room for the tick. */
-	return bound_reached(&bound, &d->spent, RK_DETECT_TICK_NS + RK_DETECT_LATE_NS) ? RK_DETECT_LIST :
-											  RK_DETECT_LOOK;
+	return bound_reached(&bound, &d->spent, RK_DETECT_TICK_NS + RK_DETECT_LATE_NS)
+		       ? RK_DETECT_LIST
+		       : RK_DETECT_LOOK;
 }
 
-static void finding_fill(const struct rk_detect *d, const struct rk_detect_input *in, uint64_t bound_ns,
-			 struct rk_finding *ret)
+static void finding_fill(const struct rk_detect *d, const struct rk_detect_input *in,
+			 uint64_t bound_ns, struct rk_finding *ret)
 {
 	*ret = (struct rk_finding){ .verdict = judge(d, in),
 				    .is_suspect = d->is_suspect,
@@ -366,8 +377,8 @@ static void stall_go_on(struct rk_detect *d, const struct rk_detect_input *in, e
 	d->last.calling_until_ns = in->beat.calling_until_ns;
 }
 
-void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d, const struct rk_detect_input *in,
-		    struct rk_finding *ret)
+void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d,
+		    const struct rk_detect_input *in, struct rk_finding *ret)
 {
 	enum interval kind = interval_of(d, in);
 	struct bound bound;
@@ -384,9 +395,14 @@ void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d, const
 		d->blame = hang_of(d);
 		d->blamed_ns = in->now_ns;
 	}
-	d->is_suspect = d->pause_seen_ns != 0 || d->blame != RK_VERDICT_FINE ||
-			(d->phase != RK_PHASE_IDLE && !is_calling(in) && is_close(&bound, &d->spent));
-	finding_fill(d, in, over_ns ? over_ns : bound.asleep_ns ? bound.asleep_ns : bound.total_ns, ret);
+	d->is_suspect =
+		d->pause_seen_ns != 0 || d->blame != RK_VERDICT_FINE ||
+		(d->phase != RK_PHASE_IDLE && !is_calling(in) && is_close(&bound, &d->spent));
+	finding_fill(d, in,
+		     over_ns           ? over_ns
+		     : bound.asleep_ns ? bound.asleep_ns
+				       : bound.total_ns,
+		     ret);
 }
 
 uint64_t rk_detect_next_tick_ns(bool is_any_suspect, bool is_all_idle)
@@ -400,9 +416,11 @@ uint64_t rk_detect_next_tick_ns(bool is_any_suspect, bool is_all_idle)
 
 const char *rk_verdict_name(enum rk_verdict verdict)
 {
-	static const char *const names[] = { "fine",	"waiting", "starved", "blind",	"gone",	    "suspect",
-					     "late",	"stopped", "traced",  "frozen", "loop",	    "asleep",
-					     "livelock", "disk",   "start-timeout", "stop-timeout" };
+	static const char *const names[] = {
+		"fine",     "waiting", "starved",       "blind",       "gone", "suspect",
+		"late",     "stopped", "traced",        "frozen",      "loop", "asleep",
+		"livelock", "disk",    "start-timeout", "stop-timeout"
+	};
 
 	static_assert(rk_countof(names) == RK_VERDICTS, "a name for every verdict");
 	return (unsigned int)verdict < RK_VERDICTS ? names[verdict] : "?";
@@ -425,12 +443,14 @@ const char *rk_detect_format(const struct rk_finding *f, char text[static RK_DET
 {
 	const struct rk_detect_spent *s = &f->spent;
 
-	(void)snprintf(text, RK_DETECT_LINE,
-		       "%s for %lu ms (%s, bound %lu ms): burnt %lu, asleep %lu, disk %lu, starved %lu, paused %lu, "
-		       "void %lu ms; threads %u in %u processes, %u runnable, %u not read%s",
-		       rk_verdict_name(f->verdict), ms(f->stalled_ns), rk_phase_name(f->phase), ms(f->bound_ns),
-		       ms(s->burnt_ns), ms(s->asleep_ns), ms(s->disk_ns), ms(s->starved_ns), ms(s->paused_ns),
-		       ms(s->void_ns), f->look.n_threads, f->look.n_processes, f->look.n_running + f->look.n_starved,
-		       f->look.n_unread, f->look.is_cut ? ", not all looked at" : "");
+	(void)snprintf(
+		text, RK_DETECT_LINE,
+		"%s for %lu ms (%s, bound %lu ms): burnt %lu, asleep %lu, disk %lu, starved %lu, "
+		"paused %lu, void %lu ms; threads %u in %u processes, %u runnable, %u not read%s",
+		rk_verdict_name(f->verdict), ms(f->stalled_ns), rk_phase_name(f->phase),
+		ms(f->bound_ns), ms(s->burnt_ns), ms(s->asleep_ns), ms(s->disk_ns),
+		ms(s->starved_ns), ms(s->paused_ns), ms(s->void_ns), f->look.n_threads,
+		f->look.n_processes, f->look.n_running + f->look.n_starved, f->look.n_unread,
+		f->look.is_cut ? ", not all looked at" : "");
 	return text;
 }

@@ -29,14 +29,16 @@
 #include "supervisor/look.h"
 
 #define RK_DETECT_TICK_NS (40 * RK_NS_PER_MS)
-#define RK_DETECT_FAST_NS (10 * RK_NS_PER_MS) /* between ticks while there is a suspect */
-#define RK_DETECT_LATE_NS (20 * RK_NS_PER_MS) /* a tick later than this is void */
-#define RK_DETECT_PAUSE_NS (8 * RK_NS_PER_MS) /* between the two looks that prove a pause */
-#define RK_DETECT_PENDING_NS (90 * RK_NS_PER_MS) /* work may lie this long before a pause matters */
+#define RK_DETECT_FAST_NS (10 * RK_NS_PER_MS)    /* between ticks while there is a suspect */
+#define RK_DETECT_LATE_NS (20 * RK_NS_PER_MS)    /* a tick later than this is void */
+#define RK_DETECT_PAUSE_NS (8 * RK_NS_PER_MS)    /* between the two looks that prove a pause */
+#define RK_DETECT_PENDING_NS (90 * RK_NS_PER_MS) /* work may lie this long before a pause matters  \
+						  */
 #define RK_DETECT_HANG_NS (10 * RK_NS_PER_S)     /* where neither HangAfter nor the job says */
 #define RK_DETECT_NONBLOCKING_NS (100 * RK_NS_PER_MS) /* Blocking=no: asleep in a handler */
-#define RK_DETECT_GRACE_NS (100 * RK_NS_PER_MS) /* from a job's deadline to its blame; also the
-						 * least budget that a short deadline gives */
+#define RK_DETECT_GRACE_NS                                                                         \
+	(100 * RK_NS_PER_MS) /* from a job's deadline to its blame; also the                       \
+			      * least budget that a short deadline gives */
 
 /* From the configuration. 0 = the default named. */
 struct rk_detect_bounds {
@@ -61,25 +63,25 @@ struct rk_detect_input {
 	uint64_t lateness_ns;      /* how much later than planned this tick runs */
 	uint64_t boot_ns;          /* rk_clock_boot_ns(): a suspended machine shows here */
 	uint64_t pending_since_ns; /* since when work that it could take has waited; 0 = none */
-	bool is_pressed;           /* memory or io pressure (PSI full): Blocking=no is not insisted on */
+	bool is_pressed; /* memory or io pressure (PSI full): Blocking=no is not insisted on */
 	const struct rk_look *look; /* NULL where rk_detect_need() said NOTHING */
 };
 
 enum rk_verdict {
-	RK_VERDICT_FINE,       /* gets on, or has nothing to do */
-	RK_VERDICT_WAITING,    /* makes no progress, within its bounds */
-	RK_VERDICT_STARVED,    /* runnable, but got no CPU */
-	RK_VERDICT_BLIND,      /* cannot be seen: nothing is concluded */
-	RK_VERDICT_GONE,       /* its process has ended; its lease or pidfd tells */
-	RK_VERDICT_SUSPECT,    /* close to a bound, or seen paused once */
-	RK_VERDICT_LATE,       /* its job's deadline has passed */
-	RK_VERDICT_STOPPED,    /* paused: SIGSTOP and the like */
-	RK_VERDICT_TRACED,     /* paused: by a debugger */
-	RK_VERDICT_FROZEN,     /* paused: by a cgroup freezer */
-	RK_VERDICT_LOOP,       /* hangs: burns CPU */
-	RK_VERDICT_ASLEEP,     /* hangs: sleeps, deadlocks included */
-	RK_VERDICT_LIVELOCK,   /* hangs: wakes and sleeps and gets nowhere */
-	RK_VERDICT_DISK,       /* hangs: uninterruptible, state D */
+	RK_VERDICT_FINE,     /* gets on, or has nothing to do */
+	RK_VERDICT_WAITING,  /* makes no progress, within its bounds */
+	RK_VERDICT_STARVED,  /* runnable, but got no CPU */
+	RK_VERDICT_BLIND,    /* cannot be seen: nothing is concluded */
+	RK_VERDICT_GONE,     /* its process has ended; its lease or pidfd tells */
+	RK_VERDICT_SUSPECT,  /* close to a bound, or seen paused once */
+	RK_VERDICT_LATE,     /* its job's deadline has passed */
+	RK_VERDICT_STOPPED,  /* paused: SIGSTOP and the like */
+	RK_VERDICT_TRACED,   /* paused: by a debugger */
+	RK_VERDICT_FROZEN,   /* paused: by a cgroup freezer */
+	RK_VERDICT_LOOP,     /* hangs: burns CPU */
+	RK_VERDICT_ASLEEP,   /* hangs: sleeps, deadlocks included */
+	RK_VERDICT_LIVELOCK, /* hangs: wakes and sleeps and gets nowhere */
+	RK_VERDICT_DISK,     /* hangs: uninterruptible, state D */
 	RK_VERDICT_START_TIMEOUT,
 	RK_VERDICT_STOP_TIMEOUT,
 	RK_VERDICTS
@@ -102,8 +104,8 @@ struct rk_detect_spent {
 	uint64_t disk_ns;    /* the same, with a thread in state D */
 	uint64_t starved_ns; /* runnable without a CPU */
 	uint64_t paused_ns;
-	uint64_t void_ns;    /* we were late, or could not see */
-	uint64_t still_ns;   /* the end of asleep and disk in which no thread has run at all */
+	uint64_t void_ns;  /* we were late, or could not see */
+	uint64_t still_ns; /* the end of asleep and disk in which no thread has run at all */
 };
 
 /* One worker's, owned by the thread that ticks; zero it to begin. */
@@ -119,7 +121,7 @@ struct rk_detect {
 	uint64_t away_ns; /* boot - now: grows while the machine is suspended */
 	uint64_t pause_seen_ns; /* the first look of the pause; 0 = not paused */
 	enum rk_verdict pause;
-	uint64_t blamed_ns; /* since when the blame below stands */
+	uint64_t blamed_ns;    /* since when the blame below stands */
 	enum rk_verdict blame; /* FINE = none */
 	bool is_suspect;
 	struct rk_detect_spent spent;
@@ -128,15 +130,15 @@ struct rk_detect {
 /* What a step found: the verdict and its evidence in numbers. */
 struct rk_finding {
 	enum rk_verdict verdict;
-	bool is_suspect;      /* wants the fast tick, and no new work */
+	bool is_suspect;        /* wants the fast tick, and no new work */
 	uint64_t blamed_for_ns; /* how long a verdict from LATE on has stood */
 	enum rk_phase phase;
-	uint64_t stalled_ns;  /* since the last progress, by the clock */
-	uint64_t bound_ns;    /* what a hang's time was held against */
+	uint64_t stalled_ns; /* since the last progress, by the clock */
+	uint64_t bound_ns;   /* what a hang's time was held against */
 	struct rk_detect_spent spent;
 	uint32_t state, partition; /* as declared */
 	uint64_t job;
-	struct rk_look look;  /* the last one; all zero if there was none */
+	struct rk_look look; /* the last one; all zero if there was none */
 };
 
 /*
@@ -154,8 +156,8 @@ enum rk_detect_need {
 enum rk_detect_need rk_detect_need(const struct rk_detect_bounds *b, const struct rk_detect *d,
 				   const struct rk_detect_input *in);
 
-void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d, const struct rk_detect_input *in,
-		    struct rk_finding *ret);
+void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d,
+		    const struct rk_detect_input *in, struct rk_finding *ret);
 
 /* Nothing is expected of the worker and no step needed until its beat changes or work comes. */
 bool rk_detect_is_idle(const struct rk_detect_beat *beat, uint64_t pending_since_ns);
@@ -165,7 +167,8 @@ uint64_t rk_detect_next_tick_ns(bool is_any_suspect, bool is_all_idle);
 
 #define RK_DETECT_LINE 320u
 
-/* One line: what is found, for how long, against which bound, how the time was spent. Returns text. */
+/* One line: what is found, for how long, against which bound, how the time was spent. Returns text.
+ */
 const char *rk_detect_format(const struct rk_finding *f, char text[static RK_DETECT_LINE]);
 
 /* Names for logs; "?" outside. */

@@ -24,11 +24,13 @@ static void printable(char *text)
 
 static void say_why_not(char *text, size_t size, int error)
 {
-	(void)snprintf(text, size, "%s (%s)", error == EACCES || error == EPERM ? "not permitted" : "not available",
+	(void)snprintf(text, size, "%s (%s)",
+		       error == EACCES || error == EPERM ? "not permitted" : "not available",
 		       strerror(error));
 }
 
-/* A file of /proc/PID/task/TID as text without its last newline; or why it cannot be read. False then. */
+/* A file of /proc/PID/task/TID as text without its last newline; or why it cannot be read. False
+ * then. */
 static bool file_text(const struct rk_observe_thread *t, const char *file, char *text, size_t size)
 {
 	char path[80];
@@ -53,13 +55,15 @@ static void stack_shorten(const char *raw, char *text, size_t size)
 	size_t len = 0;
 
 	text[0] = '\0';
-	for (const char *line = raw; *line; line += strcspn(line, "\n") + (strchr(line, '\n') != NULL)) {
+	for (const char *line = raw; *line;
+	     line += strcspn(line, "\n") + (strchr(line, '\n') != NULL)) {
 		const char *name = strncmp(line, "[<", 2) == 0 ? strchr(line, ' ') : NULL;
 		int n_name = name ? (int)strcspn(name + 1, "+\n") : 0;
 
 		if (n_name == 0 || len + (size_t)n_name + 4 > size)
 			continue;
-		len += (size_t)snprintf(text + len, size - len, "%s%.*s", len ? " < " : "", n_name, name + 1);
+		len += (size_t)snprintf(text + len, size - len, "%s%.*s", len ? " < " : "", n_name,
+					name + 1);
 	}
 	if (len == 0)
 		(void)snprintf(text, size, "empty: it runs, or the kernel keeps none");
@@ -72,15 +76,20 @@ static void stack_gather(const struct rk_observe_thread *t, char *text, size_t s
 	if (file_text(t, "stack", raw, sizeof(raw)))
 		stack_shorten(raw, text, size);
 	else
-		memcpy(text, raw, rk_min_size(size - 1, strlen(raw) + 1)); /* it ends with a NUL: text was zero */
+		memcpy(text, raw,
+		       rk_min_size(size - 1,
+				   strlen(raw) + 1)); /* it ends with a NUL: text was zero */
 }
 
 static void thread_gather(const struct rk_observe_thread *t, struct rk_evidence_thread *ret)
 {
-	*ret = (struct rk_evidence_thread){ .pid = t->pid, .tid = t->tid, .state = t->state ? t->state : '?' };
+	*ret = (struct rk_evidence_thread){ .pid = t->pid,
+					    .tid = t->tid,
+					    .state = t->state ? t->state : '?' };
 	(void)file_text(t, "comm", ret->name, sizeof(ret->name));
 	if (file_text(t, "wchan", ret->wchan, sizeof(ret->wchan)) && strcmp(ret->wchan, "0") == 0)
-		(void)snprintf(ret->wchan, sizeof(ret->wchan), "none shown"); /* it runs, or we may not know */
+		(void)snprintf(ret->wchan, sizeof(ret->wchan),
+			       "none shown"); /* it runs, or we may not know */
 	(void)file_text(t, "syscall", ret->syscall, sizeof(ret->syscall));
 	stack_gather(t, ret->stack, sizeof(ret->stack));
 	printable(ret->name);
@@ -89,8 +98,8 @@ static void thread_gather(const struct rk_observe_thread *t, struct rk_evidence_
 	printable(ret->stack);
 }
 
-void rk_evidence_gather(const struct rk_evidence_case *c, const struct rk_finding *f, const struct rk_observe *o,
-			struct rk_evidence *ret)
+void rk_evidence_gather(const struct rk_evidence_case *c, const struct rk_finding *f,
+			const struct rk_observe *o, struct rk_evidence *ret)
 {
 	struct rk_observe_thread thread[RK_EVIDENCE_THREADS];
 
@@ -145,14 +154,17 @@ static void head_format(const struct rk_evidence *e, struct out *o)
 	const struct rk_finding *f = &e->finding;
 	char text[RK_DETECT_LINE], when[32];
 
-	line(o, "worker %" PRIu32 " (pid %" PRId32 ", incarnation %" PRIu64 ") %s: %s, response %s\n", e->worker, e->pid,
-	     e->incarnation, date(e->wall_ns, when), rk_verdict_name(f->verdict), rk_response_name(e->response));
+	line(o,
+	     "worker %" PRIu32 " (pid %" PRId32 ", incarnation %" PRIu64 ") %s: %s, response %s\n",
+	     e->worker, e->pid, e->incarnation, date(e->wall_ns, when), rk_verdict_name(f->verdict),
+	     rk_response_name(e->response));
 	line(o, "  %s\n", rk_detect_format(f, text));
 	if (f->phase == RK_PHASE_WORKING && e->key_hash)
-		line(o, "  job %" PRIu64 " of partition %" PRIu32 ", key hash %016" PRIx64 "\n", f->job, f->partition,
-		     e->key_hash);
+		line(o, "  job %" PRIu64 " of partition %" PRIu32 ", key hash %016" PRIx64 "\n",
+		     f->job, f->partition, e->key_hash);
 	else if (f->phase == RK_PHASE_WORKING)
-		line(o, "  job %" PRIu64 " of partition %" PRIu32 ", key not known\n", f->job, f->partition);
+		line(o, "  job %" PRIu64 " of partition %" PRIu32 ", key not known\n", f->job,
+		     f->partition);
 	if (f->look.error)
 		line(o, "  its process cannot be seen: %s\n", strerror(-f->look.error));
 	if (f->look.is_frozen)
@@ -171,7 +183,9 @@ size_t rk_evidence_format(const struct rk_evidence *e, char text[static RK_EVIDE
 	for (uint32_t i = 0; i < n; i++) {
 		const struct rk_evidence_thread *t = &e->thread[i];
 
-		line(&o, "  thread %" PRId32 " of %" PRId32 " (%s) state %c\n    wchan %s\n    syscall %s\n    stack %s\n",
+		line(&o,
+		     "  thread %" PRId32 " of %" PRId32
+		     " (%s) state %c\n    wchan %s\n    syscall %s\n    stack %s\n",
 		     t->tid, t->pid, t->name, t->state, t->wchan, t->syscall, t->stack);
 	}
 	if (e->n_more)

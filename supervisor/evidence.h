@@ -4,7 +4,7 @@
  * finding, and of each thread what the kernel shows. What may not be read is said, with the reason.
  *
  * Who       gather: the thread that observes. format: anyone.
- * Blocking  not by itself; while the worker is inside execve(), the kernel may let us wait for it.
+ * Blocking  not by itself; while the worker is inside execve(), the kernel may let us wait.
  *           No allocation. Some 50 µs per thread.
  * Crash     of the worker while we gather: what was not yet read says so.
  */
@@ -21,8 +21,10 @@ struct rk_evidence_thread {
 	int32_t pid, tid;
 	char state;
 	char name[16];
-	char wchan[40];    /* where in the kernel it waits; all three: "not permitted (…)" and the like */
-	char syscall[160]; /* its number, arguments, stack pointer and program counter; or "running" */
+	char wchan[40]; /* where in the kernel it waits; all three: "not permitted (…)" and the like
+			 */
+	char syscall[160]; /* its number, arguments, stack pointer and program counter; or "running"
+			    */
 	char stack[240];   /* of the kernel, innermost first, " < " between frames */
 };
 
@@ -48,8 +50,8 @@ struct rk_evidence_case {
 };
 
 /* Fills ret; never fails. o may be NULL: then the threads are missing. */
-void rk_evidence_gather(const struct rk_evidence_case *c, const struct rk_finding *f, const struct rk_observe *o,
-			struct rk_evidence *ret);
+void rk_evidence_gather(const struct rk_evidence_case *c, const struct rk_finding *f,
+			const struct rk_observe *o, struct rk_evidence *ret);
 
 #define RK_EVIDENCE_TEXT 12288u
 

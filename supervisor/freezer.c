@@ -12,7 +12,8 @@
 static int file_open(const char *mount, const char *path, const char *file)
 {
 	char name[512];
-	int n = snprintf(name, sizeof(name), "%s%.*s/%s", mount, (int)strcspn(path, "\n"), path, file);
+	int n = snprintf(name, sizeof(name), "%s%.*s/%s", mount, (int)strcspn(path, "\n"), path,
+			 file);
 
 	return n < (int)sizeof(name) ? open(name, O_RDONLY | O_CLOEXEC) : -1;
 }
@@ -21,7 +22,8 @@ static int file_open(const char *mount, const char *path, const char *file)
 static bool is_among(const char *list, size_t len, const char *name)
 {
 	for (size_t at = 0; at <= len; at += strcspn(list + at, ",:") + 1)
-		if (strcspn(list + at, ",:") == strlen(name) && strncmp(list + at, name, strlen(name)) == 0)
+		if (strcspn(list + at, ",:") == strlen(name) &&
+		    strncmp(list + at, name, strlen(name)) == 0)
 			return true;
 	return false;
 }

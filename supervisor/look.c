@@ -6,7 +6,8 @@ static uint64_t grown(uint64_t before, uint64_t now)
 	return now > before ? now - before : 0;
 }
 
-void rk_look_add(struct rk_look *l, const struct rk_look_thread *before, const struct rk_look_thread *now)
+void rk_look_add(struct rk_look *l, const struct rk_look_thread *before,
+		 const struct rk_look_thread *now)
 {
 	uint64_t ran_ns = before ? grown(before->cpu_ns, now->cpu_ns) : 0;
 

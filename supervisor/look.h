@@ -24,17 +24,17 @@ struct rk_look_thread {
 struct rk_look {
 	uint64_t at_ns;
 	uint32_t n_processes;
-	uint32_t n_threads; /* those counted below */
-	uint32_t n_running; /* R, and has been on a CPU since the look before */
-	uint32_t n_starved; /* R, and has not; or R when seen for the first time */
-	uint32_t n_asleep;  /* S, I */
-	uint32_t n_disk;    /* D; what a cgroup-v1 freezer froze shows D too */
-	uint32_t n_stopped; /* T */
-	uint32_t n_traced;  /* t */
-	uint32_t n_dead;    /* Z, X */
-	uint32_t n_unread;  /* there, but could not be read */
-	uint32_t n_new;     /* seen for the first time, and R */
-	uint64_t ran_ns;    /* what all threads spent on CPUs since the look before */
+	uint32_t n_threads;  /* those counted below */
+	uint32_t n_running;  /* R, and has been on a CPU since the look before */
+	uint32_t n_starved;  /* R, and has not; or R when seen for the first time */
+	uint32_t n_asleep;   /* S, I */
+	uint32_t n_disk;     /* D; what a cgroup-v1 freezer froze shows D too */
+	uint32_t n_stopped;  /* T */
+	uint32_t n_traced;   /* t */
+	uint32_t n_dead;     /* Z, X */
+	uint32_t n_unread;   /* there, but could not be read */
+	uint32_t n_new;      /* seen for the first time, and R */
+	uint64_t ran_ns;     /* what all threads spent on CPUs since the look before */
 	uint64_t delayed_ns; /* what is known of their waiting for one since then */
 	bool is_first;   /* there is no look before: ran and delayed are 0, nobody is n_running */
 	bool is_listed;  /* the tree was listed in this look: nobody is missing */
@@ -47,6 +47,7 @@ struct rk_look {
 };
 
 /* Adds one thread; before is NULL when it was not seen in the look before. */
-void rk_look_add(struct rk_look *l, const struct rk_look_thread *before, const struct rk_look_thread *now);
+void rk_look_add(struct rk_look *l, const struct rk_look_thread *before,
+		 const struct rk_look_thread *now);
 
 #endif

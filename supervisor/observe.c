@@ -18,12 +18,13 @@
 #define TREE_AGE_NS (20 * RK_NS_PER_MS)
 #define THREAD_FDS 2u
 #define PROCESS_FDS 2u
+#define ROOT_FDS 3u /* its cgroup file too */
 
 struct thread {
 	pid_t tid;
-	uint32_t process;    /* index of its process */
-	int stat_fd, sched_fd; /* -1: could not be opened */
-	bool is_listed;      /* found by the listing under way */
+	uint32_t process;           /* index of its process */
+	int stat_fd, sched_fd;      /* -1: could not be opened */
+	bool is_listed;             /* found by the listing under way */
 	struct rk_look_thread last; /* state 0 = not read yet */
 };
 
@@ -40,6 +41,8 @@ struct rk_observe {
 	pid_t pid;
 	int pidfd; /* borrowed; -1 = none */
 	bool is_first, is_cut;
+	int cgroup_fd;        /* /proc/PID/cgroup; -1 until there is a root */
+	uint64_t cgroup_hash; /* of its text, when the freezer below was chosen */
 	struct rk_freezer freezer;
 	uint32_t n_processes, n_threads;
 	struct process process[RK_OBSERVE_PROCESSES]; /* the worker's own first */
@@ -57,6 +60,11 @@ static int text_read(int fd, char *text, size_t size)
 		return fd < 0 ? -EBADF : n < 0 ? -errno : -ESRCH;
 	text[n] = '\0';
 	return (int)n;
+}
+
+static bool is_gone(int r)
+{
+	return r == -ESRCH || r == -ENOENT;
 }
 
 struct stat_line {
@@ -77,8 +85,9 @@ static int stat_read(int fd, struct stat_line *ret)
 	if (r < 0)
 		return r;
 	at = strrchr(text, ')');
-	if (!at || sscanf(at, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %lu", &ret->state,
-			  &parent, &user, &system, &n_threads) != 5)
+	if (!at ||
+	    sscanf(at, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %lu",
+		   &ret->state, &parent, &user, &system, &n_threads) != 5)
 		return -EPROTO;
 	ret->parent = parent;
 	ret->ticks = user + system;
@@ -139,7 +148,8 @@ static bool is_useless(const struct thread *t)
 	return t->last.state == 'X' || t->stat_fd < 0;
 }
 
-static void threads_drop(struct rk_observe *o, uint32_t process, bool (*fits)(const struct thread *t))
+static void threads_drop(struct rk_observe *o, uint32_t process,
+			 bool (*fits)(const struct thread *t))
 {
 	uint32_t n = 0;
 
@@ -204,8 +214,8 @@ static bool thread_listed(void *arg, int32_t tid)
 static int threads_list(struct rk_observe *o, uint32_t process)
 {
 	struct listing listing = { .o = o, .process = process };
-	rk_cleanup(rk_close_p) int fd = openat(o->process[process].dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
+	rk_cleanup(rk_close_p) int fd =
+		openat(o->process[process].dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
 
 	if (fd < 0)
@@ -249,6 +259,7 @@ static void process_listed(struct rk_observe *o, pid_t pid)
 {
 	struct process *p = process_find(o, pid);
 	struct stat_line line;
+	int r;
 
 	if (p && stat_read(p->stat_fd, &line) == 0) { /* else it died and its number came again */
 		p->is_listed = true;
@@ -258,10 +269,18 @@ static void process_listed(struct rk_observe *o, pid_t pid)
 		o->is_cut = true;
 		return;
 	}
-	if (process_open(pid, &o->process[o->n_processes]) == 0)
+	r = process_open(pid, &o->process[o->n_processes]);
+	if (r < 0) {
+		o->shared->n_fds -= PROCESS_FDS;
+		o->is_cut |= !is_gone(r); /* hidden, or no descriptors left */
+		return;
+	}
+	/* Its number may be another's since the pass: then its parent is nobody of ours. */
+	if (stat_read(o->process[o->n_processes].stat_fd, &line) == 0 &&
+	    process_find(o, line.parent))
 		o->n_processes++;
 	else
-		o->shared->n_fds -= PROCESS_FDS; /* gone or hidden; what is hidden has no say */
+		process_close(o, &o->process[o->n_processes]);
 }
 
 static void process_drop(struct rk_observe *o, uint32_t at)
@@ -270,18 +289,9 @@ static void process_drop(struct rk_observe *o, uint32_t at)
 	process_close(o, &o->process[at]);
 	for (uint32_t i = 0; i < o->n_threads; i++)
 		o->thread[i].process -= o->thread[i].process > at;
-	memmove(&o->process[at], &o->process[at + 1], (o->n_processes - at - 1) * sizeof(o->process[0]));
+	memmove(&o->process[at], &o->process[at + 1],
+		(o->n_processes - at - 1) * sizeof(o->process[0]));
 	o->n_processes--;
-}
-
-/* The cgroup may have changed since; it is named anew with every listing. */
-static void freezer_list(struct rk_observe *o)
-{
-	char text[2048];
-	rk_cleanup(rk_close_p) int fd = openat(o->process[0].dir_fd, "cgroup", O_RDONLY | O_CLOEXEC);
-
-	if (text_read(fd, text, sizeof(text)) > 0)
-		rk_freezer_follow(&o->freezer, text);
 }
 
 /* Returns 0, or -errno: the tree is what it was. */
@@ -303,7 +313,6 @@ static int tree_list(struct rk_observe *o, uint64_t now_ns)
 			process_drop(o, i - 1);
 	for (uint32_t i = 0; i < o->n_processes; i++)
 		o->process[i].n_threads = 0; /* so that threads_follow() lists them */
-	freezer_list(o);
 	return 0;
 }
 
@@ -313,7 +322,8 @@ static int tree_list(struct rk_observe *o, uint64_t now_ns)
 static int thread_read(const struct thread *t, uint64_t tick_ns, struct rk_look_thread *ret)
 {
 	struct stat_line line;
-	int r_sched = sched_read(t->sched_fd, &ret->cpu_ns, &ret->delay_ns), r = stat_read(t->stat_fd, &line);
+	int r_sched = sched_read(t->sched_fd, &ret->cpu_ns, &ret->delay_ns);
+	int r = stat_read(t->stat_fd, &line);
 
 	if (r == 0 && r_sched < 0 && r_sched != -ESRCH) { /* a kernel without schedstat */
 		ret->cpu_ns = line.ticks * tick_ns;
@@ -335,7 +345,9 @@ static void thread_look(struct rk_observe *o, struct thread *t, uint64_t tick_ns
 		return;
 	}
 	if (now.state == 'X') {
-		now = (struct rk_look_thread){ .state = 'X' }; /* what it spent at last is not known */
+		now = (struct rk_look_thread){
+			.state = 'X'
+		};                                    /* what it spent at last is not known */
 		o->process[t->process].n_threads = 0; /* another may have come in its place */
 	}
 	rk_look_add(l, t->last.state ? &t->last : NULL, &now);
@@ -350,7 +362,8 @@ static void root_look(const struct rk_observe *o, struct rk_look *l)
 	for (uint32_t i = 0; i < o->n_threads; i++) {
 		const struct thread *t = &o->thread[i];
 
-		if (t->process != 0 || strchr("ZXx", t->last.state)) /* an unread one matches the NUL */
+		if (t->process != 0 ||
+		    strchr("ZXx", t->last.state)) /* an unread one matches the NUL */
 			continue;
 		n_living++;
 		n_stopped += t->last.state == 'T';
@@ -360,11 +373,6 @@ static void root_look(const struct rk_observe *o, struct rk_look *l)
 	l->is_stopped = n_living && n_stopped == n_living;
 	l->is_traced = n_traced && !n_runnable;
 	l->is_gone = !n_living && !l->n_unread && !l->error;
-}
-
-static bool is_gone(int r)
-{
-	return r == -ESRCH || r == -ENOENT;
 }
 
 /* Lists the threads of processes whose number of threads has changed. */
@@ -386,6 +394,30 @@ static void threads_follow(struct rk_observe *o, struct rk_look *l)
 	}
 }
 
+/* A process may be moved to another cgroup and frozen there. */
+static bool is_frozen(struct rk_observe *o)
+{
+	char text[2048];
+	uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+	if (text_read(o->cgroup_fd, text, sizeof(text)) <= 0)
+		return false;
+	for (const char *at = text; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+	if (hash != o->cgroup_hash)
+		rk_freezer_follow(&o->freezer, text);
+	o->cgroup_hash = hash;
+	return rk_freezer_is_frozen(&o->freezer);
+}
+
+static void root_close(struct rk_observe *o)
+{
+	process_close(o, &o->process[0]);
+	rk_close_p(&o->cgroup_fd);
+	o->shared->n_fds -= ROOT_FDS - PROCESS_FDS;
+	o->n_processes = 0;
+}
+
 /* A root that could not be opened is tried again: descriptors may be free by now. */
 static int root_follow(struct rk_observe *o)
 {
@@ -393,19 +425,20 @@ static int root_follow(struct rk_observe *o)
 
 	if (o->n_processes > 0)
 		return 0;
-	if (!fds_take(o, PROCESS_FDS))
+	if (!fds_take(o, ROOT_FDS))
 		return -EMFILE;
 	r = process_open(o->pid, &o->process[0]);
-	if (r == 0 && o->pidfd >= 0 && syscall(SYS_pidfd_send_signal, o->pidfd, 0, NULL, 0) < 0 && errno == ESRCH) {
-		process_close(o, &o->process[0]); /* it may have been another's directory already */
-		return -ESRCH;
-	}
 	if (r < 0) {
-		o->shared->n_fds -= PROCESS_FDS;
+		o->shared->n_fds -= ROOT_FDS;
 		return r == -ENOENT && kill(o->pid, 0) < 0 && errno == ESRCH ? -ESRCH : r;
 	}
+	o->cgroup_fd = openat(o->process[0].dir_fd, "cgroup", O_RDONLY | O_CLOEXEC);
 	o->n_processes = 1;
-	return 0;
+	if (o->pidfd < 0 || syscall(SYS_pidfd_send_signal, o->pidfd, 0, NULL, 0) == 0 ||
+	    errno != ESRCH)
+		return 0;
+	root_close(o); /* it may have been another's directory already */
+	return -ESRCH;
 }
 
 void rk_observe_look(struct rk_observe *o, bool want_list, uint64_t now_ns, struct rk_look *ret)
@@ -428,7 +461,7 @@ void rk_observe_look(struct rk_observe *o, bool want_list, uint64_t now_ns, stru
 	}
 	l.n_processes = o->n_processes;
 	l.is_cut = o->is_cut;
-	l.is_frozen = rk_freezer_is_frozen(&o->freezer);
+	l.is_frozen = is_frozen(o);
 	o->is_first = l.error != 0;
 	*ret = l;
 }
@@ -440,10 +473,12 @@ uint32_t rk_observe_threads(const struct rk_observe *o, struct rk_observe_thread
 	for (uint32_t process = 0; process < o->n_processes; process++)
 		for (uint32_t i = 0; i < o->n_threads && n < max; i++)
 			if (o->thread[i].process == process)
-				ret[n++] = (struct rk_observe_thread){ .pid = o->process[process].pid,
-								       .tid = o->thread[i].tid,
-								       .dir_fd = o->process[process].dir_fd,
-								       .state = o->thread[i].last.state };
+				ret[n++] = (struct rk_observe_thread){
+					.pid = o->process[process].pid,
+					.tid = o->thread[i].tid,
+					.dir_fd = o->process[process].dir_fd,
+					.state = o->thread[i].last.state
+				};
 	return n;
 }
 
@@ -470,6 +505,7 @@ int rk_observe_open(struct rk_observatory *shared, pid_t pid, int pidfd, struct 
 	o->pid = pid;
 	o->pidfd = pidfd;
 	o->is_first = true;
+	o->cgroup_fd = -1;
 	o->freezer = RK_FREEZER_NONE;
 	if (root_follow(o) == -ESRCH) {
 		free(o);
@@ -487,6 +523,7 @@ void rk_observe_rest(struct rk_observe *o)
 	if (o->n_processes)
 		o->process[0].n_threads = 0;
 	rk_freezer_close(&o->freezer);
+	o->cgroup_hash = 0;
 	o->is_first = true;
 }
 
@@ -496,6 +533,6 @@ void rk_observe_close(struct rk_observe *o)
 		return;
 	rk_observe_rest(o);
 	if (o->n_processes)
-		process_close(o, &o->process[0]);
+		root_close(o);
 	free(o);
 }

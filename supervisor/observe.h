@@ -39,7 +39,8 @@ struct rk_observe;
  * is still the one meant; it is borrowed until close. Returns 0; -ENOMEM; -ESRCH if it is gone.
  * That /proc hides it is no error here: every look says so.
  */
-RK_MUST_USE int rk_observe_open(struct rk_observatory *shared, pid_t pid, int pidfd, struct rk_observe **ret);
+RK_MUST_USE int rk_observe_open(struct rk_observatory *shared, pid_t pid, int pidfd,
+				struct rk_observe **ret);
 
 /*
  * Looks. With want_list the tree is listed too, unless the last pass over /proc is younger than
@@ -59,7 +60,8 @@ struct rk_observe_thread {
 };
 
 /* Writes at most max threads, of the worker's own process first. Returns how many. */
-uint32_t rk_observe_threads(const struct rk_observe *o, struct rk_observe_thread *ret, uint32_t max);
+uint32_t rk_observe_threads(const struct rk_observe *o, struct rk_observe_thread *ret,
+			    uint32_t max);
 
 void rk_observe_close(struct rk_observe *o);
 

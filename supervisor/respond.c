@@ -35,10 +35,12 @@ static const enum rk_response table[RK_VERDICTS][RK_POLICIES] = {
 
 static enum rk_policy policy_for(enum rk_verdict verdict, const struct rk_policies *p)
 {
-	return verdict >= RK_VERDICT_STOPPED && verdict <= RK_VERDICT_FROZEN ? p->on_paused : p->on_hang;
+	return verdict >= RK_VERDICT_STOPPED && verdict <= RK_VERDICT_FROZEN ? p->on_paused
+									     : p->on_hang;
 }
 
-enum rk_response rk_respond(enum rk_verdict verdict, const struct rk_policies *p, uint64_t blamed_for_ns)
+enum rk_response rk_respond(enum rk_verdict verdict, const struct rk_policies *p,
+			    uint64_t blamed_for_ns)
 {
 	enum rk_policy policy = policy_for(verdict, p);
 	enum rk_response r;
@@ -70,7 +72,8 @@ const char *rk_policy_name(enum rk_policy policy)
 
 const char *rk_response_name(enum rk_response response)
 {
-	static const char *const names[] = { "none", "hold", "report", "cancel", "move", "abort", "kill" };
+	static const char *const names[] = { "none", "hold",  "report", "cancel",
+					     "move", "abort", "kill" };
 
 	static_assert(rk_countof(names) == RK_RESPONSES, "a name for every response");
 	return (unsigned int)response < RK_RESPONSES ? names[response] : "?";

@@ -29,7 +29,7 @@ enum rk_response {
 	RK_RESPOND_CANCEL, /* the same, and set the job's cancel flag */
 	RK_RESPOND_MOVE,   /* gather evidence, report, evict by copy */
 	RK_RESPOND_ABORT,  /* gather evidence, report, SIGABRT: it has CoreTimeout to dump core */
-	RK_RESPOND_KILL,   /* SIGKILL the tree; gather evidence and report first, unless ABORT did */
+	RK_RESPOND_KILL, /* SIGKILL the tree; gather evidence and report first, unless ABORT did */
 	RK_RESPONSES
 };
 
@@ -42,7 +42,8 @@ struct rk_policies {
  * What is called for now. The answer grows with time, ABORT to KILL, and goes back only with the
  * verdict. A verdict or policy outside its enum gives NONE.
  */
-enum rk_response rk_respond(enum rk_verdict verdict, const struct rk_policies *p, uint64_t blamed_for_ns);
+enum rk_response rk_respond(enum rk_verdict verdict, const struct rk_policies *p,
+			    uint64_t blamed_for_ns);
 
 /* "report", "move", "kill". Returns 0, or -1 if it is none of them. */
 int rk_policy_parse(const char *text, enum rk_policy *ret);

@@ -107,7 +107,8 @@ int rk_tree_refresh(struct rk_tree *t, uint64_t now_ns, uint64_t max_age_ns)
 	return rk_tree_numbers(fd, add, &(struct pass){ t, fd });
 }
 
-static bool children_add(const struct rk_tree *t, int32_t parent, int32_t *pid, uint32_t *n, uint32_t max)
+static bool children_add(const struct rk_tree *t, int32_t parent, int32_t *pid, uint32_t *n,
+			 uint32_t max)
 {
 	for (uint32_t i = 0; i < t->n; i++) {
 		if (t->parent[i] != parent)
@@ -120,7 +121,8 @@ static bool children_add(const struct rk_tree *t, int32_t parent, int32_t *pid, 
 }
 
 /* Each process is added once, as its parent's child, so that even a pass torn by pid reuse ends. */
-uint32_t rk_tree_below(const struct rk_tree *t, int32_t root, int32_t *ret_pid, uint32_t max, bool *ret_cut)
+uint32_t rk_tree_below(const struct rk_tree *t, int32_t root, int32_t *ret_pid, uint32_t max,
+		       bool *ret_cut)
 {
 	uint32_t n = 0;
 	bool fits = children_add(t, root, ret_pid, &n, max);

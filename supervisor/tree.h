@@ -27,14 +27,16 @@ struct rk_tree {
 	int32_t parent[RK_TREE_MAX];
 };
 
-/* Looks anew unless the last pass is at most max_age_ns old. Returns 0 or -errno (then it is empty). */
+/* Looks anew unless the last pass is at most max_age_ns old. Returns 0 or -errno (then it is
+ * empty). */
 RK_MUST_USE int rk_tree_refresh(struct rk_tree *t, uint64_t now_ns, uint64_t max_age_ns);
 
 /*
  * The processes below root, nearest first, without root. Returns how many were written, at most
  * max; *ret_cut says that there may be more.
  */
-uint32_t rk_tree_below(const struct rk_tree *t, int32_t root, int32_t *ret_pid, uint32_t max, bool *ret_cut);
+uint32_t rk_tree_below(const struct rk_tree *t, int32_t root, int32_t *ret_pid, uint32_t max,
+		       bool *ret_cut);
 
 /*
  * Calls each(arg, number) for every name of the directory that is a number; stops when it

@@ -23,9 +23,9 @@
 enum machine { FREE, HOGS, QUOTA };
 
 struct sim_thread {
-	char wants;  /* R, S, D, T, t; 0 = does not exist */
+	char wants; /* R, S, D, T, t; 0 = does not exist */
 	bool has_cpu;
-	uint32_t life; /* another number is another thread */
+	uint32_t life;     /* another number is another thread */
 	uint64_t delay_ns; /* not yet in the kernel's books */
 	struct rk_look_thread books, seen;
 	uint32_t seen_life;
@@ -90,8 +90,12 @@ static void look_fill(struct sim *s, bool want_list, struct rk_look *l)
 {
 	uint32_t n_stopped = 0, n_traced = 0, n = 0;
 
-	*l = (struct rk_look){ .at_ns = now_ns(s), .is_first = !s->has_seen, .is_listed = (want_list || !s->has_seen) && !s->is_never_listed,
-			       .n_processes = 1, .is_frozen = s->is_frozen, .is_cut = s->is_cut };
+	*l = (struct rk_look){ .at_ns = now_ns(s),
+			       .is_first = !s->has_seen,
+			       .is_listed = (want_list || !s->has_seen) && !s->is_never_listed,
+			       .n_processes = 1,
+			       .is_frozen = s->is_frozen,
+			       .is_cut = s->is_cut };
 	s->has_seen = true;
 	if (s->is_blind) {
 		l->error = -13;
@@ -102,7 +106,8 @@ static void look_fill(struct sim *s, bool want_list, struct rk_look *l)
 
 		if (!t->wants)
 			continue;
-		rk_look_add(l, t->seen.state && t->seen_life == t->life ? &t->seen : NULL, &t->books);
+		rk_look_add(l, t->seen.state && t->seen_life == t->life ? &t->seen : NULL,
+			    &t->books);
 		t->seen = t->books;
 		t->seen_life = t->life;
 		n++;
@@ -117,8 +122,11 @@ static void tick(struct sim *s)
 {
 	static const struct rk_policies kill_all = { RK_POLICY_KILL, RK_POLICY_KILL, 0 };
 	struct rk_look look;
-	struct rk_detect_input in = { .beat = s->beat, .now_ns = now_ns(s), .lateness_ns = s->lateness_ns,
-				      .boot_ns = now_ns(s) + s->away_ns, .pending_since_ns = s->pending_since_ns,
+	struct rk_detect_input in = { .beat = s->beat,
+				      .now_ns = now_ns(s),
+				      .lateness_ns = s->lateness_ns,
+				      .boot_ns = now_ns(s) + s->away_ns,
+				      .pending_since_ns = s->pending_since_ns,
 				      .is_pressed = s->is_pressed };
 	enum rk_detect_need need = rk_detect_need(&s->bounds, &s->d, &in);
 	enum rk_response r;
@@ -299,8 +307,8 @@ START_TEST(a_healthy_worker_is_never_blamed)
 
 	healthy_init(&s, &healthy[_i]);
 	run(&s, 120000);
-	ck_assert_msg(s.n_kills == 0, "%s: %s after %lu ms", healthy[_i].what, rk_verdict_name(s.finding.verdict),
-		      (unsigned long)s.ms);
+	ck_assert_msg(s.n_kills == 0, "%s: %s after %lu ms", healthy[_i].what,
+		      rk_verdict_name(s.finding.verdict), (unsigned long)s.ms);
 }
 END_TEST
 
@@ -330,7 +338,9 @@ START_TEST(a_healthy_worker_is_not_blamed_for_a_pause_of_the_machine)
 		s.ms += 1000;
 		for (uint32_t k = 0; k < N_THREADS; k++)
 			s.thread[k].books.cpu_ns += s.thread[k].has_cpu && s.live != computes &&
-							    s.live != waits_for_helper ? 1000 * MS : 0;
+								    s.live != waits_for_helper
+							    ? 1000 * MS
+							    : 0;
 		s.tick_ms = s.ms;
 		s.lateness_ns = 1000 * MS;
 	}
@@ -458,29 +468,95 @@ static const struct sick {
 } sick[] = {
 	{ "futex deadlock", deadlocks, FREE, { 0 }, RK_VERDICT_ASLEEP, 10000, 10150 },
 	{ "futex deadlock, 64 hogs", deadlocks, HOGS, { 0 }, RK_VERDICT_ASLEEP, 10000, 10150 },
-	{ "futex deadlock, HangAfter=1s", deadlocks, FREE, { .hang_after_ns = 1000 * MS }, RK_VERDICT_ASLEEP, 1000, 1150 },
-	{ "futex deadlock, Blocking=no", deadlocks, FREE, { .is_nonblocking = true }, RK_VERDICT_ASLEEP, 100, 200 },
-	{ "futex deadlock, job's deadline 2 s", sleeps_late, FREE, { 0 }, RK_VERDICT_ASLEEP, 2100, 2250 },
-	{ "futex deadlock, JobTimeout=2s", deadlocks, FREE, { .job_timeout_ns = 2000 * MS }, RK_VERDICT_ASLEEP, 2100, 2250 },
+	{ "futex deadlock, HangAfter=1s",
+	  deadlocks,
+	  FREE,
+	  { .hang_after_ns = 1000 * MS },
+	  RK_VERDICT_ASLEEP,
+	  1000,
+	  1150 },
+	{ "futex deadlock, Blocking=no",
+	  deadlocks,
+	  FREE,
+	  { .is_nonblocking = true },
+	  RK_VERDICT_ASLEEP,
+	  100,
+	  200 },
+	{ "futex deadlock, job's deadline 2 s",
+	  sleeps_late,
+	  FREE,
+	  { 0 },
+	  RK_VERDICT_ASLEEP,
+	  2100,
+	  2250 },
+	{ "futex deadlock, JobTimeout=2s",
+	  deadlocks,
+	  FREE,
+	  { .job_timeout_ns = 2000 * MS },
+	  RK_VERDICT_ASLEEP,
+	  2100,
+	  2250 },
 	{ "infinite loop", loops, FREE, { 0 }, RK_VERDICT_LOOP, 10000, 10150 },
 	{ "infinite loop of two threads", loops_twice, FREE, { 0 }, RK_VERDICT_LOOP, 10000, 10150 },
-	{ "infinite loop, HangAfter=1s", loops, FREE, { .hang_after_ns = 1000 * MS }, RK_VERDICT_LOOP, 1000, 1150 },
-	{ "infinite loop, job's deadline 2 s", loops_late, FREE, { 0 }, RK_VERDICT_LOOP, 2100, 2250 },
+	{ "infinite loop, HangAfter=1s",
+	  loops,
+	  FREE,
+	  { .hang_after_ns = 1000 * MS },
+	  RK_VERDICT_LOOP,
+	  1000,
+	  1150 },
+	{ "infinite loop, job's deadline 2 s",
+	  loops_late,
+	  FREE,
+	  { 0 },
+	  RK_VERDICT_LOOP,
+	  2100,
+	  2250 },
 	/* It must burn its own: 150 ms at 3 of 200. */
-	{ "infinite loop, 64 hogs", loops, HOGS, { .hang_after_ns = 150 * MS }, RK_VERDICT_LOOP, 9500, 11000 },
+	{ "infinite loop, 64 hogs",
+	  loops,
+	  HOGS,
+	  { .hang_after_ns = 150 * MS },
+	  RK_VERDICT_LOOP,
+	  9500,
+	  11000 },
 	{ "polling livelock", polls, FREE, { 0 }, RK_VERDICT_LIVELOCK, 10000, 12000 },
 	{ "slow polling livelock", polls_slowly, FREE, { 0 }, RK_VERDICT_LIVELOCK, 10000, 11000 },
-	{ "polling livelock, Blocking=no", polls, FREE, { .is_nonblocking = true }, RK_VERDICT_LIVELOCK, 100, 300 },
+	{ "polling livelock, Blocking=no",
+	  polls,
+	  FREE,
+	  { .is_nonblocking = true },
+	  RK_VERDICT_LIVELOCK,
+	  100,
+	  300 },
 	{ "uninterruptible", hangs_in_d, FREE, { 0 }, RK_VERDICT_DISK, 10000, 10150 },
-	{ "uninterruptible, Blocking=no", hangs_in_d, FREE, { .is_nonblocking = true }, RK_VERDICT_DISK, 10000, 10150 },
+	{ "uninterruptible, Blocking=no",
+	  hangs_in_d,
+	  FREE,
+	  { .is_nonblocking = true },
+	  RK_VERDICT_DISK,
+	  10000,
+	  10150 },
 	{ "uninterruptible, 64 hogs", hangs_in_d, HOGS, { 0 }, RK_VERDICT_DISK, 10000, 10150 },
 	{ "stopped", stops, FREE, { 0 }, RK_VERDICT_STOPPED, 1000, 1100 },
 	{ "stopped, 64 hogs", stops, HOGS, { 0 }, RK_VERDICT_STOPPED, 1000, 1100 },
 	{ "traced", is_traced, FREE, { 0 }, RK_VERDICT_TRACED, 1000, 1100 },
 	{ "frozen, v2", freezes, FREE, { 0 }, RK_VERDICT_FROZEN, 1000, 1100 },
 	{ "frozen, v1", freezes_v1, FREE, { 0 }, RK_VERDICT_FROZEN, 1000, 1100 },
-	{ "never ready", never_ready, FREE, { .start_timeout_ns = 3000 * MS }, RK_VERDICT_START_TIMEOUT, 3000, 3150 },
-	{ "never ends", never_ends, FREE, { .stop_timeout_ns = 3000 * MS }, RK_VERDICT_STOP_TIMEOUT, 3000, 3150 },
+	{ "never ready",
+	  never_ready,
+	  FREE,
+	  { .start_timeout_ns = 3000 * MS },
+	  RK_VERDICT_START_TIMEOUT,
+	  3000,
+	  3150 },
+	{ "never ends",
+	  never_ends,
+	  FREE,
+	  { .stop_timeout_ns = 3000 * MS },
+	  RK_VERDICT_STOP_TIMEOUT,
+	  3000,
+	  3150 },
 };
 
 START_TEST(a_sick_worker_gets_its_verdict_in_time)
@@ -491,11 +567,11 @@ START_TEST(a_sick_worker_gets_its_verdict_in_time)
 	sim_init(&s, k->live, k->machine);
 	s.bounds = k->bounds;
 	run(&s, k->latest_ms + 1000);
-	ck_assert_msg(found_ms(&s, k->verdict) >= k->earliest_ms, "%s: already after %lu ms", k->what,
-		      (unsigned long)found_ms(&s, k->verdict));
-	ck_assert_msg(found_ms(&s, k->verdict) <= k->latest_ms, "%s: %s after %lu ms, not %s", k->what,
-		      rk_verdict_name(s.finding.verdict), (unsigned long)found_ms(&s, k->verdict),
-		      rk_verdict_name(k->verdict));
+	ck_assert_msg(found_ms(&s, k->verdict) >= k->earliest_ms, "%s: already after %lu ms",
+		      k->what, (unsigned long)found_ms(&s, k->verdict));
+	ck_assert_msg(found_ms(&s, k->verdict) <= k->latest_ms, "%s: %s after %lu ms, not %s",
+		      k->what, rk_verdict_name(s.finding.verdict),
+		      (unsigned long)found_ms(&s, k->verdict), rk_verdict_name(k->verdict));
 	ck_assert_msg(s.n_suspect > 1, "%s: blamed without being suspect first", k->what);
 	for (int v = RK_VERDICT_STOPPED; v < RK_VERDICTS; v++)
 		ck_assert_msg(v == (int)k->verdict || !s.at_ms[v], "%s: also %s", k->what,
@@ -564,7 +640,8 @@ START_TEST(time_stopped_is_not_time_asleep)
 	}
 	does_stop = false;
 	run(&s, 300);
-	ck_assert_msg(s.finding.verdict < RK_VERDICT_SUSPECT, "%s", rk_verdict_name(s.finding.verdict));
+	ck_assert_msg(s.finding.verdict < RK_VERDICT_SUSPECT, "%s",
+		      rk_verdict_name(s.finding.verdict));
 	ck_assert_uint_gt(s.finding.spent.paused_ns, 9 * 59000 * MS);
 	run(&s, 1500);
 	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_ASLEEP);
@@ -938,8 +1015,10 @@ int main(void)
 	TCase *c = unit_case("detect");
 
 	tcase_add_loop_test(c, a_healthy_worker_is_never_blamed, 0, (int)rk_countof(healthy));
-	tcase_add_loop_test(c, a_healthy_worker_is_not_blamed_by_a_watcher_that_is_late, 0, (int)rk_countof(healthy));
-	tcase_add_loop_test(c, a_healthy_worker_is_not_blamed_for_a_pause_of_the_machine, 0, (int)rk_countof(healthy));
+	tcase_add_loop_test(c, a_healthy_worker_is_not_blamed_by_a_watcher_that_is_late, 0,
+			    (int)rk_countof(healthy));
+	tcase_add_loop_test(c, a_healthy_worker_is_not_blamed_for_a_pause_of_the_machine, 0,
+			    (int)rk_countof(healthy));
 	tcase_add_test(c, a_suspended_machine_voids_the_interval);
 	tcase_add_loop_test(c, a_sick_worker_gets_its_verdict_in_time, 0, (int)rk_countof(sick));
 	tcase_add_loop_test(c, a_stop_is_found_within_100_ms_whenever_it_comes, 0, 80);
@@ -947,8 +1026,10 @@ int main(void)
 	tcase_add_test(c, time_stopped_is_not_time_asleep);
 	tcase_add_test(c, nobody_is_blamed_unless_the_whole_tree_was_listed);
 	tcase_add_loop_test(c, who_was_throttled_when_last_seen_has_not_slept_since, 0, 40);
-	tcase_add_test(c, stop_and_continue_in_turn_is_no_pause_and_no_hang_until_it_has_had_its_time);
-	tcase_add_loop_test(c, a_parked_worker_may_be_stopped_until_work_has_waited_for_90_ms, 0, 40);
+	tcase_add_test(c,
+		       stop_and_continue_in_turn_is_no_pause_and_no_hang_until_it_has_had_its_time);
+	tcase_add_loop_test(c, a_parked_worker_may_be_stopped_until_work_has_waited_for_90_ms, 0,
+			    40);
 	tcase_add_test(c, a_worker_that_leaves_work_lying_is_blamed_after_HangAfter);
 	tcase_add_test(c, who_calls_is_not_blamed_before_its_time);
 	tcase_add_loop_test(c, who_calls_again_and_again_is_not_blamed, 0, 40);

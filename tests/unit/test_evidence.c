@@ -50,10 +50,18 @@ static void teardown(void)
 
 static void gather(void)
 {
-	struct rk_evidence_case c = { .worker = 3, .pid = child, .incarnation = 12, .key_hash = 0xabc,
-				      .wall_ns = 1700000000 * RK_NS_PER_S, .response = RK_RESPOND_KILL };
-	struct rk_finding f = { .verdict = RK_VERDICT_ASLEEP, .phase = RK_PHASE_WORKING, .job = 42, .partition = 7,
-				.stalled_ns = 10 * RK_NS_PER_S, .bound_ns = 10 * RK_NS_PER_S };
+	struct rk_evidence_case c = { .worker = 3,
+				      .pid = child,
+				      .incarnation = 12,
+				      .key_hash = 0xabc,
+				      .wall_ns = 1700000000 * RK_NS_PER_S,
+				      .response = RK_RESPOND_KILL };
+	struct rk_finding f = { .verdict = RK_VERDICT_ASLEEP,
+				.phase = RK_PHASE_WORKING,
+				.job = 42,
+				.partition = 7,
+				.stalled_ns = 10 * RK_NS_PER_S,
+				.bound_ns = 10 * RK_NS_PER_S };
 
 	rk_observe_look(o, true, rk_clock_ns(), &f.look);
 	rk_evidence_gather(&c, &f, o, &evidence);
@@ -74,7 +82,8 @@ START_TEST(it_says_who_what_job_and_how_each_thread_stands)
 	must_have("bound 10000 ms");
 	ck_assert_uint_eq(evidence.n_threads, 1);
 	ck_assert_int_eq(evidence.thread[0].tid, child);
-	ck_assert(evidence.thread[0].wchan[0] && evidence.thread[0].syscall[0] && evidence.thread[0].stack[0]);
+	ck_assert(evidence.thread[0].wchan[0] && evidence.thread[0].syscall[0] &&
+		  evidence.thread[0].stack[0]);
 }
 END_TEST
 
@@ -90,7 +99,8 @@ START_TEST(what_cannot_be_read_is_said)
 	gather();
 	(void)kill(child, SIGKILL);
 	(void)waitpid(child, NULL, 0);
-	rk_evidence_gather(&(struct rk_evidence_case){ .pid = child }, &evidence.finding, o, &evidence);
+	rk_evidence_gather(&(struct rk_evidence_case){ .pid = child }, &evidence.finding, o,
+			   &evidence);
 	(void)rk_evidence_format(&evidence, text);
 	must_have("stack not available (No such ");
 	must_have("wchan not available (No such ");
@@ -101,7 +111,8 @@ END_TEST
 START_TEST(the_right_to_read_the_stack_is_asked_and_its_absence_said)
 {
 	if (geteuid() != 0)
-		return; /* then the kernel refuses anyway, and the test below this line is the whole of it */
+		return; /* then the kernel refuses anyway, and the test below this line is the whole
+			   of it */
 	ck_assert_int_eq(seteuid(65534), 0);
 	gather();
 	ck_assert_int_eq(seteuid(0), 0);

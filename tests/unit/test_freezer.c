@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal    What a cgroup file may say leads to no wrong answer: without a freezer nobody is frozen.
- *         (That a frozen worker is found, tests/system/test_detection shows where cgroups may be made.)
- * Method  Texts of /proc/PID/cgroup, our own among them.
+ *         (That a frozen worker is found, tests/system/test_detection shows where cgroups may be
+ * made.) Method  Texts of /proc/PID/cgroup, our own among them.
  */
 #include "supervisor/freezer.h"
 

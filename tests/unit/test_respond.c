@@ -31,9 +31,9 @@ START_TEST(every_verdict_has_a_response_under_every_policy)
 
 		ck_assert_uint_lt((unsigned int)r, RK_RESPONSES);
 		/* An empty cell would read NONE. */
-		ck_assert_msg((r == RK_RESPOND_NONE) == (_i < RK_VERDICT_SUSPECT), "%s under %s: %s",
-			      rk_verdict_name((enum rk_verdict)_i), rk_policy_name((enum rk_policy)policy),
-			      rk_response_name(r));
+		ck_assert_msg((r == RK_RESPOND_NONE) == (_i < RK_VERDICT_SUSPECT),
+			      "%s under %s: %s", rk_verdict_name((enum rk_verdict)_i),
+			      rk_policy_name((enum rk_policy)policy), rk_response_name(r));
 	}
 }
 END_TEST
@@ -120,7 +120,8 @@ int main(void)
 
 	tcase_add_loop_test(c, every_verdict_has_a_response_under_every_policy, 0, RK_VERDICTS);
 	tcase_add_loop_test(c, what_is_no_proven_fault_never_kills, 0, RK_VERDICTS);
-	tcase_add_loop_test(c, report_and_move_kill_nobody_but_by_start_and_stop_deadlines, 0, RK_VERDICTS);
+	tcase_add_loop_test(c, report_and_move_kill_nobody_but_by_start_and_stop_deadlines, 0,
+			    RK_VERDICTS);
 	tcase_add_test(c, abort_becomes_kill_when_the_core_has_had_its_time);
 	tcase_add_loop_test(c, a_response_never_goes_back_while_its_verdict_stands, 0, RK_VERDICTS);
 	tcase_add_test(c, pauses_follow_their_own_policy);
