@@ -17,12 +17,12 @@ static const struct {
 	uint64_t ns;
 	bool is_healthy;
 } scenes[LAB_SCENES] = {
-	[LAB_CALM] = { "calm", 5 * RK_NS_PER_S, true },
-	[LAB_HOGS] = { "64 hogs", 8 * RK_NS_PER_S, true },
-	[LAB_QUOTA] = { "cpu quota", 5 * RK_NS_PER_S, true },
-	[LAB_STORM] = { "fork, vm and disk storm", 7 * RK_NS_PER_S, true },
+	[LAB_CALM] = { "calm", 4 * RK_NS_PER_S, true },
+	[LAB_HOGS] = { "64 hogs", 7 * RK_NS_PER_S, true },
+	[LAB_QUOTA] = { "cpu quota", 4 * RK_NS_PER_S, true },
+	[LAB_STORM] = { "fork, vm and disk storm", 5 * RK_NS_PER_S, true },
 	[LAB_SICK] = { "sick", 20 * RK_NS_PER_S, false },
-	[LAB_SICK_HOGS] = { "sick among 64 hogs", 40 * RK_NS_PER_S, false },
+	[LAB_SICK_HOGS] = { "sick among 64 hogs", 12 * RK_NS_PER_S, false },
 	[LAB_SICK_HOGS_REALTIME] = { "sick among 64 hogs, real-time watch", 40 * RK_NS_PER_S,
 				     false },
 };
@@ -55,7 +55,7 @@ static void healthy_fill(struct lab *l)
 void lab_scene_fill(struct lab *l, enum lab_scene scene)
 {
 	struct rk_detect_bounds second = { .hang_after_ns = RK_NS_PER_S };
-	struct rk_detect_bounds brief = { .hang_after_ns = 80 * RK_NS_PER_MS };
+	struct rk_detect_bounds brief = { .hang_after_ns = 40 * RK_NS_PER_MS };
 
 	if (lab_scene_is_healthy(scene)) {
 		healthy_fill(l);
@@ -134,9 +134,6 @@ static const char *quota_play(struct lab *l)
 /* stress-ng runs in a group of its own, which ends with it. */
 static pid_t storm_start(void)
 {
-	static char *const args[] = { "stress-ng",  "--fork",  "2",         "--vm", "2",
-				      "--vm-bytes", "64M",     "--hdd",     "2",    "--hdd-bytes",
-				      "32M",        "--quiet", "--timeout", "60s",  NULL };
 	pid_t pid = fork();
 
 	if (pid != 0)
@@ -144,7 +141,9 @@ static pid_t storm_start(void)
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (chdir("/tmp") == 0)
-		(void)execvp(args[0], args);
+		(void)execlp("stress-ng", "stress-ng", "--fork", "2", "--vm", "2", "--vm-bytes",
+			     "64M", "--hdd", "2", "--hdd-bytes", "32M", "--quiet", "--timeout",
+			     "60s", (char *)NULL);
 	_exit(127);
 }
 

@@ -137,7 +137,12 @@ static bool is_close(const struct bound *bound, const struct rk_detect_spent *s)
 
 /* ---- how an interval was spent ---- */
 
-enum interval { INTERVAL_NONE, INTERVAL_LATE, INTERVAL_GOOD };
+enum interval {
+	INTERVAL_NONE, /* nothing to compare with */
+	INTERVAL_AWAY, /* the machine was suspended */
+	INTERVAL_LATE,
+	INTERVAL_GOOD
+};
 
 static enum interval interval_of(const struct rk_detect *d, const struct rk_detect_input *in)
 {
@@ -146,9 +151,10 @@ static enum interval interval_of(const struct rk_detect *d, const struct rk_dete
 
 	if (!in->look || in->look->is_first || !d->look_ns)
 		return INTERVAL_NONE;
+	if (away_ns > d->away_ns + RK_NS_PER_MS)
+		return INTERVAL_AWAY;
 	if (in->lateness_ns > RK_DETECT_LATE_NS ||
-	    in->now_ns - d->look_ns > planned_ns + RK_DETECT_LATE_NS ||
-	    away_ns > d->away_ns + RK_NS_PER_MS)
+	    in->now_ns - d->look_ns > planned_ns + RK_DETECT_LATE_NS)
 		return INTERVAL_LATE;
 	return INTERVAL_GOOD;
 }
@@ -195,27 +201,46 @@ static void newcomers_doubt(struct rk_detect_spent *s, const struct rk_look *l)
 	s->asleep_ns = s->disk_ns = s->still_ns = 0;
 }
 
+/*
+ * What of an interval may count. Of one that ended late no more than a prompt look would have
+ * seen: the machine may have stood still, and the kernel charges that to whoever was running.
+ */
+static uint64_t counted_of(enum interval kind, uint64_t passed_ns)
+{
+	switch (kind) {
+	case INTERVAL_GOOD:
+		return passed_ns;
+	case INTERVAL_LATE:
+		return rk_min_u64(passed_ns, RK_DETECT_FAST_NS);
+	case INTERVAL_NONE:
+	case INTERVAL_AWAY:
+		break;
+	}
+	return 0;
+}
+
 static void interval_add(struct rk_detect *d, const struct rk_detect_input *in, enum interval kind)
 {
 	struct rk_detect_spent *s = &d->spent;
 	const struct rk_look *l = in->look;
 	uint64_t passed_ns = in->now_ns - d->look_ns;
-	/* The kernel measured it, however late we are; but of a machine that stood still it may
-	 * have charged the pause to whoever was running. */
-	uint64_t most_ns = kind == INTERVAL_LATE ? RK_DETECT_FAST_NS : passed_ns;
+	uint64_t counted_ns = counted_of(kind, passed_ns);
 
 	newcomers_doubt(s, l);
 	if (has_called(d, in))
 		return;
-	s->burnt_ns += rk_min_u64(l->ran_ns, most_ns);
-	if (pause_of(l) != RK_VERDICT_FINE)
+	s->burnt_ns += rk_min_u64(l->ran_ns, counted_ns);
+	if (pause_of(l) != RK_VERDICT_FINE) {
 		s->paused_ns += passed_ns;
-	else if (kind == INTERVAL_LATE || (is_blind(l) && !is_clocked(d)))
-		s->void_ns += passed_ns;
+		return;
+	}
+	s->void_ns += passed_ns - counted_ns;
+	if (is_blind(l) && !is_clocked(d))
+		s->void_ns += counted_ns;
 	else if (l->n_starved || d->is_doubtful)
-		s->starved_ns += passed_ns - rk_min_u64(passed_ns, l->ran_ns);
+		s->starved_ns += counted_ns - rk_min_u64(counted_ns, l->ran_ns);
 	else if (!l->n_running)
-		asleep_add(s, l, passed_ns);
+		asleep_add(s, l, counted_ns);
 }
 
 /* A pause is a fact of two looks between which nothing ran: how late they were does not matter. */
@@ -249,20 +274,25 @@ static enum rk_verdict hang_of(const struct rk_detect *d)
 	return s->still_ns >= half_ns ? RK_VERDICT_ASLEEP : RK_VERDICT_LIVELOCK;
 }
 
-/* Nobody is blamed while a thread starves, or unless all were listed. */
+/*
+ * Nobody is blamed for sleep while a thread starves, unless all were listed, nor by a late look.
+ * CPU that was burnt is a fact, whoever starves meanwhile.
+ */
 static bool may_blame(const struct rk_detect *d, const struct rk_detect_input *in,
-		      enum interval kind)
+		      const struct bound *bound, enum interval kind)
 {
 	const struct rk_look *l = in->look;
 
-	if (!l || kind != INTERVAL_GOOD || is_calling(in) || l->is_gone)
+	if (!l || kind < INTERVAL_LATE || is_calling(in) || l->is_gone)
 		return false;
-	if (pause_of(l) != RK_VERDICT_FINE &&
-	    !l->ran_ns) /* else it is stopped and continued in turn */
+	/* One that ran since, and is paused now, is stopped and continued in turn. */
+	if (pause_of(l) != RK_VERDICT_FINE && !l->ran_ns)
 		return false;
 	if (is_blind(l))
 		return is_clocked(d);
-	return l->n_starved == 0 && l->is_listed;
+	if (is_over(d->spent.burnt_ns, bound->burnt_ns))
+		return true;
+	return kind == INTERVAL_GOOD && l->n_starved == 0 && l->is_listed;
 }
 
 static bool is_pause_proved(const struct rk_detect *d, const struct rk_detect_input *in)
@@ -328,6 +358,8 @@ enum rk_detect_need rk_detect_need(const struct rk_detect_bounds *b, const struc
 
 	if (is_progress(d, in) || d->phase == RK_PHASE_IDLE)
 		return RK_DETECT_NOTHING;
+	if (d->blame != RK_VERDICT_FINE || d->pause_seen_ns)
+		return RK_DETECT_LOOK;
 	/* A first look lists by itself. One that may lead to blame must, with room for the tick. */
 	return bound_reached(&bound, &d->spent, RK_DETECT_TICK_NS + RK_DETECT_LATE_NS)
 		       ? RK_DETECT_LIST
@@ -362,6 +394,17 @@ static void finding_fill(const struct rk_detect *d, const struct rk_detect_input
 	}
 }
 
+/* About to be judged, this way or the other; once it is, there is no hurry any more. */
+static bool is_unsettled(const struct rk_detect *d, const struct rk_detect_input *in,
+			 const struct bound *bound)
+{
+	if (d->blame != RK_VERDICT_FINE || d->phase == RK_PHASE_IDLE)
+		return false;
+	if (d->pause_seen_ns)
+		return !is_pause_proved(d, in);
+	return !is_calling(in) && is_close(bound, &d->spent);
+}
+
 static void stall_go_on(struct rk_detect *d, const struct rk_detect_input *in, enum interval kind)
 {
 	if (kind != INTERVAL_NONE)
@@ -391,18 +434,14 @@ void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d,
 	stall_go_on(d, in, kind);
 	bound = bound_of(b, d, in->look, in->is_pressed);
 	over_ns = bound_reached(&bound, &d->spent, 0);
-	if (over_ns && d->blame == RK_VERDICT_FINE && may_blame(d, in, kind)) {
+	if (over_ns && d->blame == RK_VERDICT_FINE && may_blame(d, in, &bound, kind)) {
 		d->blame = hang_of(d);
 		d->blamed_ns = in->now_ns;
 	}
-	d->is_suspect =
-		d->pause_seen_ns != 0 || d->blame != RK_VERDICT_FINE ||
-		(d->phase != RK_PHASE_IDLE && !is_calling(in) && is_close(&bound, &d->spent));
-	finding_fill(d, in,
-		     over_ns           ? over_ns
-		     : bound.asleep_ns ? bound.asleep_ns
-				       : bound.total_ns,
-		     ret);
+	d->is_suspect = is_unsettled(d, in, &bound);
+	if (!over_ns)
+		over_ns = bound.asleep_ns ? bound.asleep_ns : bound.total_ns;
+	finding_fill(d, in, over_ns, ret);
 }
 
 uint64_t rk_detect_next_tick_ns(bool is_any_suspect, bool is_all_idle)

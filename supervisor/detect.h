@@ -4,8 +4,9 @@
  * waits, starves, is paused or hangs. doc/detection.md says what is blamed when.
  *
  * A worker is blamed only for time that was its own: on a CPU, or asleep while nothing in its
- * tree was runnable. Time in which it starved, was paused, or in which we looked too late, does
- * not count. Progress (another job, a commit, rk_beat()) sets everything back to zero.
+ * tree was runnable. Time in which it starved or was paused does not count, and hardly any of that
+ * in which we looked too late. Progress (another job, a commit, rk_beat()) sets everything back to
+ *zero.
  *
  * Use, by one thread, for each worker at each tick (rk_detect_next_tick_ns() apart):
  *
@@ -29,12 +30,13 @@
 #include "supervisor/look.h"
 
 #define RK_DETECT_TICK_NS (40 * RK_NS_PER_MS)
-#define RK_DETECT_FAST_NS (10 * RK_NS_PER_MS)    /* between ticks while there is a suspect */
-#define RK_DETECT_LATE_NS (20 * RK_NS_PER_MS)    /* a tick later than this is void */
-#define RK_DETECT_PAUSE_NS (8 * RK_NS_PER_MS)    /* between the two looks that prove a pause */
-#define RK_DETECT_PENDING_NS (90 * RK_NS_PER_MS) /* work may lie this long before a pause matters  \
-						  */
-#define RK_DETECT_HANG_NS (10 * RK_NS_PER_S)     /* where neither HangAfter nor the job says */
+#define RK_DETECT_FAST_NS (10 * RK_NS_PER_MS) /* between ticks while there is a suspect */
+#define RK_DETECT_LATE_NS (20 * RK_NS_PER_MS) /* of a tick later than this 10 ms count */
+#define RK_DETECT_PAUSE_NS (8 * RK_NS_PER_MS) /* between the two looks that prove a pause */
+#define RK_DETECT_PENDING_NS                                                                       \
+	(90 * RK_NS_PER_MS)                  /* work may lie this long before a pause matters      \
+					      */
+#define RK_DETECT_HANG_NS (10 * RK_NS_PER_S) /* where neither HangAfter nor the job says */
 #define RK_DETECT_NONBLOCKING_NS (100 * RK_NS_PER_MS) /* Blocking=no: asleep in a handler */
 #define RK_DETECT_GRACE_NS                                                                         \
 	(100 * RK_NS_PER_MS) /* from a job's deadline to its blame; also the                       \
@@ -130,7 +132,7 @@ struct rk_detect {
 /* What a step found: the verdict and its evidence in numbers. */
 struct rk_finding {
 	enum rk_verdict verdict;
-	bool is_suspect;        /* wants the fast tick, and no new work */
+	bool is_suspect;        /* about to be judged: wants the fast tick, and no new work */
 	uint64_t blamed_for_ns; /* how long a verdict from LATE on has stood */
 	enum rk_phase phase;
 	uint64_t stalled_ns; /* since the last progress, by the clock */

@@ -21,14 +21,13 @@ struct rk_evidence_thread {
 	int32_t pid, tid;
 	char state;
 	char name[16];
-	char wchan[40]; /* where in the kernel it waits; all three: "not permitted (…)" and the like
-			 */
-	char syscall[160]; /* its number, arguments, stack pointer and program counter; or "running"
-			    */
+	/* All three say "not permitted (…)" and the like where they cannot be read. */
+	char wchan[40];    /* where in the kernel it waits */
+	char syscall[160]; /* number, arguments, stack pointer, program counter; or "running" */
 	char stack[240];   /* of the kernel, innermost first, " < " between frames */
 };
 
-/* Fixed size, no pointers: it may lie in a flight recorder. */
+/* Fixed size, no pointers. A recorder that others read keeps the text below instead. */
 struct rk_evidence {
 	uint64_t wall_ns;
 	uint32_t worker;

@@ -128,6 +128,7 @@ START_TEST(the_longest_evidence_fits_and_ends_with_a_line)
 	memset(&evidence, 'x', sizeof(evidence));
 	evidence.n_threads = 1u << 31; /* it may come from a damaged file */
 	evidence.finding.look.error = -13;
+	evidence.finding.look.is_cut = evidence.finding.look.is_frozen = true;
 	for (uint32_t i = 0; i < RK_EVIDENCE_THREADS; i++) {
 		struct rk_evidence_thread *t = &evidence.thread[i];
 
