@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/lab_deed.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -286,13 +287,19 @@ static bool freeze(enum lab_deed deed, pid_t pid, bool on)
 	return freeze_in(pid, 1, on) || freeze_in(pid, 2, on);
 }
 
+void lab_cgroup_remove(const char *path)
+{
+	for (int i = 0; i < 1000 && rmdir(path) < 0 && errno == EBUSY; i++)
+		lab_nap(MS); /* what died with a subject is still on its way out */
+}
+
 void lab_deed_clean(void)
 {
 	char path[128];
 
 	for (uint32_t root = 0; root < rk_countof(freezer_roots); root++) {
 		cgroup_path(path, root, "");
-		(void)rmdir(path);
+		lab_cgroup_remove(path);
 	}
 }
 

@@ -49,6 +49,9 @@ void lab_deed_undo(enum lab_deed deed, pid_t pid);
 /* Removes the cgroups, once their processes are reaped. */
 void lab_deed_clean(void);
 
+/* Removes an empty cgroup; waits up to a second for it to become empty. */
+void lab_cgroup_remove(const char *path);
+
 /* From now on n processes spin; 0 ends them. */
 void lab_hogs(uint32_t n);
 

@@ -127,7 +127,7 @@ static const char *quota_play(struct lab *l)
 	l->enter = into_quota;
 	l->enter_arg = path;
 	lab_run(l, scenes[LAB_QUOTA].ns);
-	(void)rmdir(path);
+	lab_cgroup_remove(path);
 	return NULL;
 }
 
