@@ -19,6 +19,11 @@ uint64_t rk_clock_ns(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+uint64_t rk_clock_boot_ns(void)
+{
+	return clock_read(CLOCK_BOOTTIME);
+}
+
 uint64_t rk_clock_wall_ns(void)
 {
 	return clock_read(CLOCK_REALTIME);

@@ -18,6 +18,9 @@
 /* CLOCK_MONOTONIC: the same in every process of the machine, stands still while it sleeps. */
 uint64_t rk_clock_ns(void);
 
+/* CLOCK_BOOTTIME: the same, but goes on while the machine sleeps. */
+uint64_t rk_clock_boot_ns(void);
+
 /* CLOCK_REALTIME since 1970: for people and files, never for a decision. */
 uint64_t rk_clock_wall_ns(void);
 

@@ -18,12 +18,16 @@ static uint64_t kernel_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-START_TEST(both_clocks_stand_between_two_readings_of_the_kernels)
+START_TEST(every_clock_stands_between_two_readings_of_the_kernels)
 {
 	uint64_t before = kernel_ns(CLOCK_MONOTONIC), now = rk_clock_ns();
 
 	ck_assert_uint_ge(now, before);
 	ck_assert_uint_le(now, kernel_ns(CLOCK_MONOTONIC));
+	before = kernel_ns(CLOCK_BOOTTIME);
+	now = rk_clock_boot_ns();
+	ck_assert_uint_ge(now, before);
+	ck_assert_uint_le(now, kernel_ns(CLOCK_BOOTTIME));
 	before = kernel_ns(CLOCK_REALTIME);
 	now = rk_clock_wall_ns();
 	ck_assert_uint_ge(now + RK_NS_PER_S, before); /* somebody may set this one */
@@ -48,7 +52,7 @@ int main(void)
 {
 	TCase *c = unit_case("clock");
 
-	tcase_add_test(c, both_clocks_stand_between_two_readings_of_the_kernels);
+	tcase_add_test(c, every_clock_stands_between_two_readings_of_the_kernels);
 	tcase_add_test(c, monotonic_time_never_goes_back);
 	return unit_run(c);
 }
