@@ -42,6 +42,18 @@ static int big_reply(struct rk_job *job, size_t len)
 	return r;
 }
 
+/* Stops while it says that it waits for somebody else, and again when that has ended. */
+static int call_somebody(struct rk_job *job)
+{
+	rk_calling(job, 60000);
+	(void)kill(getpid(), SIGSTOP);
+	rk_calling(job, 0);
+	for (int i = 0; i < 3; i++)
+		rk_beat(job);
+	(void)kill(getpid(), SIGSTOP);
+	return 0;
+}
+
 static int on_job(struct rk_job *job, void *state, void *arg)
 {
 	struct state *s = state;
@@ -62,6 +74,8 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 		(void)kill(getpid(), SIGSTOP);
 		return answer_count(job, s);
 	}
+	if (strcmp(body, "calling") == 0)
+		return call_somebody(job);
 	if (strcmp(body, "outside") == 0)
 		return rk_touch(job, (char *)state - 8, 8) == -EFAULT ? 0 : -EPROTO;
 	if (strcmp(body, "untouched") == 0) {

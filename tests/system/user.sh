@@ -30,7 +30,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	fi
 	as=(setpriv "--reuid=$nobody" "--regid=$nobody" --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs)
 	tree=$tmp/tree
-	copy "$root" "$tree" .git build && copy "$build" "$tree/build" asan tsan fault bench test-logs || exit 1
+	copy "$root" "$tree" .git build && copy "$build" "$tree/build" asan tsan fault test-logs || exit 1
 	build=$tree/build
 	# An older build may name its sources where they were.
 	grep -rqF "$root/" "$build" --include='*.Plo' --include='*.Po' && rm -rf "$build"
