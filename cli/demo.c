@@ -5,7 +5,8 @@
  * with the fleet.
  *
  *   demo ─┬─ keeper ─ supervisor, workers   (the fleet; PDEATHSIG TERM)
- *         └─ clients, each a process         (PDEATHSIG KILL), and their ledger
+ *         ├─ clients, each a process         (PDEATHSIG KILL), and their ledger
+ *         └─ readers of the board, if asked   (the same)
  *
  * Whatever way demo ends, nothing of this is left.
  */
@@ -22,6 +23,7 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/demo_client.h"
+#include "cli/demo_reader.h"
 #include "cli/demo_show.h"
 #include "cli/snapshot.h"
 #include "shm/fault.h"
@@ -46,6 +48,8 @@ struct demo {
 	struct rk_demo_child clients[RK_DEMO_CLIENTS_MAX];
 	bool finished[RK_DEMO_CLIENTS_MAX]; /* ended by itself, in order or not */
 	uint32_t n_failed;
+	struct rk_demo_child readers[RK_DEMO_READERS];
+	uint32_t n_readers, n_readers_failed;
 	struct rk_demo_chaos chaos;
 	struct rk_demo_show show;
 	struct rk_demo_moment moment;
@@ -63,7 +67,7 @@ static int start_client(struct demo *d, uint32_t k, struct rk_err *err)
 	struct rk_demo_client_argv args;
 
 	rk_demo_client_argv(&args, &(struct rk_demo_client_conf){
-					   .fleet = d->fleet.name, .place = k, .named = rk_demo_client_is_named(k),
+					   .fleet = d->fleet.name, .place = k, .named = rk_demo_client_is_named(k, d->chaos.conf.all_named),
 					   .n_in_flight = d->n_in_flight, .timeout_ms = d->timeout_ms });
 	return rk_demo_child_start(&d->clients[k], &(struct rk_demo_spawn){ .path = "/proc/self/exe", .argv = args.argv,
 									    .death_signal = SIGKILL,
@@ -90,6 +94,35 @@ static int reap_clients(struct demo *d, struct rk_err *err)
 		d->n_failed += c->status != 0;
 	}
 	return 0;
+}
+
+/* ---- readers ---- */
+
+static int start_reader(struct demo *d, uint32_t k, struct rk_err *err)
+{
+	static char words[][16] = { "rekindle", "demo", RK_DEMO_READER_ARGUMENT };
+	char *argv[] = { words[0], words[1], words[2], d->fleet.name, NULL };
+
+	return rk_demo_child_start(&d->readers[k], &(struct rk_demo_spawn){ .path = "/proc/self/exe", .argv = argv,
+									    .death_signal = SIGKILL, .fd = -1,
+									    .output = d->fleet.log },
+				   err);
+}
+
+/* Starts killed readers again; one that ended by itself has seen what must not be. */
+static int reap_readers(struct demo *d, struct rk_err *err)
+{
+	int r = 0;
+
+	for (uint32_t k = 0; k < d->n_readers && r == 0; k++) {
+		if (!rk_demo_child_reap(&d->readers[k]))
+			continue;
+		if (d->readers[k].status == 128 + SIGKILL)
+			r = start_reader(d, k, err);
+		else
+			d->n_readers_failed++;
+	}
+	return r;
 }
 
 static uint32_t n_running(const struct demo *d)
@@ -141,7 +174,7 @@ static void take_moment(struct demo *d, uint64_t now_ns)
 /* Waits for a client's or keeper's end, a signal, or until then. */
 static void wait_until(struct demo *d, uint64_t until_ns)
 {
-	struct pollfd p[RK_DEMO_CLIENTS_MAX + 2];
+	struct pollfd p[RK_DEMO_CLIENTS_MAX + RK_DEMO_READERS + 2];
 	nfds_t n = 0;
 	uint64_t now_ns = rk_clock_ns();
 	struct timespec left = { 0 };
@@ -150,6 +183,8 @@ static void wait_until(struct demo *d, uint64_t until_ns)
 	p[n++] = (struct pollfd){ .fd = d->fleet.keeper.pidfd, .events = POLLIN };
 	for (uint32_t k = 0; k < d->plan.n_clients; k++)
 		p[n++] = (struct pollfd){ .fd = d->clients[k].pid > 0 ? d->clients[k].pidfd : -1, .events = POLLIN };
+	for (uint32_t k = 0; k < d->n_readers; k++)
+		p[n++] = (struct pollfd){ .fd = d->readers[k].pid > 0 ? d->readers[k].pidfd : -1, .events = POLLIN };
 	if (until_ns > now_ns)
 		left = (struct timespec){ (time_t)((until_ns - now_ns) / RK_NS_PER_S),
 					  (long)((until_ns - now_ns) % RK_NS_PER_S) };
@@ -165,6 +200,8 @@ static int tick(struct demo *d, uint64_t next_ns, struct rk_err *err)
 	wait_until(d, rk_min_u64(next_ns, now_ns + TICK_NS));
 	read_signals(d);
 	r = reap_clients(d, err);
+	if (r == 0)
+		r = reap_readers(d, err);
 	if (r < 0)
 		return r;
 	if (rk_demo_child_reap(&d->fleet.keeper))
@@ -186,9 +223,12 @@ static int run(struct demo *d, struct rk_err *err)
 	end_ns = d->plan.seconds ? d->began_ns + d->plan.seconds * RK_NS_PER_S : UINT64_MAX;
 	for (uint32_t k = 0; k < d->plan.n_clients && r == 0; k++)
 		r = start_client(d, k, err);
+	for (uint32_t k = 0; k < d->n_readers && r == 0; k++)
+		r = start_reader(d, k, err);
 	if (r == 0)
 		r = rk_demo_chaos_begin(&d->chaos, rk_clock_ns());
-	while (r == 0 && d->ending == GOES_ON && rk_clock_ns() < end_ns && n_running(d) && !d->n_failed) {
+	while (r == 0 && d->ending == GOES_ON && rk_clock_ns() < end_ns && n_running(d) && !d->n_failed &&
+	       !d->n_readers_failed) {
 		next_ns = rk_demo_chaos_step(&d->chaos, rk_clock_ns());
 		r = tick(d, rk_min_u64(next_ns, end_ns), err);
 	}
@@ -283,6 +323,7 @@ static int judge(struct demo *d, struct rk_demo_result *ret, struct rk_err *err)
 	ret->moment = d->moment;
 	ret->chaos = &d->chaos;
 	ret->n_clients_failed = d->n_failed;
+	ret->n_readers_failed = d->n_readers_failed;
 	if (ret->verdict.has_worst)
 		ret->worst_word = rk_demo_ledger_word(&d->ledger, ret->verdict.worst_word);
 	return 0;
@@ -461,6 +502,8 @@ static void configure(struct demo *d, const struct rk_args *a)
 		[RK_DEMO_KILL_CLIENT] = { "kill-clients", 2 },
 		[RK_DEMO_STOP_WORKER] = { "stop-workers", 2 },
 		[RK_DEMO_STOP_CLIENT] = { "stop-clients", 1 },
+		[RK_DEMO_KILL_READER] = { "kill-readers", 0 },
+		[RK_DEMO_STOP_READER] = { "kill-readers", 0 },
 	};
 	bool own_text = rk_args_text(a, "text") || a->n_rest;
 
@@ -473,8 +516,11 @@ static void configure(struct demo *d, const struct rk_args *a)
 	};
 	d->n_in_flight = (uint32_t)rk_args_number(a, "in-flight", 8);
 	d->timeout_ms = (uint32_t)(rk_args_number(a, "timeout", 50 * RK_NS_PER_MS) / RK_NS_PER_MS);
-	d->chaos = (struct rk_demo_chaos){ .fleet = &d->fleet, .clients = d->clients, .n_clients = d->plan.n_clients,
-					   .conf = { .seed = d->plan.seed, .timeout_ms = d->timeout_ms } };
+	d->n_readers = rk_args_number(a, "kill-readers", 0) ? RK_DEMO_READERS : 0;
+	d->chaos = (struct rk_demo_chaos){ .fleet = &d->fleet, .clients = { .child = d->clients, .n = d->plan.n_clients },
+					   .readers = { .child = d->readers, .n = d->n_readers },
+					   .conf = { .seed = d->plan.seed, .timeout_ms = d->timeout_ms,
+						     .all_named = rk_args_flag(a, "named") } };
 	for (int i = 0; i < RK_DEMO_DEEDS; i++)
 		d->chaos.conf.per_s[i] = (uint32_t)rk_args_number(a, rates[i].option, rates[i].otherwise);
 	rk_demo_show_init(&d->show, &d->plan);
@@ -512,6 +558,8 @@ static void end(struct demo *d)
 		rk_demo_chaos_end(&d->chaos);
 	for (uint32_t k = 0; k < RK_DEMO_CLIENTS_MAX; k++)
 		rk_demo_child_end(&d->clients[k], 0);
+	for (uint32_t k = 0; k < RK_DEMO_READERS; k++)
+		rk_demo_child_end(&d->readers[k], 0);
 	rk_demo_fleet_end(&d->fleet);
 	rk_demo_chaos_free(&d->chaos);
 	rk_demo_ledger_close(&d->ledger);
@@ -530,6 +578,8 @@ int rk_cli_demo(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], RK_DEMO_CLIENT_ARGUMENT) == 0)
 		return rk_demo_client_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], RK_DEMO_READER_ARGUMENT) == 0)
+		return rk_demo_reader_main(argc - 1, argv + 1);
 	if (!rk_cli_begin(&args, argc, argv, &status))
 		return status;
 	configure(&d, &args);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "cli/demo_client.h"
 #include "cli/demo_step.h"
+#include "shm/beat.h"
 
 #define AWAIT_NS (5 * RK_NS_PER_S) /* a successor that has not committed by then had nothing to do */
 #define STOP_LOOKS 1000u
@@ -52,6 +54,18 @@ static uint64_t draw_how(struct rk_demo_chaos *c, enum rk_demo_deed deed, uint64
 
 /* ---- choosing ---- */
 
+/*
+ * Whether this process holds the worker's lease now. The board may be behind, while a reader
+ * stands in its section; the kernel marks the lease of a dead process at once.
+ */
+static bool has_lease(const struct rk_demo_chaos *c, uint32_t worker, pid_t pid)
+{
+	uint32_t word = atomic_load_explicit(rk_beat_lease_word(rk_shm_beat(&c->fleet->look.m, worker)),
+					     memory_order_acquire);
+
+	return !(word & FUTEX_OWNER_DIED) && (word & FUTEX_TID_MASK) == (uint32_t)pid;
+}
+
 /* A worker that is ready, stands in no other deed, and is held by its pidfd. */
 static bool choose_worker(struct rk_demo_chaos *c, struct victim *ret)
 {
@@ -65,8 +79,8 @@ static bool choose_worker(struct rk_demo_chaos *c, struct victim *ret)
 		pidfd = rk_demo_pidfd_open(seen.pid);
 		if (pidfd < 0)
 			continue;
-		/* Still on the board after that: the pidfd is this worker's, not of somebody with its old pid. */
-		if (rk_demo_fleet_worker(c->fleet, w).incarnation == seen.incarnation) {
+		/* It lives after that: the pidfd is this worker's, not of somebody with its old pid. */
+		if (has_lease(c, w, seen.pid)) {
 			*ret = (struct victim){ w, seen.pid, pidfd, seen.incarnation };
 			return true;
 		}
@@ -75,12 +89,12 @@ static bool choose_worker(struct rk_demo_chaos *c, struct victim *ret)
 	return false;
 }
 
-static bool choose_client(struct rk_demo_chaos *c, uint32_t *ret)
+static bool choose(struct rk_demo_chaos *c, const struct rk_demo_troop *t, uint32_t *ret)
 {
-	for (uint32_t i = 0; i < VICTIMS; i++) {
-		uint32_t k = (uint32_t)rk_rand_below(&c->random, c->n_clients);
+	for (uint32_t i = 0; t->n && i < VICTIMS; i++) {
+		uint32_t k = (uint32_t)rk_rand_below(&c->random, t->n);
 
-		if (c->clients[k].pid > 0 && !c->clients_stopped[k].until_ns) {
+		if (t->child[k].pid > 0 && !t->stopped[k].until_ns) {
 			*ret = k;
 			return true;
 		}
@@ -123,13 +137,13 @@ static bool stand_still(pid_t pid, int pidfd)
 	return false;
 }
 
-/* Place of the client that holds a page, or n_clients. */
+/* Place of the client that holds a page, or how many there are. */
 static uint32_t client_of(const struct rk_demo_chaos *c, uint32_t page)
 {
 	pid_t pid = rk_demo_fleet_client(c->fleet, page);
 	uint32_t k = 0;
 
-	while (k < c->n_clients && (pid <= 0 || c->clients[k].pid != pid))
+	while (k < c->clients.n && (pid <= 0 || c->clients.child[k].pid != pid))
 		k++;
 	return k;
 }
@@ -164,8 +178,8 @@ static enum rk_demo_where where_in_reply(struct target *t)
 	if (t->aim == AIM_REPLY)
 		return RK_DEMO_THERE;
 	t->client = client_of(t->c, page);
-	return t->client < t->c->n_clients && rk_demo_client_is_named(t->client) &&
-			       !t->c->clients_stopped[t->client].until_ns ?
+	return t->client < t->c->clients.n && rk_demo_client_is_named(t->client, t->c->conf.all_named) &&
+			       !t->c->clients.stopped[t->client].until_ns ?
 		       RK_DEMO_THERE : RK_DEMO_FAR;
 }
 
@@ -226,12 +240,23 @@ static bool kill_worker(struct rk_demo_chaos *c, uint64_t now_ns)
 	return done;
 }
 
-static bool kill_client(struct rk_demo_chaos *c, uint64_t now_ns)
+static bool kill_one(struct rk_demo_chaos *c, const struct rk_demo_troop *t)
 {
 	uint32_t k;
 
+	return choose(c, t, &k) && rk_demo_child_signal(&t->child[k], SIGKILL);
+}
+
+static bool kill_client(struct rk_demo_chaos *c, uint64_t now_ns)
+{
 	(void)now_ns;
-	return choose_client(c, &k) && rk_demo_child_signal(&c->clients[k], SIGKILL);
+	return kill_one(c, &c->clients);
+}
+
+static bool kill_reader(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	(void)now_ns;
+	return kill_one(c, &c->readers);
 }
 
 static bool stop_worker(struct rk_demo_chaos *c, uint64_t now_ns)
@@ -257,15 +282,25 @@ static bool stop_worker(struct rk_demo_chaos *c, uint64_t now_ns)
 	return true;
 }
 
-static bool stop_client(struct rk_demo_chaos *c, uint64_t now_ns)
+static bool stop_one(struct rk_demo_chaos *c, struct rk_demo_troop *t, uint64_t now_ns)
 {
 	uint32_t k;
 
-	if (!choose_client(c, &k) || !rk_demo_child_signal(&c->clients[k], SIGSTOP))
+	if (!choose(c, t, &k) || !rk_demo_child_signal(&t->child[k], SIGSTOP))
 		return false;
-	c->clients_stopped[k] = (struct rk_demo_stop){ .until_ns = now_ns + between(c, STOP_MIN_MS, STOP_MAX_MS) * RK_NS_PER_MS,
-						       .pidfd = -1 };
+	t->stopped[k] = (struct rk_demo_stop){ .until_ns = now_ns + between(c, STOP_MIN_MS, STOP_MAX_MS) * RK_NS_PER_MS,
+					       .pidfd = -1 };
 	return true;
+}
+
+static bool stop_client(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	return stop_one(c, &c->clients, now_ns);
+}
+
+static bool stop_reader(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	return stop_one(c, &c->readers, now_ns);
 }
 
 /* ---- what follows a stop ---- */
@@ -291,9 +326,22 @@ static void kill_waiting_client(struct rk_demo_chaos *c, uint32_t worker, struct
 	s->kill_client = false;
 	if (!rk_demo_fleet_is_writing(c->fleet, worker, &page) || client_of(c, page) != s->client)
 		return; /* somebody else killed it meanwhile */
-	c->n_done[RK_DEMO_KILL_CLIENT] += rk_demo_child_signal(&c->clients[s->client], SIGKILL);
+	c->n_done[RK_DEMO_KILL_CLIENT] += rk_demo_child_signal(&c->clients.child[s->client], SIGKILL);
 	(void)!rk_demo_step_until(s->pid, &walk);
 	s->until_ns = rk_clock_ns() + RESUME_NS;
+}
+
+/* Those whose time is up by now_ns. */
+static void troop_goes_on(struct rk_demo_troop *t, uint64_t now_ns)
+{
+	for (uint32_t k = 0; k < t->n; k++) {
+		struct rk_demo_stop *s = &t->stopped[k];
+
+		if (!s->until_ns || now_ns < s->until_ns)
+			continue;
+		(void)rk_demo_child_signal(&t->child[k], SIGCONT);
+		s->until_ns = 0;
+	}
 }
 
 static void end_stops(struct rk_demo_chaos *c, uint64_t now_ns)
@@ -308,14 +356,8 @@ static void end_stops(struct rk_demo_chaos *c, uint64_t now_ns)
 		if (rk_clock_ns() >= s->until_ns)
 			worker_goes_on(s);
 	}
-	for (uint32_t k = 0; k < c->n_clients; k++) {
-		struct rk_demo_stop *s = &c->clients_stopped[k];
-
-		if (!s->until_ns || now_ns < s->until_ns)
-			continue;
-		(void)rk_demo_child_signal(&c->clients[k], SIGCONT);
-		s->until_ns = 0;
-	}
+	troop_goes_on(&c->clients, now_ns);
+	troop_goes_on(&c->readers, now_ns);
 }
 
 /* ---- recoveries ---- */
@@ -392,6 +434,8 @@ uint64_t rk_demo_chaos_step(struct rk_demo_chaos *c, uint64_t now_ns)
 		[RK_DEMO_KILL_CLIENT] = kill_client,
 		[RK_DEMO_STOP_WORKER] = stop_worker,
 		[RK_DEMO_STOP_CLIENT] = stop_client,
+		[RK_DEMO_KILL_READER] = kill_reader,
+		[RK_DEMO_STOP_READER] = stop_reader,
 	};
 	uint64_t next_ns = UINT64_MAX;
 
@@ -411,11 +455,8 @@ void rk_demo_chaos_end(struct rk_demo_chaos *c)
 	for (uint32_t w = 0; w < c->fleet->n_workers; w++)
 		if (c->workers_stopped[w].until_ns)
 			worker_goes_on(&c->workers_stopped[w]);
-	for (uint32_t k = 0; k < c->n_clients; k++) {
-		if (c->clients_stopped[k].until_ns)
-			(void)rk_demo_child_signal(&c->clients[k], SIGCONT);
-		c->clients_stopped[k].until_ns = 0;
-	}
+	troop_goes_on(&c->clients, UINT64_MAX);
+	troop_goes_on(&c->readers, UINT64_MAX);
 	for (int d = 0; d < RK_DEMO_DEEDS; d++)
 		c->next_ns[d] = UINT64_MAX;
 }

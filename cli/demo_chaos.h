@@ -12,6 +12,7 @@
  *                   killed, the worker takes a few steps, and the client's successor goes on
  *   kill a client   anywhere
  *   stop a client   anywhere
+ *   kill or stop a reader of the board, anywhere
  *
  * When a deed is due, its kind and its victim are drawn from the seed; what it meets is not.
  *
@@ -35,6 +36,8 @@ enum rk_demo_deed {
 	RK_DEMO_KILL_CLIENT,
 	RK_DEMO_STOP_WORKER,
 	RK_DEMO_STOP_CLIENT,
+	RK_DEMO_KILL_READER,
+	RK_DEMO_STOP_READER,
 	RK_DEMO_DEEDS
 };
 
@@ -42,6 +45,7 @@ struct rk_demo_chaos_conf {
 	uint32_t per_s[RK_DEMO_DEEDS];
 	uint64_t seed;
 	uint32_t timeout_ms; /* of the clients' calls */
+	bool all_named;      /* the clients */
 };
 
 /* Somebody who stands still, and until when. */
@@ -51,6 +55,13 @@ struct rk_demo_stop {
 	int pidfd;
 	bool kill_client; /* then: whose reply is half written */
 	uint32_t client;
+};
+
+/* Processes of one kind that are not workers: the caller's, who starts killed ones again. */
+struct rk_demo_troop {
+	struct rk_demo_child *child;
+	uint32_t n;
+	struct rk_demo_stop stopped[RK_DEMO_CLIENTS_MAX];
 };
 
 /* A killed worker whose successor has not committed yet. */
@@ -63,12 +74,10 @@ struct rk_demo_loss {
 struct rk_demo_chaos {
 	struct rk_demo_chaos_conf conf;
 	struct rk_demo_fleet *fleet;
-	struct rk_demo_child *clients; /* the caller's, who starts killed ones again */
-	uint32_t n_clients;
+	struct rk_demo_troop clients, readers;
 	struct rk_rand random;
 	uint64_t next_ns[RK_DEMO_DEEDS];
 	struct rk_demo_stop workers_stopped[RK_DEMO_WORKERS_MAX];
-	struct rk_demo_stop clients_stopped[RK_DEMO_CLIENTS_MAX];
 	struct rk_demo_loss losses[RK_DEMO_WORKERS_MAX];
 	uint64_t n_done[RK_DEMO_DEEDS];
 	uint64_t n_in_job, n_in_reply; /* of the kills and stops of workers */

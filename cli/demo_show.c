@@ -90,7 +90,7 @@ void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m,
 
 bool rk_demo_result_is_good(const struct rk_demo_result *r)
 {
-	return rk_demo_verdict_is_good(&r->verdict) && !r->n_clients_failed;
+	return rk_demo_verdict_is_good(&r->verdict) && !r->n_clients_failed && !r->n_readers_failed;
 }
 
 uint64_t rk_demo_percentile(const uint64_t *sorted, uint32_t n, uint32_t percent)
@@ -143,16 +143,18 @@ static void show_json(const struct rk_demo_show *s, const struct rk_demo_result 
 		{ o, "lost", v->lost }, { o, "doubled", v->doubled }, { o, "unresolved", v->unresolved },
 		{ kills, "workers", c->n_done[RK_DEMO_KILL_WORKER] },
 		{ kills, "clients", c->n_done[RK_DEMO_KILL_CLIENT] },
+		{ kills, "readers", c->n_done[RK_DEMO_KILL_READER] },
 		{ kills, "inside_a_job", c->n_in_job }, { kills, "inside_a_reply", c->n_in_reply },
 		{ stops, "workers", c->n_done[RK_DEMO_STOP_WORKER] },
 		{ stops, "clients", c->n_done[RK_DEMO_STOP_CLIENT] },
+		{ stops, "readers", c->n_done[RK_DEMO_STOP_READER] },
 		{ recovery, "n", c->n_recoveries }, { recovery, "unmeasured", c->n_unmeasured },
 	}, last[] = {
 		{ o, "jobs_per_s", jobs_per_s(r) }, { o, "elapsed_ms", r->moment.elapsed_ns / RK_NS_PER_MS },
 		{ o, "words", v->n_words }, { o, "words_exact", v->n_words_exact },
 		{ o, "unresolved_applied", v->unresolved_applied }, { o, "unanswered", v->unanswered },
 		{ o, "refused", v->refused }, { o, "contradicted", v->contradicted }, { o, "invalid", v->invalid },
-		{ o, "clients_failed", r->n_clients_failed }, { o, "sent_again", r->moment.n_again },
+		{ o, "clients_failed", r->n_clients_failed }, { o, "readers_failed", r->n_readers_failed }, { o, "sent_again", r->moment.n_again },
 		{ o, "resumed", r->moment.n_resumed }, { o, "left_out", r->n_left_out }, { o, "seed", s->plan->seed },
 	};
 
@@ -187,6 +189,9 @@ static void show_faults(const struct rk_demo_result *r)
 			     NUMBER(v->contradicted));
 	if (v->invalid)
 		(void)printf("  INVALID: %s records of the ledger make no sense.\n", NUMBER(v->invalid));
+	if (r->n_readers_failed)
+		(void)printf("  READERS: %u ended, since a view of the board changed under them or could not be seen.\n",
+			     r->n_readers_failed);
 	if (v->unanswered || r->n_clients_failed)
 		(void)printf("  UNANSWERED: %s words, and %u clients ended without all their answers.\n",
 			     NUMBER(v->unanswered), r->n_clients_failed);
@@ -224,6 +229,9 @@ static void show_text(const struct rk_demo_result *r)
 		     NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]),
 		     NUMBER(c->n_in_job), NUMBER(c->n_in_reply));
 	show_rates(r);
+	if (c->n_done[RK_DEMO_KILL_READER] || c->n_done[RK_DEMO_STOP_READER])
+		(void)printf("%s readers of the board were killed, %s stopped for a while.\n",
+			     NUMBER(c->n_done[RK_DEMO_KILL_READER]), NUMBER(c->n_done[RK_DEMO_STOP_READER]));
 	if (c->n_recoveries)
 		(void)printf("From a worker's SIGKILL to its successor's first commit: median %s, 99 %% within %s, "
 			     "longest %s.\n",

@@ -47,6 +47,7 @@ struct rk_demo_result {
 	const struct rk_demo_chaos *chaos;
 	const char *worst_word;     /* with verdict.has_worst */
 	uint32_t n_clients_failed;  /* ended by themselves without their answers */
+	uint32_t n_readers_failed;  /* saw a view change, or could not look at all */
 	uint64_t n_left_out;        /* words too long for wordcount */
 };
 

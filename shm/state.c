@@ -95,8 +95,11 @@ bool rk_bank_roll_back(struct rk_bank *b, uint64_t cursor)
 			b->data_used = rk_max_u32(b->data_used, (uint32_t)(old - b->log_data) + RK_ALIGN_UP(len, 8u));
 	}
 	b->data_used = rk_min_u32(b->data_used, b->m->g.log_data_len); /* the last may have been rounded past the end */
-	if (!rk_broken(UNDO))
-		restore(b, 0, n);
+	if (rk_broken(UNDO)) { /* as if there had been nothing */
+		begin(b, cursor);
+		return n != 0;
+	}
+	restore(b, 0, n);
 	b->n_entries = b->n_before = n; /* not shortened: that would rob an eviction that is copying */
 	if (rk_broken(LOGRESET)) {
 		atomic_store_explicit(&b->log->word, rk_logword(cursor, 0), memory_order_release);

@@ -190,11 +190,40 @@ static void child_ended(struct keeper *k, const siginfo_t *si)
 	}
 }
 
+/* Our children, by birth or, since we are the subreaper, by inheritance. NULL: a kernel without the list. */
+static FILE *children_open(void)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	return fopen(path, "re");
+}
+
+/*
+ * What a dead worker has left: every worker leads a session of its own, so whoever is in a
+ * session without a leader is nobody's any more. Their children come to us when they end.
+ */
+static void orphans_kill(pid_t session)
+{
+	FILE *list;
+	int pid;
+
+	if (session <= 0 || session == getsid(0) || kill(session, 0) == 0)
+		return;
+	list = children_open();
+	while (list && fscanf(list, "%d", &pid) == 1)
+		if (getsid(pid) == session)
+			(void)kill(pid, SIGKILL); /* not reaped yet, so the pid is still this child's */
+	if (list)
+		(void)fclose(list);
+}
+
 /* Reaps all that have ended. Returns false when no child is left at all. */
 static bool reap(struct keeper *k)
 {
 	for (;;) {
 		siginfo_t si = { 0 };
+		pid_t session;
 
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0)
 			return errno != ECHILD;
@@ -202,24 +231,24 @@ static bool reap(struct keeper *k)
 			return true;
 		supervisor_drain(k); /* first learn whose pid this is */
 		child_ended(k, &si);
+		session = getsid(si.si_pid);
 		(void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED);
+		orphans_kill(session);
 	}
 }
 
-/* Kills each process that is our child by birth or, since we are the subreaper, by inheritance. */
+/* Kills each process that is our child. */
 static void children_kill(struct keeper *k)
 {
-	char path[64];
 	FILE *list;
 	int pid;
 
 	for (uint32_t i = 0; i < k->n_held; i++)
 		if (k->held[i].pid && !k->held[i].exited)
 			(void)pidfd_kill(k->held[i].fd);
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	list = fopen(path, "re");
+	list = children_open();
 	if (!list)
-		return; /* a kernel without the list: the pidfds and PDEATHSIG have to do */
+		return; /* the pidfds and PDEATHSIG have to do */
 	while (fscanf(list, "%d", &pid) == 1)
 		(void)kill(pid, SIGKILL); /* not reaped yet, so the pid is still this child's */
 	(void)fclose(list);

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -207,6 +209,66 @@ struct rk_client *fleet_client(const char *name)
 
 	ck_assert_msg(r == 0, "rk_client_open: %s", rk_client_error());
 	return c;
+}
+
+struct json_object *fleet_status(void)
+{
+	char rekindle[4096], command[4200], text[65536];
+	struct json_object *o;
+	FILE *out;
+	size_t n;
+
+	fleet_path(rekindle, "rekindle");
+	snprintf(command, sizeof(command), "exec '%s' status --internals -o json", rekindle);
+	out = popen(command, "re");
+	ck_assert_ptr_nonnull(out);
+	n = fread(text, 1, sizeof(text) - 1, out);
+	ck_assert_int_eq(pclose(out), 0);
+	text[n] = '\0';
+	o = json_tokener_parse(text);
+	ck_assert_msg(o != NULL, "not JSON: %s", text);
+	return o;
+}
+
+struct json_object *fleet_member(struct json_object *o, ...)
+{
+	const char *name;
+	va_list names;
+
+	va_start(names, o);
+	while ((name = va_arg(names, const char *)) != NULL)
+		ck_assert_msg(json_object_object_get_ex(o, name, &o), "there is no member '%s'", name);
+	va_end(names);
+	return o;
+}
+
+int fleet_kill_owner(struct rk_client *c, const char *key)
+{
+	uint32_t partition, worker;
+	int pid, again, fd, r;
+
+	ck_assert_int_eq(rk_client_where(c, key, strlen(key), &partition, &worker, &pid), 0);
+	fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (fd < 0)
+		return 0;
+	/* Still its after that: the descriptor is the worker's. */
+	ck_assert_int_eq(rk_client_where(c, key, strlen(key), &partition, &worker, &again), 0);
+	r = again == pid && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
+	(void)close(fd);
+	return r;
+}
+
+pid_t fleet_fork(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+	}
+	return pid;
 }
 
 pid_t fleet_supervisor(void)

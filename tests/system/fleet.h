@@ -9,6 +9,7 @@
 #ifndef RK_TESTS_SYSTEM_FLEET_H
 #define RK_TESTS_SYSTEM_FLEET_H
 
+#include <json-c/json.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -52,6 +53,18 @@ int fleet_reap(struct fleet *f);
 
 /* Opens a client of the fleet, asserting success. name NULL: anonymous. */
 struct rk_client *fleet_client(const char *name);
+
+/* What 'rekindle status --internals -o json' prints. The caller puts it. */
+struct json_object *fleet_status(void);
+
+/* A member of a member of … of an object, its names NULL-terminated. Asserts that it is there; borrowed. */
+struct json_object *fleet_member(struct json_object *o, ...) __attribute__((sentinel));
+
+/* SIGKILLs the worker that owns a key, held by a pidfd so that it is nobody else. Returns whether there was one. */
+int fleet_kill_owner(struct rk_client *c, const char *key);
+
+/* Forks a child that dies with the test. */
+pid_t fleet_fork(void);
 
 /* The supervisor's pid. */
 pid_t fleet_supervisor(void);

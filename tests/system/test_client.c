@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,20 +57,6 @@ static unsigned long ask(struct rk_client *c, const char *key, const char *body)
 	n = number_in(&reply);
 	rk_reply_release(c, &reply);
 	return n;
-}
-
-/* A child that dies with the test. */
-static pid_t child(void)
-{
-	pid_t parent = getpid(), pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-	}
-	return pid;
 }
 
 static void await_end(pid_t pid, int wanted_signal)
@@ -266,7 +251,7 @@ START_TEST(a_handle_is_dead_in_a_forked_child)
 
 	fleet_start(&fleet, 1, NULL, NULL);
 	c = fleet_client(NULL);
-	pid = child();
+	pid = fleet_fork();
 	if (pid == 0) {
 		int ok = rk_call(c, &request, &reply) == RK_FORKED && rk_submit(c, &request) == RK_FORKED &&
 			 rk_next(c, 0, &reply) == RK_FORKED;
@@ -315,7 +300,7 @@ START_TEST(a_named_client_gets_its_unread_reply_after_sigkill)
 	fleet_start(&fleet, 1, NULL, NULL);
 	other = fleet_client(NULL);
 	request.tag = 4711;
-	pid = child();
+	pid = fleet_fork();
 	if (pid == 0) {
 		c = fleet_client("gateway-3");
 		_exit(rk_call_async(c, &request) != 0 || raise(SIGKILL));
@@ -380,7 +365,7 @@ START_TEST(a_name_taken_over_before_its_holders_death_was_told_stays_taken)
 	sock = rk_connect("test", &err);
 	ck_assert_msg(sock >= 0, "%s", err.text);
 	supervisor = fleet_supervisor(); /* a later connection was answered: that one is accepted */
-	old = child();
+	old = fleet_fork();
 	if (old == 0) {
 		c = fleet_client("bob");
 		for (;;)
@@ -614,7 +599,7 @@ static const enum rk_kill_point client_points[] = {
 /* A named client's child that dies or stops at this point of a call. */
 static pid_t faulty_client(enum rk_kill_point point, int signal)
 {
-	pid_t pid = child();
+	pid_t pid = fleet_fork();
 
 	if (pid == 0) {
 		struct rk_request request = job("k", "add");
@@ -686,7 +671,7 @@ START_TEST(three_hundred_clients_each_get_their_answers)
 
 	fleet_start(&fleet, 4, options, NULL);
 	for (int i = 0; i < 300; i++) {
-		pid[i] = child();
+		pid[i] = fleet_fork();
 		if (pid[i] == 0) {
 			struct rk_client *mine = fleet_client(NULL);
 
@@ -713,7 +698,7 @@ START_TEST(a_reader_stopped_inside_its_section_holds_up_only_views)
 
 	fleet_start(&fleet, 2, NULL, NULL);
 	c = fleet_client(NULL);
-	pid = child();
+	pid = fleet_fork();
 	if (pid == 0) {
 		struct rk_client *reader = fleet_client(NULL);
 
@@ -745,7 +730,7 @@ END_TEST
 static pid_t silent_client(int i)
 {
 	char name[16];
-	pid_t pid = child();
+	pid_t pid = fleet_fork();
 
 	if (pid)
 		return pid;

@@ -182,6 +182,76 @@ START_TEST(nothing_is_left_and_the_next_start_works)
 }
 END_TEST
 
+/* The worker's child and its child, or twice the child when it asked for a death signal. */
+static void fork_family(const char *body, pid_t pids[2])
+{
+	struct rk_request request = { .key = "k", .body = body, .len = strlen(body), .timeout_ms = FLEET_WAIT_MS };
+	struct rk_client *c = fleet_client(NULL);
+	struct rk_reply reply = { 0 };
+
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_DONE);
+	ck_assert_uint_eq(reply.len, 2 * sizeof(pid_t));
+	memcpy(pids, reply.body, reply.len);
+	ck_assert(fleet_lives(pids[0]) && fleet_lives(pids[1]));
+	rk_client_close(c);
+}
+
+static const struct {
+	const char *what;
+	const char *body;
+	int keeper_signal, supervisor_signal, worker_signal; /* 0 = none */
+} family_ends[] = {
+	{ "SIGTERM", "fork", SIGTERM, 0, 0 },
+	{ "SIGKILL of the worker", "fork", 0, 0, SIGKILL },
+	{ "the worker's exit", "fork", 0, 0, SIGTERM },
+	{ "SIGKILL of the supervisor", "fork", 0, SIGKILL, 0 },
+	/* Nobody who knows of them is left then: they have to ask for it themselves. */
+	{ "SIGKILL of keeper", "fork, PDEATHSIG", SIGKILL, 0, 0 },
+	{ "SIGKILL of everybody", "fork, PDEATHSIG", SIGKILL, SIGKILL, SIGKILL },
+};
+
+START_TEST(what_a_worker_forked_ends_with_it)
+{
+	bool goes_on = !family_ends[_i].keeper_signal && !family_ends[_i].supervisor_signal;
+	pid_t supervisor, pids[2];
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	fork_family(family_ends[_i].body, pids);
+	supervisor = fleet_supervisor();
+	if (family_ends[_i].worker_signal)
+		ck_assert_int_eq(kill(fleet.worker[0], family_ends[_i].worker_signal), 0);
+	if (family_ends[_i].supervisor_signal)
+		ck_assert_int_eq(kill(supervisor, family_ends[_i].supervisor_signal), 0);
+	if (family_ends[_i].keeper_signal)
+		ck_assert_int_eq(kill(fleet.keeper, family_ends[_i].keeper_signal), 0);
+	await_gone(fleet.worker[0]);
+	await_gone(pids[0]);
+	await_gone(pids[1]);
+	if (goes_on)
+		fleet_stop(&fleet);
+	else
+		(void)fleet_reap(&fleet);
+	await_gone(supervisor);
+}
+END_TEST
+
+START_TEST(what_a_living_worker_let_go_is_left_alone)
+{
+	struct rk_client *c;
+	pid_t pids[2];
+
+	fleet_start(&fleet, 1, NULL, NULL);
+	fork_family("fork", pids);
+	ck_assert_int_eq(kill(pids[0], SIGKILL), 0); /* its child is keeper's now, its session the worker's */
+	fleet_await_state(pids[0], 'Z');
+	c = use_it();
+	rk_client_close(c);
+	ck_assert(fleet_lives(pids[1]));
+	fleet_stop(&fleet);
+	await_gone(pids[1]);
+}
+END_TEST
+
 START_TEST(a_second_fleet_of_the_same_name_is_refused)
 {
 	char rekindled[4096], worker[4096];
@@ -210,6 +280,9 @@ int main(void)
 
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, nothing_is_left_and_the_next_start_works, 0, (int)(sizeof(ways) / sizeof(ways[0])));
+	tcase_add_loop_test(c, what_a_worker_forked_ends_with_it, 0,
+			    (int)(sizeof(family_ends) / sizeof(family_ends[0])));
+	tcase_add_test(c, what_a_living_worker_let_go_is_left_alone);
 	tcase_add_test(c, a_second_fleet_of_the_same_name_is_refused);
 	return unit_run(c);
 }

@@ -4,11 +4,13 @@
  * can put a fleet into any situation. Every partition counts in `n`.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "shm/fault.h"
@@ -40,6 +42,45 @@ static int big_reply(struct rk_job *job, size_t len)
 
 	free(bytes);
 	return r;
+}
+
+/* Stops while it says that it waits for somebody else, and again when that has ended. */
+static int call_somebody(struct rk_job *job)
+{
+	rk_calling(job, 60000);
+	(void)kill(getpid(), SIGSTOP);
+	rk_calling(job, 0);
+	for (int i = 0; i < 3; i++)
+		rk_beat(job);
+	(void)kill(getpid(), SIGSTOP);
+	return 0;
+}
+
+/* A child of ours that ignores SIGTERM, and a child of its; both hold all that we hold, but not standard output. */
+static int fork_family(struct rk_job *job, int death_signal)
+{
+	pid_t worker = getpid(), pids[2];
+	int tell[2];
+
+	if (pipe2(tell, O_CLOEXEC) < 0)
+		return -errno;
+	pids[0] = fork();
+	if (pids[0] == 0) {
+		(void)signal(SIGTERM, SIG_IGN);
+		(void)close(STDOUT_FILENO);
+		if (death_signal && (prctl(PR_SET_PDEATHSIG, death_signal) < 0 || getppid() != worker))
+			_exit(1);
+		pids[1] = death_signal ? getpid() : fork();
+		if (pids[1] > 0 && write(tell[1], &pids[1], sizeof(pids[1])) < 0)
+			_exit(1);
+		for (;;)
+			(void)pause();
+	}
+	if (pids[0] < 0 || read(tell[0], &pids[1], sizeof(pids[1])) != (ssize_t)sizeof(pids[1]))
+		return -EIO;
+	(void)close(tell[0]);
+	(void)close(tell[1]);
+	return rk_reply(job, pids, sizeof(pids));
 }
 
 static int on_job(struct rk_job *job, void *state, void *arg)
@@ -75,6 +116,12 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 		(void)kill(getpid(), SIGSTOP);
 		return add(job, s);
 	}
+	if (strcmp(body, "calling") == 0)
+		return call_somebody(job);
+	if (strcmp(body, "fork") == 0)
+		return fork_family(job, 0);
+	if (strcmp(body, "fork, PDEATHSIG") == 0)
+		return fork_family(job, SIGKILL);
 	if (strcmp(body, "outside") == 0)
 		return rk_touch(job, (char *)state - 8, 8) == -EFAULT ? 0 : -EPROTO;
 	if (strcmp(body, "untouched") == 0) {

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "workers/lib/rekindle.h"
+#include <rekindle.h>
 
 #define ACCOUNTS 1000
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "workers/lib/rekindle.h"
+#include <rekindle.h>
 
 int main(int argc, char **argv)
 {

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "workers/lib/rekindle.h"
+#include <rekindle.h>
 
 #define WORDS 512 /* per partition */
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "workers/lib/rekindle.h"
+#include <rekindle.h>
 
 int main(void)
 {

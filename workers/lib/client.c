@@ -139,7 +139,7 @@ int rk_client_open(struct rk_client **ret, const char *fleet, const char *name)
 	(void)pthread_mutex_init(&c->lock, NULL);
 	r = open_client(c, fleet, name, &err);
 	if (r < 0) {
-		snprintf(open_error, sizeof(open_error), "%s", err.text);
+		snprintf(open_error, sizeof(open_error), "%s", err.text[0] ? err.text : strerror(-r));
 		rk_client_close(c);
 		return r;
 	}

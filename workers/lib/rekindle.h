@@ -13,7 +13,9 @@
  * Threads   a worker has one job thread, and only it calls worker functions. A
  *           client's functions may be called by any thread of the process that
  *           opened it.
- * fork      a handle is dead in a forked child: its functions return RK_FORKED.
+ * fork      a handle is dead in a forked child: its functions return RK_FORKED. What a
+ *           worker forked is killed when the worker has ended, unless it has called
+ *           setsid(); only prctl(PR_SET_PDEATHSIG) ends it when keeper is killed.
  * Units     bytes; times as their names say; deadlines on CLOCK_MONOTONIC.
  */
 #ifndef REKINDLE_H
