@@ -804,11 +804,12 @@ END_TEST
 
 START_TEST(a_job_that_sleeps_is_finished_before_a_stop)
 {
+	static const char *const options[] = { "--stop-timeout", "60s", NULL };
 	struct rk_request request = job("k", "stop and sleep 200");
 	struct rk_reply reply = { 0 };
 	struct rk_client *c;
 
-	fleet_start(&fleet, 1, NULL, NULL);
+	fleet_start(&fleet, 1, options, NULL);
 	c = fleet_client(NULL);
 	ck_assert_int_eq(rk_call_async(c, &request), 0);
 	fleet_await_state(fleet.worker[0], 'T');
