@@ -154,7 +154,8 @@ static void show_json(const struct rk_demo_show *s, const struct rk_demo_result 
 		{ o, "words", v->n_words }, { o, "words_exact", v->n_words_exact },
 		{ o, "unresolved_applied", v->unresolved_applied }, { o, "unanswered", v->unanswered },
 		{ o, "refused", v->refused }, { o, "contradicted", v->contradicted }, { o, "invalid", v->invalid },
-		{ o, "clients_failed", r->n_clients_failed }, { o, "readers_failed", r->n_readers_failed }, { o, "sent_again", r->moment.n_again },
+		{ o, "clients_failed", r->n_clients_failed }, { o, "readers_failed", r->n_readers_failed },
+		{ o, "sent_again", r->moment.n_again },
 		{ o, "resumed", r->moment.n_resumed }, { o, "left_out", r->n_left_out }, { o, "seed", s->plan->seed },
 	};
 

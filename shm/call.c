@@ -319,7 +319,10 @@ uint32_t rk_call_resume(struct rk_caller *c, struct rk_call *ret)
 {
 	uint32_t n = 0;
 
-	/* Cells being written last: their call may go on in a spare. */
+	/*
+	 * Cells being written last: their call may go on in a spare. The second
+	 * pass takes whatever is not IDLE, since a writer goes on meanwhile.
+	 */
 	for (int pass = 0; pass < 2; pass++)
 		for (uint32_t i = 0; i < c->m->g.n_cells; i++) {
 			struct rk_cell *cell = rk_shm_cell(c->m, global_cell(c, i));
@@ -328,7 +331,7 @@ uint32_t rk_call_resume(struct rk_caller *c, struct rk_call *ret)
 			uint32_t slot = slot_of(c->m, cell), k = 0;
 			uint64_t request = atomic_load_explicit(&cell->request, memory_order_relaxed);
 
-			if (state == RK_CELL_IDLE || (state == RK_CELL_WRITING) != (pass == 1) ||
+			if (state == RK_CELL_IDLE || (state == RK_CELL_WRITING && pass == 0) ||
 			    is_closed(c->m, c->page, cell, word))
 				continue;
 			while (k < n && ret[k].slot != slot)

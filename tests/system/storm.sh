@@ -11,7 +11,7 @@
 . "$(dirname "$0")/../check/lib.sh"
 
 seconds=${1:-30}
-n_words=150000 # about so many in a run: a few seconds
+n_words=50000 # at least so many in a run: some ten seconds
 build=$(cd "${BUILD:-$root/build}" && pwd) || exit 1
 tmp=$(mktemp -d /tmp/rk-storm.XXXXXX)
 export REKINDLE_RUNTIME_DIR=$tmp/r

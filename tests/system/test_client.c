@@ -207,6 +207,20 @@ START_TEST(a_call_nobody_took_in_time_is_certainly_not_applied)
 }
 END_TEST
 
+/* A key of another partition; where keys go is drawn anew with each fleet. */
+static const char *other_key(struct rk_client *c, const char *than, char ret[static 16])
+{
+	uint32_t first, other, worker;
+	int pid, i = 0;
+
+	ck_assert_int_eq(rk_client_where(c, than, strlen(than), &first, &worker, &pid), 0);
+	do {
+		snprintf(ret, 16, "other%d", i++);
+		ck_assert_int_eq(rk_client_where(c, ret, strlen(ret), &other, &worker, &pid), 0);
+	} while (other == first);
+	return ret;
+}
+
 START_TEST(too_large_full_and_no_slot_are_told_apart)
 {
 	static const char *const options[] = { "--ring", "64", "--slots", "100", "--max-request", "128", NULL };
@@ -215,6 +229,7 @@ START_TEST(too_large_full_and_no_slot_are_told_apart)
 	struct rk_reply reply = { 0 };
 	struct rk_client *c;
 	int r = 0, n = 0;
+	char key[16];
 
 	fleet_start(&fleet, 1, options, NULL);
 	c = fleet_client(NULL);
@@ -226,7 +241,7 @@ START_TEST(too_large_full_and_no_slot_are_told_apart)
 		n++;
 	ck_assert_int_eq(n, 64);
 	ck_assert_int_eq(r, RK_FULL);
-	request.key = "other";
+	request.key = other_key(c, "k", key);
 	while (n < 200 && (r = rk_call_async(c, &request)) == 0)
 		n++;
 	ck_assert_int_eq(n, 100);

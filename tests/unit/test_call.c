@@ -11,6 +11,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -411,6 +412,53 @@ START_TEST(a_successor_prefers_the_spare_to_the_cell_that_was_set_aside)
 }
 END_TEST
 
+/* A worker that ends the reply in this cell and begins it again, without end. */
+struct writer {
+	_Atomic uint64_t *word;
+	uint64_t writing, done;
+	_Atomic bool quit;
+};
+
+static void *write_replies(void *arg)
+{
+	struct writer *w = arg;
+
+	while (!atomic_load_explicit(&w->quit, memory_order_relaxed)) {
+		atomic_store_explicit(w->word, w->writing, memory_order_release);
+		atomic_store_explicit(w->word, w->done, memory_order_release);
+	}
+	return NULL;
+}
+
+/* The worker that writes it lives: the cell may be WRITING at the first look and DONE at the second. */
+START_TEST(a_successor_finds_a_call_whose_reply_is_written_meanwhile)
+{
+	struct rk_geometry g = fixture_geometry();
+	struct rk_call call, found[2];
+	struct writer w = { 0 };
+	struct rk_caller c;
+	struct fixture *f;
+	pthread_t thread;
+	int n_missed = 0;
+
+	g.n_cells = 1000; /* so that there is time between the two looks */
+	f = fixture_new(&g, 0);
+	c = fixture_caller(f, 1, 77);
+	ck_assert_int_eq(fixture_start(&c, 0, 0, 1, &call), RK_CALL_STARTED);
+	w.word = &rk_shm_cell(&f->m, call.cell)->word;
+	w.writing = rk_cellword(call.sequence, 1, RK_CELL_WRITING);
+	w.done = rk_cellword(call.sequence, 0, RK_CELL_DONE);
+	atomic_store_explicit(w.word, w.writing, memory_order_release);
+	ck_assert_int_eq(pthread_create(&thread, NULL, write_replies, &w), 0);
+	for (int i = 0; i < 20000; i++)
+		n_missed += rk_call_resume(&c, found) != 1;
+	atomic_store_explicit(&w.quit, true, memory_order_relaxed);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_msg(n_missed == 0, "missed in %d of 20000 looks: it would be sent again", n_missed);
+	fixture_free(f);
+}
+END_TEST
+
 START_TEST(a_page_passes_on_only_when_no_ring_names_its_cells_and_none_is_written)
 {
 	struct scene s = open_scene();
@@ -490,6 +538,7 @@ int main(void)
 	tcase_add_loop_test(c, a_damaged_sequence_is_worn_out_not_reused, 0, rk_countof(bad_sequences));
 	tcase_add_test(c, a_successor_finds_each_open_call_once);
 	tcase_add_test(c, a_successor_prefers_the_spare_to_the_cell_that_was_set_aside);
+	tcase_add_test(c, a_successor_finds_a_call_whose_reply_is_written_meanwhile);
 	tcase_add_test(c, a_page_passes_on_only_when_no_ring_names_its_cells_and_none_is_written);
 	tcase_add_loop_test(c, random_cells_never_lead_outside_the_segments, 0, 20);
 	return unit_run(c);
