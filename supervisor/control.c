@@ -235,6 +235,7 @@ static int verb_read(struct request *q, struct rk_err *err)
 	put_fd(q, s->fd_read[RK_SEGMENT_BEATS]);
 	put_fd(q, s->fd_read[RK_SEGMENT_PARTS]);
 	put_fd(q, s->fd_read[RK_SEGMENT_QUEUES]);
+	put_fd(q, s->fd_read[RK_SEGMENT_DEAD]);
 	return 0;
 }
 

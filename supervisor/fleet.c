@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "shm/beat.h"
 #include "shm/bell.h"
+#include "shm/dead.h"
 #include "shm/deliver.h"
+#include "shm/evict.h"
 #include "shm/part.h"
 #include "shm/words.h"
 #include "supervisor/fsm.h"
@@ -86,7 +88,7 @@ static void partitions_pass(struct slot *s, uint32_t route_flags)
 		if (f->table[p] != s->number)
 			continue;
 		for (int i = 0; r == -EBUSY && i < ASSIGN_TRIES; i++)
-			r = rk_part_assign(m, p, s->number, 0);
+			r = rk_part_assign(m, p, s->number);
 		if (r < 0)
 			rk_log(RK_LOG_ERROR, "partition could not be assigned partition=%u slot=%u",
 			       p, s->number);
@@ -267,6 +269,8 @@ static void repair(struct slot *s)
 
 	rk_journal_down(m, s->number);
 	rk_deliver_sweep(m, s->number);
+	rk_dead_sweep(m, s->number);
+	rk_evict_bury(m, s->number);
 	rk_bell_ring_pending(m);
 }
 

@@ -309,6 +309,7 @@ static int spawn_prepare(struct loop *l, struct rk_err *err)
 		s->fd[RK_SEGMENT_QUEUES],
 		s->fd[RK_SEGMENT_PARTS],
 		s->fd[RK_SEGMENT_STATE],
+		s->fd[RK_SEGMENT_DEAD],
 		l->news,
 	};
 	int r = rk_spawn_init(&l->spawn, l->conf->command, fds, l->conf->batch, err);

@@ -489,7 +489,7 @@ static void give(struct world *w, uint32_t p)
 {
 	uint32_t worker = (uint32_t)rk_rand_below(&w->supervisor.rand, N_WORKERS);
 
-	if (rk_part_assign(&w->m, p, worker, 0) < 0)
+	if (rk_part_assign(&w->m, p, worker) < 0)
 		fail("a partition that was released or whose owner died was committed to");
 	rk_part_route(&w->m, p, worker, RK_ROUTE_UP);
 	rk_bell_ring_partition(&w->m, worker, p);

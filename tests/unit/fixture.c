@@ -101,7 +101,7 @@ void fixture_own(struct fixture *f, struct fixture_owner *w, uint32_t partition,
 {
 	w->room = malloc(rk_owner_room(&f->m));
 	ck_assert_ptr_nonnull(w->room);
-	ck_assert_int_gt(rk_part_assign(&f->m, partition, worker, 0), 0);
+	ck_assert_int_gt(rk_part_assign(&f->m, partition, worker), 0);
 	rk_part_route(&f->m, partition, worker, RK_ROUTE_UP);
 	ck_assert_int_eq(
 		rk_owner_open(&w->o, &f->m, partition, worker, 0, fixture_bank(f, partition), w->room), 0);

@@ -349,7 +349,7 @@ static int lose_the_partition(struct rk_owner_job *job, void *arg)
 	struct thief *t = arg;
 
 	if (++t->n_runs == 3)
-		ck_assert_int_gt(rk_part_assign(&t->s->f->m, 0, 2, 0), 0);
+		ck_assert_int_gt(rk_part_assign(&t->s->f->m, 0, 2), 0);
 	return fixture_add(job, NULL);
 }
 

@@ -41,7 +41,7 @@ START_TEST(an_assignment_raises_the_incarnation_and_keeps_the_cursor)
 	struct rk_part *part = rk_shm_part(&f->m, 0);
 
 	for (uint32_t worker = 0; worker < 4; worker++) {
-		ck_assert_int_eq(rk_part_assign(&f->m, 0, worker, 0), (int)worker + 2);
+		ck_assert_int_eq(rk_part_assign(&f->m, 0, worker), (int)worker + 2);
 		ck_assert_uint_eq(load(&part->commit), rk_commit(worker + 2, P48 - 1));
 		ck_assert_uint_eq(load(&part->owner), rk_owner(worker + 2, 0, worker, RK_OWNER_RUN));
 		for (uint32_t w = 0; w < 4; w++)
@@ -78,7 +78,7 @@ START_TEST(an_assignment_cut_short_is_repeated)
 	struct rk_part *part = rk_shm_part(&f->m, 0);
 	struct fixture_owner w = { 0 };
 
-	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1, 0), 2);
+	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1), 2);
 	/* Killed between the words: the commit word is ahead of the owner word. */
 	atomic_store_explicit(&part->commit, rk_commit(3, 9), memory_order_relaxed);
 	ck_assert_int_eq(rk_owner_open(&w.o, &f->m, 0, 1, 0, fixture_bank(f, 0), NULL), -ESTALE);
@@ -93,7 +93,7 @@ START_TEST(the_route_says_worker_incarnation_and_flags)
 {
 	struct fixture *f = fixture_new(NULL, 0);
 
-	ck_assert_int_eq(rk_part_assign(&f->m, 3, 1, 0), 2);
+	ck_assert_int_eq(rk_part_assign(&f->m, 3, 1), 2);
 	rk_part_route(&f->m, 3, 1, RK_ROUTE_UP);
 	ck_assert_uint_eq(load(&rk_shm_routes(&f->m)[3]), rk_route(2, 1, RK_ROUTE_UP));
 	rk_part_route(&f->m, 3, 1, 0);
@@ -115,7 +115,7 @@ START_TEST(an_owner_word_that_says_anything_else_is_not_ours)
 	struct fixture *f = fixture_new(NULL, 0);
 	struct rk_owner o;
 
-	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1, 0), 2);
+	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1), 2);
 	atomic_store_explicit(&rk_shm_part(&f->m, 0)->owner, foreign_owners[_i], memory_order_relaxed);
 	for (uint32_t bank = 0; bank < 3; bank++)
 		ck_assert_int_eq(rk_owner_open(&o, &f->m, 0, 1, bank, fixture_bank(f, 0), NULL), -ESTALE);
