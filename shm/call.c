@@ -249,8 +249,11 @@ enum rk_call_state rk_call_look(struct rk_caller *c, struct rk_call *call)
 
 enum rk_call_state rk_call_expire(struct rk_caller *c, struct rk_call *call)
 {
+	uint32_t cell = call->cell;
 	enum rk_call_state state = rk_call_look(c, call);
 
+	if (call->cell != cell)
+		return state; /* set aside already, and published a moment ago */
 	if (state == RK_CALL_WRITING) {
 		if (!rk_broken(WRITING))
 			return set_aside(c, call);

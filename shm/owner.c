@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "shm/bell.h"
 #include "shm/copy.h"
 #include "shm/dead.h"
@@ -261,7 +260,7 @@ static enum run_result quarantine(struct rk_owner *o, uint64_t number, uint32_t 
 	const struct rk_dead_letter letter = {
 		.partition = o->partition, .attempts = attempts_at(o, number), .job = number,
 		.client_id = job.client_id, .sequence = job.sequence, .deadline_ns = job.deadline_ns,
-		.realtime_ns = rk_clock_wall_ns(), .key_len = job.key_len, .len = job.len, .bytes = o->request,
+		.realtime_ns = o->wall_ns ? o->wall_ns() : 0, .key_len = job.key_len, .len = job.len, .bytes = o->request,
 	};
 
 	r = rk_dead_push(o->m, &letter, o->worker, o->commit);

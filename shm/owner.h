@@ -66,6 +66,7 @@ struct rk_owner {
 	char *request;        /* private room for one request */
 	bool rolled_back;     /* open found and undid an unfinished job */
 	bool gate_elsewhere;  /* the caller's, after open: somebody else raises `released`; cleared by open */
+	uint64_t (*wall_ns)(void); /* the caller's, after open: CLOCK_REALTIME for dead letters; NULL = they say 0 */
 	bool must_yield;      /* a job of the last batch wants another attempt */
 	/* counts since open */
 	uint64_t n_jobs, n_errors, n_without_effect, n_refused, n_retries, n_quarantined;

@@ -427,7 +427,7 @@ void worker_init(struct worker *k, uint32_t number)
 	*k = (struct worker){ .number = number };
 }
 
-/* By copy, where the supervisor took it from a living owner. Returns 1, so that it is looked at again. */
+/* By copy, where the supervisor took it from a living owner. Returns 1: it is looked at again at once. */
 static int copy_bank(struct world *w, uint32_t worker, uint32_t p, uint32_t from, uint32_t to)
 {
 	struct rk_evict_banks banks = {
@@ -467,7 +467,7 @@ static int follow_owner_word(struct world *w, struct worker *k, uint32_t p)
 		return copy_bank(w, k->number, p, from, bank);
 	if (!k->open[p]) {
 		if (rk_owner_open(o, &w->m, p, k->number, bank, w->state + rk_bank_offset(&w->m, p, bank), k->room) < 0)
-			return 1; /* it changed under us: look again */
+			return 0; /* it changed under us, or is about to: rung then */
 		o->batch_max = k->number % 2 ? w->conf.batch_max : 1;
 		o->singles = rk_min_u32(o->singles, w->conf.singles);
 		o->gate_elsewhere = w->conf.outside_gate && p != 0;

@@ -262,6 +262,7 @@ static int open_partition(struct worker *w, uint32_t p, struct rk_err *err)
 	}
 	part->mapped = mapped;
 	part->owner.batch_max = w->batch_max;
+	part->owner.wall_ns = rk_clock_wall_ns;
 	if (part->owner.rolled_back)
 		atomic_fetch_add_explicit(&w->beat->n_rolled_back, 1, memory_order_relaxed);
 	r = initialize(w, &part->owner.bank, p, err);
