@@ -141,7 +141,7 @@ int rk_dead_push(const struct rk_shm *m, const struct rk_dead_letter *l, uint32_
 		return -ENOSPC;
 	RK_KILL_POINT(DEAD_CLAIMED);
 	/* L2: seq_cst, after L1 and against the eviction's V1: if that came first, our successor may not have seen the claim. */
-	if (atomic_load_explicit(&part->commit, memory_order_seq_cst) != commit) {
+	if (atomic_load_explicit(&part->commit, memory_order_seq_cst) != commit && !rk_broken(DEADLOOK)) {
 		(void)change(e, word, rk_deadword_with(word, RK_DEAD_FREE));
 		return -ESTALE;
 	}

@@ -82,6 +82,7 @@
 	X(UNDO, "does not roll back what a predecessor left")                          \
 	X(CHARGETWICE, "counts a charge again that its predecessor began")             \
 	X(DEADTWICE, "pushes a dead letter without looking for it")                    \
+	X(DEADLOOK, "writes a dead letter without looking whether it was evicted")     \
 	X(EVICTROLL, "does not roll back in an evicted owner's copy")                  \
 	X(EVICTLOG, "copies an evicted owner's undo log before its state")
 
