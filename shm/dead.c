@@ -15,24 +15,36 @@
 
 static uint64_t pack(uint64_t job, const struct rk_dead_cause *c)
 {
-	return job << 32 | (uint64_t)((uint32_t)c->verdict & 0xffff) << 16 | (uint64_t)((uint32_t)c->code & 0xff) << 8 |
-	       ((uint32_t)c->status & 0xff);
+	return job << 32 | (uint64_t)((uint32_t)c->verdict & 0xffff) << 16 |
+	       (uint64_t)((uint32_t)c->code & 0xff) << 8 | ((uint32_t)c->status & 0xff);
 }
 
 static struct rk_dead_cause unpack(uint64_t word)
 {
-	return (struct rk_dead_cause){ (enum rk_dead_verdict)(word >> 16 & 0xffff), (int)(word >> 8 & 0xff),
-				       (int)(word & 0xff) };
+	return (struct rk_dead_cause){ (enum rk_dead_verdict)(word >> 16 & 0xffff),
+				       (int)(word >> 8 & 0xff), (int)(word & 0xff) };
 }
 
 static bool is_letter(uint64_t word)
 {
-	return rk_deadword_state(word) == RK_DEAD_LETTER || rk_deadword_state(word) == RK_DEAD_RETRYING;
+	return rk_deadword_state(word) == RK_DEAD_LETTER ||
+	       rk_deadword_state(word) == RK_DEAD_RETRYING;
 }
 
 static bool is_claim(uint64_t word)
 {
-	return rk_deadword_state(word) == RK_DEAD_WRITING || rk_deadword_state(word) == RK_DEAD_REVOKED;
+	return rk_deadword_state(word) == RK_DEAD_WRITING ||
+	       rk_deadword_state(word) == RK_DEAD_REVOKED;
+}
+
+/* No worker of ours wrote this on purpose. */
+static bool is_damaged(const struct rk_shm *m, uint64_t word)
+{
+	if (is_claim(word))
+		return rk_deadword_worker(word) >= m->g.n_workers;
+	if (is_letter(word))
+		return rk_deadword_partition(word) >= m->g.n_partitions;
+	return rk_deadword_state(word) != RK_DEAD_FREE;
 }
 
 static bool change(struct rk_dead *e, uint64_t word, uint64_t to)
@@ -56,7 +68,8 @@ static bool holds(struct rk_dead *e, uint32_t partition, uint64_t job)
 		if (rk_deadword_partition(word) != partition)
 			return false;
 		if (is_letter(word))
-			/* Relaxed: stored before L3. Dropped already, and used again by another partition: pushed anew. */
+			/* Relaxed: stored before L3. Dropped already, and used again by another
+			 * partition: pushed anew. */
 			return atomic_load_explicit(&e->job, memory_order_relaxed) == job;
 		if (rk_deadword_state(word) != RK_DEAD_WRITING)
 			return false;
@@ -78,8 +91,8 @@ static bool is_there(const struct rk_shm *m, uint32_t partition, uint64_t job)
 }
 
 /* L1: the place is ours. seq_cst, before L2. Returns it and its word, or NULL. */
-static struct rk_dead *claim(const struct rk_shm *m, uint32_t partition, uint32_t incarnation, uint32_t worker,
-			     uint64_t *ret_word)
+static struct rk_dead *claim(const struct rk_shm *m, uint32_t partition, uint32_t incarnation,
+			     uint32_t worker, uint64_t *ret_word)
 {
 	for (uint32_t i = 0; i < m->g.n_dead; i++) {
 		struct rk_dead *e = rk_shm_dead(m, i);
@@ -87,8 +100,8 @@ static struct rk_dead *claim(const struct rk_shm *m, uint32_t partition, uint32_
 
 		if (rk_deadword_state(word) != RK_DEAD_FREE)
 			continue;
-		*ret_word = rk_deadword(rk_deadword_generation(word) + 1, partition, incarnation, worker,
-					RK_DEAD_WRITING);
+		*ret_word = rk_deadword(rk_deadword_generation(word) + 1, partition, incarnation,
+					worker, RK_DEAD_WRITING);
 		if (change(e, word, *ret_word))
 			return e;
 	}
@@ -105,7 +118,8 @@ static void write_letter(const struct rk_shm *m, struct rk_dead *e, const struct
 	atomic_store_explicit(&e->sequence, l->sequence, memory_order_release);
 	atomic_store_explicit(&e->deadline_ns, l->deadline_ns, memory_order_release);
 	atomic_store_explicit(&e->realtime_ns, l->realtime_ns, memory_order_release);
-	atomic_store_explicit(&e->cause, cause >> 32 == (l->job & 0xffffffff) ? cause : 0, memory_order_release);
+	atomic_store_explicit(&e->cause, cause >> 32 == (l->job & 0xffffffff) ? cause : 0,
+			      memory_order_release);
 	atomic_store_explicit(&e->attempts, l->attempts, memory_order_release);
 	atomic_store_explicit(&e->key_len, l->key_len, memory_order_release);
 	atomic_store_explicit(&e->body_len, l->len, memory_order_release);
@@ -118,13 +132,15 @@ static void block(const struct rk_shm *m, uint32_t partition, uint64_t job)
 	_Atomic uint64_t *attempts = &rk_shm_part(m, partition)->attempts;
 	uint64_t word = atomic_load_explicit(attempts, memory_order_relaxed);
 
-	/* L6: seq_cst, before the last look for a place; pairs with L5. Fails only against a later charge. */
+	/* L6: seq_cst, before the last look for a place; pairs with L5. Fails only against a later
+	 * charge. */
 	if (rk_attempts_job(word) == job)
 		atomic_compare_exchange_strong_explicit(attempts, &word, word | RK_ATTEMPTS_BLOCKED,
 							memory_order_seq_cst, memory_order_relaxed);
 }
 
-int rk_dead_push(const struct rk_shm *m, const struct rk_dead_letter *l, uint32_t worker, uint64_t commit)
+int rk_dead_push(const struct rk_shm *m, const struct rk_dead_letter *l, uint32_t worker,
+		 uint64_t commit)
 {
 	struct rk_part *part = rk_shm_part(m, l->partition);
 	struct rk_dead *e;
@@ -140,8 +156,10 @@ int rk_dead_push(const struct rk_shm *m, const struct rk_dead_letter *l, uint32_
 	if (!e)
 		return -ENOSPC;
 	RK_KILL_POINT(DEAD_CLAIMED);
-	/* L2: seq_cst, after L1 and against the eviction's V1: if that came first, our successor may not have seen the claim. */
-	if (atomic_load_explicit(&part->commit, memory_order_seq_cst) != commit && !rk_broken(DEADLOOK)) {
+	/* L2: seq_cst, after L1 and against the eviction's V1: if that came first, our successor
+	 * may not have seen the claim. */
+	if (atomic_load_explicit(&part->commit, memory_order_seq_cst) != commit &&
+	    !rk_broken(DEADLOOK)) {
 		(void)change(e, word, rk_deadword_with(word, RK_DEAD_FREE));
 		return -ESTALE;
 	}
@@ -154,14 +172,16 @@ int rk_dead_push(const struct rk_shm *m, const struct rk_dead_letter *l, uint32_
 	return 0;
 }
 
-void rk_dead_note(const struct rk_shm *m, uint32_t partition, uint64_t job, const struct rk_dead_cause *cause)
+void rk_dead_note(const struct rk_shm *m, uint32_t partition, uint64_t job,
+		  const struct rk_dead_cause *cause)
 {
 	atomic_store_explicit(rk_shm_cause(m, partition), pack(job, cause), memory_order_release);
 }
 
 /* ---- look ---- */
 
-static void read_letter(const struct rk_shm *m, struct rk_dead *e, uint64_t word, struct rk_dead_letter *ret)
+static void read_letter(const struct rk_shm *m, struct rk_dead *e, uint64_t word,
+			struct rk_dead_letter *ret)
 {
 	uint64_t cause = atomic_load_explicit(&e->cause, memory_order_acquire);
 
@@ -175,7 +195,8 @@ static void read_letter(const struct rk_shm *m, struct rk_dead *e, uint64_t word
 	ret->realtime_ns = atomic_load_explicit(&e->realtime_ns, memory_order_acquire);
 	ret->cause = unpack(cause);
 	ret->attempts = atomic_load_explicit(&e->attempts, memory_order_acquire);
-	ret->key_len = rk_min_u32(atomic_load_explicit(&e->key_len, memory_order_acquire), m->g.request_max);
+	ret->key_len = rk_min_u32(atomic_load_explicit(&e->key_len, memory_order_acquire),
+				  m->g.request_max);
 	ret->len = rk_min_u32(atomic_load_explicit(&e->body_len, memory_order_acquire),
 			      m->g.request_max - ret->key_len);
 	rk_copy_out(ret->bytes, e + 1, (size_t)ret->key_len + ret->len);
@@ -210,7 +231,8 @@ bool rk_dead_is_blocked(const struct rk_shm *m, uint32_t partition)
 
 /* ---- supervisor ---- */
 
-void rk_dead_cause(const struct rk_shm *m, uint32_t partition, uint64_t job, const struct rk_dead_cause *cause)
+void rk_dead_cause(const struct rk_shm *m, uint32_t partition, uint64_t job,
+		   const struct rk_dead_cause *cause)
 {
 	rk_dead_note(m, partition, job, cause);
 	for (uint32_t i = 0; i < m->g.n_dead; i++) {
@@ -239,11 +261,13 @@ void rk_dead_sweep(const struct rk_shm *m, uint32_t worker)
 		struct rk_dead *e = rk_shm_dead(m, i);
 		uint64_t word = atomic_load_explicit(&e->word, memory_order_acquire);
 
-		if (!is_claim(word) || rk_deadword_worker(word) != worker)
+		if (!is_damaged(m, word) &&
+		    (!is_claim(word) || rk_deadword_worker(word) != worker))
 			continue;
 		/* A successor may be revoking it: once more then. */
 		if (!change(e, word, rk_deadword_with(word, RK_DEAD_FREE)))
-			(void)change(e, rk_deadword_with(word, RK_DEAD_REVOKED), rk_deadword_with(word, RK_DEAD_FREE));
+			(void)change(e, rk_deadword_with(word, RK_DEAD_REVOKED),
+				     rk_deadword_with(word, RK_DEAD_FREE));
 		RK_KILL_POINT(DEAD_SWEPT);
 		any = true;
 	}
@@ -271,7 +295,9 @@ int rk_dead_retry(const struct rk_shm *m, uint32_t i, uint64_t word, bool begin,
 	if (to == word)
 		return -EALREADY;
 	if (!change(rk_shm_dead(m, i), word, to))
-		return atomic_load_explicit(&rk_shm_dead(m, i)->word, memory_order_relaxed) == to ? -EALREADY : -ENOENT;
+		return atomic_load_explicit(&rk_shm_dead(m, i)->word, memory_order_relaxed) == to
+			       ? -EALREADY
+			       : -ENOENT;
 	*ret_word = to;
 	return 0;
 }

@@ -9,8 +9,8 @@
  *    ^  <-- L2 ---     |               |                             |
  *    |                 | L4            +---------- L5 ---------------+
  *    |                 v                           |
- *    +--- sweep --- REVOKED                        v
- *    +-------------------------------------------- +
+ *    +--- sweep --- REVOKED                        |
+ *    +---------------------------------------------+
  *
  * A letter is pushed once per (partition, job), however often its pusher is
  * killed: a successor looks for it first. An owner that was evicted may be
@@ -45,7 +45,7 @@ struct rk_dead_cause {
 
 /* A letter as its pusher knows it, and as its reader is given it. */
 struct rk_dead_letter {
-	uint64_t word; /* names this letter and no later one in its place; rk_dead_free() wants it */
+	uint64_t word; /* names this letter and no later one in its place: for rk_dead_free() */
 	uint32_t partition;
 	uint32_t attempts;
 	uint64_t job;
@@ -56,8 +56,8 @@ struct rk_dead_letter {
 	struct rk_dead_cause cause;
 	bool is_retrying;
 	uint32_t key_len;
-	uint32_t len;   /* of the body, behind the key */
-	void *bytes;    /* key and body */
+	uint32_t len; /* of the body, behind the key */
+	void *bytes;  /* key and body */
 };
 
 /* ---- owner ---- */
@@ -70,11 +70,12 @@ struct rk_dead_letter {
  * the partition says that it is blocked (the caller tries again when it is
  * rung); -ESTALE: the partition was taken away, nothing was pushed.
  */
-RK_MUST_USE int rk_dead_push(const struct rk_shm *m, const struct rk_dead_letter *letter, uint32_t worker,
-			     uint64_t commit);
+RK_MUST_USE int rk_dead_push(const struct rk_shm *m, const struct rk_dead_letter *letter,
+			     uint32_t worker, uint64_t commit);
 
 /* Notes how an attempt at this job ended, for the letter that may come of it. */
-void rk_dead_note(const struct rk_shm *m, uint32_t partition, uint64_t job, const struct rk_dead_cause *cause);
+void rk_dead_note(const struct rk_shm *m, uint32_t partition, uint64_t job,
+		  const struct rk_dead_cause *cause);
 
 /* ---- anybody ---- */
 
@@ -91,11 +92,13 @@ bool rk_dead_is_blocked(const struct rk_shm *m, uint32_t partition);
 /* ---- supervisor ---- */
 
 /* As rk_dead_note(), and corrects a letter that is there already: causes become known late. */
-void rk_dead_cause(const struct rk_shm *m, uint32_t partition, uint64_t job, const struct rk_dead_cause *cause);
+void rk_dead_cause(const struct rk_shm *m, uint32_t partition, uint64_t job,
+		   const struct rk_dead_cause *cause);
 
 /*
  * After a worker's confirmed death and before its partitions pass on: frees
- * what it was writing, and rings those who wait for room. Idempotent.
+ * what it was writing, and whatever somebody has scribbled; rings those who
+ * wait for room. Idempotent.
  */
 void rk_dead_sweep(const struct rk_shm *m, uint32_t worker);
 
@@ -110,6 +113,7 @@ RK_MUST_USE int rk_dead_free(const struct rk_shm *m, uint32_t i, uint64_t word);
  * so that two operators do not send it twice. Returns 0 and the new word;
  * -ENOENT; -EALREADY if it is so already.
  */
-RK_MUST_USE int rk_dead_retry(const struct rk_shm *m, uint32_t i, uint64_t word, bool begin, uint64_t *ret_word);
+RK_MUST_USE int rk_dead_retry(const struct rk_shm *m, uint32_t i, uint64_t word, bool begin,
+			      uint64_t *ret_word);
 
 #endif

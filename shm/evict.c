@@ -39,15 +39,18 @@ static int fence(struct rk_part *part)
 
 	/* seq_cst: against L2. It may still be committing: its cursor is taken along. */
 	for (int round = 0; round < FENCE_ROUNDS; round++) {
-		next = rk_commit(rk_incarnation_next(rk_commit_incarnation(commit)), rk_commit_cursor(commit));
-		if (atomic_compare_exchange_weak_explicit(&part->commit, &commit, next, memory_order_seq_cst,
+		next = rk_commit(rk_incarnation_next(rk_commit_incarnation(commit)),
+				 rk_commit_cursor(commit));
+		if (atomic_compare_exchange_weak_explicit(&part->commit, &commit, next,
+							  memory_order_seq_cst,
 							  memory_order_acquire))
 			return (int)rk_commit_incarnation(next);
 	}
 	return -EBUSY;
 }
 
-/* What the owner word becomes: by copy, from where the last whole state is; or as it is, if it was released. */
+/* What the owner word becomes: by copy, from where the last whole state is; or as it is, if it was
+ * released. */
 static uint64_t successor_word(uint64_t owner, uint32_t incarnation, uint32_t bank, uint32_t to)
 {
 	switch (rk_owner_flag(owner)) {
@@ -63,13 +66,17 @@ static uint64_t successor_word(uint64_t owner, uint32_t incarnation, uint32_t ba
 	return rk_owner_copy(incarnation, bank, rk_owner_bank(owner), to);
 }
 
-static int hand_over(struct rk_part *part, uint64_t owner, uint32_t incarnation, uint32_t bank, uint32_t to)
+static int hand_over(struct rk_part *part, uint64_t owner, uint32_t incarnation, uint32_t bank,
+		     uint32_t to)
 {
 	for (int round = 0; round < HAND_ROUNDS; round++)
-		/* V2: release; pairs with O2 and the look in rk_evict_copy(). A release (H2) or an end of a copy (V4) may come first. */
+		/* V2: release; pairs with O2 and the look in rk_evict_copy(). A release (H2) or an
+		 * end of a copy (V4) may come first. */
 		if (atomic_compare_exchange_strong_explicit(&part->owner, &owner,
-							    successor_word(owner, incarnation, bank, to),
-							    memory_order_acq_rel, memory_order_acquire))
+							    successor_word(owner, incarnation, bank,
+									   to),
+							    memory_order_acq_rel,
+							    memory_order_acquire))
 			return (int)incarnation;
 	return -EBUSY;
 }
@@ -81,15 +88,17 @@ int rk_evict(const struct rk_shm *m, uint32_t partition, uint32_t to)
 	uint32_t old = rk_owner_worker(owner), flag = rk_owner_flag(owner);
 	int bank = free_bank(m, partition, owner), r;
 
-	if (old >= m->g.n_workers || old == to || flag == RK_OWNER_NONE || flag == RK_OWNER_RELEASED)
+	if (old >= m->g.n_workers || old == to || flag == RK_OWNER_NONE ||
+	    flag == RK_OWNER_RELEASED)
 		return -ESTALE;
-	if (rk_owner_bank(owner) >= m->g.n_banks || (flag == RK_OWNER_COPY && rk_owner_from(owner) >= m->g.n_banks))
+	if (rk_owner_bank(owner) >= m->g.n_banks ||
+	    (flag == RK_OWNER_COPY && rk_owner_from(owner) >= m->g.n_banks))
 		return -EPROTO;
 	if (bank < 0)
 		return bank;
 	/* First of all, so that no successor of this supervisor takes the bank for free. */
-	atomic_store_explicit(rk_journal_kept(m, partition, rk_owner_bank(owner)), (uint16_t)(old + 1),
-			      memory_order_release);
+	atomic_store_explicit(rk_journal_kept(m, partition, rk_owner_bank(owner)),
+			      (uint16_t)(old + 1), memory_order_release);
 	RK_KILL_POINT(EVICT_KEPT);
 	r = fence(part);
 	if (r < 0)
@@ -101,7 +110,8 @@ int rk_evict(const struct rk_shm *m, uint32_t partition, uint32_t to)
 	RK_KILL_POINT(EVICT_HANDED);
 	rk_part_route(m, partition, to, RK_ROUTE_UP);
 	rk_bell_ring_partition(m, to, partition);
-	rk_bell_ring_partition(m, old, partition); /* should it ever wake, it has something to find out */
+	rk_bell_ring_partition(m, old,
+			       partition); /* should it ever wake, it has something to find out */
 	rk_evict_wake(m, old);
 	return r;
 }
@@ -131,7 +141,8 @@ void rk_evict_bury(const struct rk_shm *m, uint32_t worker)
 int rk_evict_look(const struct rk_shm *m, uint32_t partition, uint32_t worker, uint32_t *ret_from)
 {
 	/* O2: acquire; pairs with V2. */
-	uint64_t owner = atomic_load_explicit(&rk_shm_part(m, partition)->owner, memory_order_acquire);
+	uint64_t owner =
+		atomic_load_explicit(&rk_shm_part(m, partition)->owner, memory_order_acquire);
 
 	if (rk_owner_worker(owner) != worker || rk_owner_flag(owner) != RK_OWNER_COPY)
 		return -ESTALE;
@@ -146,7 +157,8 @@ int rk_evict_look(const struct rk_shm *m, uint32_t partition, uint32_t worker, u
  * word comes after the state. ThreadSanitizer is told nothing: the races are
  * with the plain stores of a handler, and what comes of them is rolled back.
  */
-__attribute__((no_sanitize("thread"))) static void copy_words(void *to, const void *from, uint64_t len)
+__attribute__((no_sanitize("thread"))) static void copy_words(void *to, const void *from,
+							      uint64_t len)
 {
 	/* A const atomic cannot be loaded portably before C23: the cast only drops const. */
 	_Atomic uint64_t *source = (_Atomic uint64_t *)(uintptr_t)from;
@@ -167,7 +179,8 @@ static int copy_guarded(const struct rk_shm *m, const struct rk_evict_banks *b)
 		copy_words(to + at, from + at, m->l.guarded_len);
 		return 0;
 	}
-	if (fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)b->to_at, (off_t)m->l.bank_stride) < 0)
+	if (fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)b->to_at,
+		      (off_t)m->l.bank_stride) < 0)
 		return -errno;
 	while (at < end) { /* ends: each round goes on by at least a page */
 		off_t data = lseek(b->fd, (off_t)(b->from_at + at), SEEK_DATA), hole;
@@ -192,15 +205,18 @@ static void copy_log(const struct rk_shm *m, const struct rk_evict_banks *b)
 {
 	const struct rk_log *from = (const struct rk_log *)((const char *)b->from + m->l.bank_log);
 	struct rk_log *to = (struct rk_log *)((char *)b->to + m->l.bank_log);
-	/* V3: acquire; pairs with S1. After the state: whatever of it was copied changed has its entry below this word. */
-	uint64_t word = atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&from->word, memory_order_acquire);
+	/* V3: acquire; pairs with S1. After the state: whatever of it was copied changed has its
+	 * entry below this word. */
+	uint64_t word = atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&from->word,
+					     memory_order_acquire);
 
 	copy_words(to + 1, from + 1, m->l.bank_guarded - m->l.bank_log - sizeof(*from));
 	RK_KILL_POINT(EVICT_LOG);
 	atomic_store_explicit(&to->word, rk_broken(EVICTROLL) ? 0 : word, memory_order_release);
 }
 
-int rk_evict_copy(const struct rk_shm *m, uint32_t partition, uint32_t worker, const struct rk_evict_banks *banks)
+int rk_evict_copy(const struct rk_shm *m, uint32_t partition, uint32_t worker,
+		  const struct rk_evict_banks *banks)
 {
 	struct rk_part *part = rk_shm_part(m, partition);
 	/* O2: acquire; pairs with V2. */
@@ -218,8 +234,10 @@ int rk_evict_copy(const struct rk_shm *m, uint32_t partition, uint32_t worker, c
 	if (!rk_broken(EVICTLOG))
 		copy_log(m, banks);
 	RK_KILL_POINT(EVICT_COPIED);
-	/* V4: the copy is whole. Release; pairs with the acquire of whoever evicts or follows this owner. */
-	if (!atomic_compare_exchange_strong_explicit(&part->owner, &owner, rk_owner_with(owner, RK_OWNER_RUN),
+	/* V4: the copy is whole. Release; pairs with the acquire of whoever evicts or follows this
+	 * owner. */
+	if (!atomic_compare_exchange_strong_explicit(&part->owner, &owner,
+						     rk_owner_with(owner, RK_OWNER_RUN),
 						     memory_order_acq_rel, memory_order_relaxed))
 		return -ESTALE;
 	return 0;

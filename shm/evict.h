@@ -55,13 +55,14 @@ void rk_evict_bury(const struct rk_shm *m, uint32_t worker);
 /* ---- successor ---- */
 
 /* The bank this worker is to copy to, and the one to copy from; -ESTALE if it is not to copy. */
-RK_MUST_USE int rk_evict_look(const struct rk_shm *m, uint32_t partition, uint32_t worker, uint32_t *ret_from);
+RK_MUST_USE int rk_evict_look(const struct rk_shm *m, uint32_t partition, uint32_t worker,
+			      uint32_t *ret_from);
 
 /* The two banks, mapped; and the state segment, whose holes tell what need not be copied. */
 struct rk_evict_banks {
 	const void *from;
 	void *to;
-	int fd; /* -1: everything is copied */
+	int fd;                  /* -1: everything is copied */
 	uint64_t from_at, to_at; /* where they lie in fd */
 };
 

@@ -21,7 +21,7 @@ void rk_part_init(const struct rk_shm *m, uint32_t partition, uint64_t first)
 	atomic_store_explicit(&part->owner, rk_owner(1, 0, RK_WORKER_NONE, RK_OWNER_NONE), memory_order_relaxed);
 }
 
-/* The same bank again, and by copy if that was not finished. With one bank the word need not be believed. */
+/* The same bank again, by copy if that was not finished. With one bank the word need not be believed. */
 static uint64_t next_owner(const struct rk_shm *m, uint64_t owner, uint32_t incarnation, uint32_t worker)
 {
 	if (m->g.n_banks == 1)
@@ -69,7 +69,7 @@ int rk_part_ask(const struct rk_shm *m, uint32_t partition)
 	_Atomic uint64_t *word = &rk_shm_part(m, partition)->owner;
 	uint64_t owner = atomic_load_explicit(word, memory_order_acquire);
 
-	/* H1: release; pairs with H2. Fails when an end of a copy comes first, or for damaged memory: ask again. */
+	/* H1: seq_cst, before the ring; pairs with the owner's look. Fails only for damaged memory: ask again. */
 	if (rk_owner_flag(owner) == RK_OWNER_RUN &&
 	    atomic_compare_exchange_strong_explicit(word, &owner, rk_owner_with(owner, RK_OWNER_STOP),
 						    memory_order_seq_cst, memory_order_acquire))

@@ -60,7 +60,8 @@ static void start(struct fleet *f, uint32_t worker)
 
 static void tell(struct fleet *f, uint32_t worker, int sig)
 {
-	ck_assert_int_eq((int)syscall(SYS_pidfd_send_signal, f->worker[worker].pidfd, sig, NULL, 0), 0);
+	ck_assert_int_eq((int)syscall(SYS_pidfd_send_signal, f->worker[worker].pidfd, sig, NULL, 0),
+			 0);
 }
 
 static void await_death(struct fleet *f, uint32_t worker)
@@ -87,7 +88,9 @@ static void assign(struct fleet *f, uint32_t partition, uint32_t worker)
 /* What the supervisor does when a death is confirmed; its partitions go to `heir`. */
 static void bury(struct fleet *f, uint32_t worker, uint32_t heir, bool charge)
 {
-	const struct rk_dead_cause cause = { .verdict = RK_VERDICT_CRASHED, .code = CLD_EXITED, .status = 9 };
+	const struct rk_dead_cause cause = { .verdict = RK_VERDICT_CRASHED,
+					     .code = CLD_EXITED,
+					     .status = 9 };
 	uint32_t partition;
 	uint64_t job;
 
@@ -99,7 +102,8 @@ static void bury(struct fleet *f, uint32_t worker, uint32_t heir, bool charge)
 		rk_dead_cause(f->m, partition, job, &cause);
 	}
 	for (uint32_t p = 0; p < PARTITIONS; p++)
-		if (rk_owner_worker(atomic_load_explicit(&rk_shm_part(f->m, p)->owner, memory_order_acquire)) == worker)
+		if (rk_owner_worker(atomic_load_explicit(&rk_shm_part(f->m, p)->owner,
+							 memory_order_acquire)) == worker)
 			assign(f, p, heir);
 	rk_beat_reset_lease(rk_shm_beat(f->m, worker));
 	rk_close_p(&f->worker[worker].pidfd);
@@ -126,9 +130,9 @@ static struct fleet *open_fleet(void)
 	f->client = (struct rk_caller){ .m = f->m, .page = 0, .id = 7 };
 	f->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	const int fds[RK_SPAWN_FDS] = { f->s.fd_read[RK_SEGMENT_BOARD], f->s.fd[RK_SEGMENT_BEATS],
-					f->s.fd[RK_SEGMENT_CALLS], f->s.fd[RK_SEGMENT_QUEUES],
-					f->s.fd[RK_SEGMENT_PARTS], f->s.fd[RK_SEGMENT_STATE],
-					f->s.fd[RK_SEGMENT_DEAD], f->news };
+					f->s.fd[RK_SEGMENT_CALLS],      f->s.fd[RK_SEGMENT_QUEUES],
+					f->s.fd[RK_SEGMENT_PARTS],      f->s.fd[RK_SEGMENT_STATE],
+					f->s.fd[RK_SEGMENT_DEAD],       f->news };
 
 	(void)snprintf(path, sizeof(path), "%s/tests/system/test_worker", build_dir());
 	ck_assert_msg(rk_spawn_init(&f->spawn, argv, fds, 0, &err) == 0, "%s", err.text);
@@ -153,7 +157,10 @@ static void close_fleet(struct fleet *f)
 
 static struct rk_call begin(struct fleet *f, uint32_t slot, uint32_t partition, const char *body)
 {
-	const struct rk_call_request request = { .key = "k", .key_len = 1, .body = body, .len = (uint32_t)strlen(body),
+	const struct rk_call_request request = { .key = "k",
+						 .key_len = 1,
+						 .body = body,
+						 .len = (uint32_t)strlen(body),
 						 .partition = partition };
 	struct rk_call call;
 
@@ -184,7 +191,8 @@ static int await_answer(struct fleet *f, struct rk_call *call, char text[static 
 	return reply.error;
 }
 
-static void expect(struct fleet *f, uint32_t partition, const char *body, int error, const char *text)
+static void expect(struct fleet *f, uint32_t partition, const char *body, int error,
+		   const char *text)
 {
 	struct rk_call call = begin(f, 0, partition, body);
 	char answer[32];
@@ -279,7 +287,8 @@ START_TEST(a_job_that_stops_its_worker_forever_is_undone_in_the_copy)
 		(void)sched_yield();
 	ck_assert_int_gt(rk_evict(f->m, 2, 1), 0);
 	/* The successor runs it anew, and stops in it too; then it is allowed to go on. */
-	while (atomic_load_explicit(&rk_shm_beat(f->m, 1)->state, memory_order_acquire) != RK_BEAT_RUNNING)
+	while (atomic_load_explicit(&rk_shm_beat(f->m, 1)->state, memory_order_acquire) !=
+	       RK_BEAT_RUNNING)
 		(void)sched_yield();
 	while (rk_call_look(&f->client, &call) != RK_CALL_DONE)
 		tell(f, 1, SIGCONT);

@@ -103,10 +103,13 @@ static void take_over(struct scene *s, uint32_t worker, bool with_fd)
 {
 	uint32_t to = rk_owner_bank(owner_word(s));
 
-	ck_assert_int_eq(rk_owner_look(&s->f->m, 0, worker), -ESTALE); /* not before it has copied */
+	ck_assert_int_eq(rk_owner_look(&s->f->m, 0, worker),
+			 -ESTALE); /* not before it has copied */
 	ck_assert_int_eq(copy(s, worker, with_fd), 0);
 	ck_assert_int_eq(rk_owner_look(&s->f->m, 0, worker), (int)to);
-	ck_assert_int_eq(rk_owner_open(&s->next.o, &s->f->m, 0, worker, to, bank(s, to), s->next.room), 0);
+	ck_assert_int_eq(rk_owner_open(&s->next.o, &s->f->m, 0, worker, to, bank(s, to),
+				       s->next.room),
+			 0);
 }
 
 /* Half done, the state written, and the partition is gone. */
@@ -168,7 +171,8 @@ START_TEST(without_a_free_bank_nothing_changes)
 		ck_assert_int_gt(rk_evict(&s.f->m, 0, n % 2 ? 1 : 2), 0);
 		ck_assert_int_eq(copy(&s, n % 2 ? 1 : 2, false), 0);
 	}
-	uint64_t owner = owner_word(&s), commit = atomic_load_explicit(&part->commit, memory_order_acquire);
+	uint64_t owner = owner_word(&s),
+		 commit = atomic_load_explicit(&part->commit, memory_order_acquire);
 
 	ck_assert_int_eq(rk_evict(&s.f->m, 0, 3), -EBUSY);
 	ck_assert_uint_eq(owner_word(&s), owner);
@@ -214,7 +218,8 @@ START_TEST(the_successor_of_one_that_died_copying_copies_again)
 	take_over(&s, 3, true);
 	ck_assert_uint_eq(fixture_call(&s.c, &s.next, 1), 11);
 	ck_assert_int_gt(rk_part_assign(&s.f->m, 0, 2), 0);
-	ck_assert_int_eq(rk_owner_look(&s.f->m, 0, 2), 1); /* and the copy is the state from now on */
+	ck_assert_int_eq(rk_owner_look(&s.f->m, 0, 2),
+			 1); /* and the copy is the state from now on */
 	close_scene(&s);
 }
 END_TEST
@@ -228,9 +233,11 @@ START_TEST(there_must_be_an_owner_to_evict_and_another_to_follow)
 	ck_assert_int_eq(rk_part_ask(&s.f->m, 0), 0);
 	ck_assert_int_eq(rk_owner_release(&s.old.o), 0);
 	ck_assert_int_eq(rk_evict(&s.f->m, 0, 2), -ESTALE); /* released: it needs none */
-	atomic_store_explicit(&rk_shm_part(&s.f->m, 0)->owner, rk_owner(2, 2, 1, RK_OWNER_RUN), memory_order_relaxed);
+	atomic_store_explicit(&rk_shm_part(&s.f->m, 0)->owner, rk_owner(2, 2, 1, RK_OWNER_RUN),
+			      memory_order_relaxed);
 	ck_assert_int_eq(rk_evict(&s.f->m, 0, 2), -EPROTO);
-	atomic_store_explicit(&rk_shm_part(&s.f->m, 0)->owner, rk_owner_copy(2, 1, 2, 1), memory_order_relaxed);
+	atomic_store_explicit(&rk_shm_part(&s.f->m, 0)->owner, rk_owner_copy(2, 1, 2, 1),
+			      memory_order_relaxed);
 	ck_assert_int_eq(rk_evict(&s.f->m, 0, 2), -EPROTO);
 	ck_assert_int_eq(rk_part_assign(&s.f->m, 0, 2), -EPROTO);
 	close_scene(&s);
@@ -246,9 +253,12 @@ START_TEST(the_successor_the_old_owner_and_the_declared_cells_client_are_rung)
 	atomic_store_explicit(&rk_shm_beat(&s.f->m, 1)->cell, 6, memory_order_release);
 	ck_assert_int_gt(rk_evict(&s.f->m, 0, 2), 0);
 	ck_assert_uint_ne(atomic_load_explicit(bell, memory_order_acquire), parked);
-	ck_assert_uint_eq(rk_route_worker(atomic_load_explicit(&rk_shm_routes(&s.f->m)[0], memory_order_acquire)), 2);
+	ck_assert_uint_eq(rk_route_worker(atomic_load_explicit(&rk_shm_routes(&s.f->m)[0],
+							       memory_order_acquire)),
+			  2);
 	for (uint32_t w = 1; w <= 2; w++)
-		ck_assert_uint_eq(atomic_load_explicit(rk_bell_pending(rk_shm_bell(&s.f->m, w)), memory_order_acquire),
+		ck_assert_uint_eq(atomic_load_explicit(rk_bell_pending(rk_shm_bell(&s.f->m, w)),
+						       memory_order_acquire),
 				  1);
 	atomic_store_explicit(&rk_shm_beat(&s.f->m, 1)->cell, UINT64_MAX, memory_order_release);
 	rk_evict_wake(&s.f->m, 1); /* a forged page names no cell */
@@ -281,10 +291,12 @@ int main(void)
 {
 	TCase *c = unit_case("evict");
 
-	tcase_add_loop_test(c, its_unfinished_job_is_undone_in_the_copy_and_runs_there, 0, 2 * rk_countof(firsts));
+	tcase_add_loop_test(c, its_unfinished_job_is_undone_in_the_copy_and_runs_there, 0,
+			    2 * rk_countof(firsts));
 	tcase_add_test(c, replies_it_had_committed_come_from_the_copy);
 	tcase_add_loop_test(c, without_a_free_bank_nothing_changes, 0, 3);
-	tcase_add_test(c, whoever_is_evicted_in_the_middle_of_a_copy_leaves_the_first_bank_to_copy_from);
+	tcase_add_test(
+		c, whoever_is_evicted_in_the_middle_of_a_copy_leaves_the_first_bank_to_copy_from);
 	tcase_add_test(c, the_successor_of_one_that_died_copying_copies_again);
 	tcase_add_test(c, there_must_be_an_owner_to_evict_and_another_to_follow);
 	tcase_add_test(c, the_successor_the_old_owner_and_the_declared_cells_client_are_rung);

@@ -108,7 +108,7 @@ static int give_up(struct worker *w, int status, const char *text)
 	return status;
 }
 
-/* REKINDLE_WORKER=abi=1 worker=2 incarnation=17 fds=3:4:5:6:7:8:9:10 */
+/* REKINDLE_WORKER=abi=2 worker=2 incarnation=17 fds=3:4:5:6:7:8:9:10 */
 static int read_inheritance(struct worker *w, struct rk_err *err)
 {
 	const char *text = getenv("REKINDLE_WORKER");
