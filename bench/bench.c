@@ -184,7 +184,7 @@ void bench_world_make(struct bench_world *w, const struct rk_geometry *g)
 		atomic_store_explicit(&rk_shm_client_ids(&w->m)[page], page + 1, memory_order_relaxed);
 	}
 	w->caller = (struct rk_caller){ .m = &w->m, .page = 0, .id = 1 };
-	incarnation = rk_part_assign(&w->m, 0, 0, 0);
+	incarnation = rk_part_assign(&w->m, 0, 0);
 	bench_need(incarnation > 0, "a partition");
 	rk_part_route(&w->m, 0, 0, RK_ROUTE_UP);
 	bench_need(rk_owner_open(&w->owner, &w->m, 0, 0, 0, w->bank, w->room) == 0, "an owner");

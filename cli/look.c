@@ -12,7 +12,7 @@
 #include "shm/rundir.h"
 #include "workers/lib/attach.h"
 
-#define READ_FDS 5u /* board, readers, beats, parts, queues */
+#define READ_FDS 6u /* board, readers, beats, parts, queues, dead */
 
 static int attach(struct rk_look *l, const struct rk_fds *fds, int64_t reader, struct rk_err *err)
 {
@@ -21,6 +21,7 @@ static int attach(struct rk_look *l, const struct rk_fds *fds, int64_t reader, s
 		{ RK_SEGMENT_BEATS, fds->fd[2], false, &l->m.beats },
 		{ RK_SEGMENT_PARTS, fds->fd[3], false, &l->m.parts },
 		{ RK_SEGMENT_QUEUES, fds->fd[4], false, &l->m.queues },
+		{ RK_SEGMENT_DEAD, fds->fd[5], false, &l->m.dead },
 	};
 	int r;
 

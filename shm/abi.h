@@ -19,6 +19,8 @@
  *   state    the partitions' banks (undo log, dedup table, user's state), each
  *            mapped by the partition's owner alone
  *   journal  the supervisor's half-finished operations; nobody else maps it
+ *   dead     jobs that killed their workers too often; workers push, supervisor
+ *            frees, whoever reads the board may read it
  */
 #ifndef RK_SHM_ABI_H
 #define RK_SHM_ABI_H
@@ -28,7 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RK_ABI_VERSION 1u
+#define RK_ABI_VERSION 2u
 #define RK_ABI_LINE 64u
 
 #define RK_ABI_AT(type, member, offset) \
@@ -52,6 +54,8 @@ static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "a
 #define RK_BANK_MAX (1ull << 32)   /* bytes of one bank: log offsets have 32 bits */
 #define RK_BANKS_MAX 8u
 #define RK_READERS_MAX 4096u
+#define RK_DEAD_MAX 65536u
+#define RK_DEAD_AFTER 3u /* attempts until a job is quarantined, unless configured */
 #define RK_VIEWS 4u
 #define RK_NAME_MAX 64u /* bytes of a fleet's or client's name with its NUL */
 
@@ -68,6 +72,7 @@ enum rk_segment_kind {
 	RK_SEGMENT_READERS,
 	RK_SEGMENT_STATE,
 	RK_SEGMENT_JOURNAL,
+	RK_SEGMENT_DEAD,
 	RK_SEGMENT_KINDS
 };
 
@@ -103,9 +108,13 @@ struct rk_geometry {
 	uint32_t n_banks;      /* banks per partition; more than one allows eviction by copy */
 	uint32_t n_readers;    /* reader lines */
 	uint64_t hash_seed;    /* of key -> partition */
+	uint32_t n_dead;       /* dead letters */
+	uint32_t reserved0;    /* zero */
+	uint64_t reserved1[7]; /* zero */
 };
 RK_ABI_AT(struct rk_geometry, hash_seed, 56);
-RK_ABI_SIZE(struct rk_geometry, 64);
+RK_ABI_AT(struct rk_geometry, n_dead, 64);
+RK_ABI_SIZE(struct rk_geometry, 128);
 
 /* ---- words ------------------------------------------------------------------ *
  *
@@ -114,13 +123,43 @@ RK_ABI_SIZE(struct rk_geometry, 64);
  * cell word  sequence:50 | worker:12 | state:2
  * commit     incarnation:16 | cursor:48        cursor = next job not committed
  * log word   job:48 | entries:16
- * owner      incarnation:16 | bank:16 | worker:16 | flag:16
+ * owner      incarnation:16 | from:8 | bank:8 | worker:16 | flag:16
  * route      incarnation:16 | zero:16 | worker:16 | flags:16
+ * attempts   job:48 | blocked:1 | n:15
+ * charged    incarnation:16 | n:16 | job:32, its low bits
+ * dead       generation:16 | partition:16 | incarnation:16 | worker:12 | state:4
+ * cause      job:32, its low bits | verdict:16 | code:8 | status:8
  */
 enum rk_ref_state { RK_REF_FREE, RK_REF_READY, RK_REF_TAKEN, RK_REF_TOMB };
 enum rk_cell_state { RK_CELL_IDLE, RK_CELL_WANT, RK_CELL_WRITING, RK_CELL_DONE };
-enum rk_owner_flag { RK_OWNER_NONE, RK_OWNER_RUN, RK_OWNER_STOP, RK_OWNER_RELEASED };
+enum rk_owner_flag {
+	RK_OWNER_NONE,
+	RK_OWNER_RUN,      /* its worker is to run it */
+	RK_OWNER_STOP,     /* its worker is to release it */
+	RK_OWNER_RELEASED, /* its worker has: it may be assigned again */
+	RK_OWNER_COPY,     /* its worker is to copy the bank `from` of an evicted owner into `bank`, then to run it */
+};
+enum rk_dead_state {
+	RK_DEAD_FREE,
+	RK_DEAD_WRITING,  /* worker: is filling it in */
+	RK_DEAD_REVOKED,  /* a successor: its writer was evicted; free again after that worker's confirmed death */
+	RK_DEAD_LETTER,   /* whole */
+	RK_DEAD_RETRYING, /* whole; somebody is sending it again */
+	RK_DEAD_STATES
+};
 enum rk_route_flag { RK_ROUTE_UP = 1 }; /* the slot's process was alive when this was published */
+
+/* What the supervisor, or the handler itself, says of an attempt that failed. */
+enum rk_dead_verdict {
+	RK_CAUSE_NONE,
+	RK_CAUSE_CRASHED,  /* the process ended by itself */
+	RK_CAUSE_HUNG,     /* asleep beyond its bound */
+	RK_CAUSE_LOOPING,  /* burning CPU beyond its bound */
+	RK_CAUSE_DEADLINE, /* beyond the job's own deadline */
+	RK_CAUSE_MEMORY,   /* beyond its memory, or killed for want of it */
+	RK_CAUSE_RETRY,    /* the handler returned RK_RETRY */
+	RK_CAUSES
+};
 
 /* ---- queues: rings and bells ---------------------------------------------- */
 
@@ -153,11 +192,15 @@ struct rk_part {
 	_Atomic uint64_t freed;    /* owner: jobs below are delivered and recycled */
 	_Atomic uint64_t released; /* the gate: replies of jobs below may be delivered. Part A: owner, at commit */
 	_Atomic uint64_t owner;    /* supervisor assigns, owner releases */
-	uint64_t reserved[4];      /* zero; the host's lease and the redo cursor come here */
+	_Atomic uint64_t attempts; /* supervisor after a death, owner for RK_RETRY: how often this job failed */
+	_Atomic uint64_t charged;  /* supervisor: the charge being made, so that its repetition counts once */
+	uint64_t reserved[2];      /* zero; the host's lease and the redo cursor come here */
 };
 RK_ABI_AT(struct rk_part, freed, 8);
 RK_ABI_AT(struct rk_part, released, 16);
 RK_ABI_AT(struct rk_part, owner, 24);
+RK_ABI_AT(struct rk_part, attempts, 32);
+RK_ABI_AT(struct rk_part, charged, 40);
 RK_ABI_SIZE(struct rk_part, 64);
 
 /* ---- calls: client pages ----------------------------------------------------- */
@@ -238,7 +281,8 @@ struct rk_beat {
 	_Atomic uint64_t n_without_effect; /* worker: duplicates, stale or withdrawn references */
 	_Atomic uint64_t n_rolled_back;    /* worker: unfinished jobs of a predecessor undone */
 	_Atomic uint64_t n_refused;   /* worker: dedup table full */
-	uint8_t reserved2[48];
+	_Atomic uint32_t owner_incarnation; /* worker: of the partition, when it began the job it runs */
+	uint8_t reserved2[44];
 	char last_words[256];         /* worker: one line said before it gave up; input for readers */
 	uint8_t reserved3[RK_BEAT_SIZE - 512];
 };
@@ -393,15 +437,16 @@ struct rk_board {
 	uint8_t reserved1[40];
 	_Atomic uint64_t epoch; /* supervisor: even, advanced by 2; its low half is a futex */
 	_Atomic uint32_t view;  /* supervisor: index of the published view */
-	uint32_t reserved2;
+	_Atomic uint32_t dead_after;  /* supervisor: DeadLetterAfter, attempts until a job is quarantined; 0 = never */
 	_Atomic uint64_t incarnation; /* supervisor: of itself */
-	uint8_t reserved3[40];
+	uint8_t reserved2[40];
 };
 RK_ABI_AT(struct rk_board, geometry, 64);
-RK_ABI_AT(struct rk_board, epoch_mode, 144);
-RK_ABI_AT(struct rk_board, epoch, 192);
-RK_ABI_AT(struct rk_board, view, 200);
-RK_ABI_SIZE(struct rk_board, 256);
+RK_ABI_AT(struct rk_board, epoch_mode, 208);
+RK_ABI_AT(struct rk_board, epoch, 256);
+RK_ABI_AT(struct rk_board, view, 264);
+RK_ABI_AT(struct rk_board, dead_after, 268);
+RK_ABI_SIZE(struct rk_board, 320);
 
 /* ---- journal ---------------------------------------------------------------------------- */
 
@@ -428,7 +473,11 @@ struct rk_journal_client {
 };
 RK_ABI_SIZE(struct rk_journal_client, 128);
 
-/* Followed by n_workers slots, then n_clients clients. */
+/*
+ * Followed by n_workers slots, n_clients clients, and kept[n_partitions][n_banks]
+ * (_Atomic uint16_t; supervisor): worker + 1 that was evicted from this bank and
+ * may still write to it, 0 = nobody.
+ */
 struct rk_journal {
 	struct rk_segment segment;
 	_Atomic uint64_t last_client_id; /* supervisor: ids are never reused */
@@ -524,5 +573,28 @@ RK_ABI_AT(struct rk_flight_record, len, 68);
 RK_ABI_AT(struct rk_flight_record, fleet, 80);
 RK_ABI_AT(struct rk_flight_record, text, 144);
 RK_ABI_SIZE(struct rk_flight_record, 1024);
+
+/* ---- dead letters ------------------------------------------------------------------------- *
+ *
+ * head | cause[n_partitions] (_Atomic uint64_t; supervisor, owner for RK_RETRY),
+ * padded to a line | n_dead entries, each followed by request_max bytes: key, body.
+ */
+struct rk_dead {
+	_Atomic uint64_t word;        /* dead word: worker WRITING, LETTER, REVOKED; supervisor the rest */
+	_Atomic uint64_t job;         /* worker, like all below until it is a LETTER */
+	_Atomic uint64_t client_id;
+	_Atomic uint64_t sequence;
+	_Atomic uint64_t deadline_ns; /* the client's, CLOCK_MONOTONIC; 0 = none */
+	_Atomic uint64_t realtime_ns; /* when it was quarantined, CLOCK_REALTIME */
+	_Atomic uint64_t cause;       /* of the last attempt; supervisor too, when it hears of it later */
+	_Atomic uint32_t attempts;
+	_Atomic uint32_t key_len;     /* bytes */
+	_Atomic uint32_t body_len;    /* bytes after the key */
+	uint32_t reserved0;           /* zero */
+	uint64_t reserved1[7];        /* zero */
+};
+RK_ABI_AT(struct rk_dead, attempts, 56);
+RK_ABI_AT(struct rk_dead, body_len, 64);
+RK_ABI_SIZE(struct rk_dead, 128);
 
 #endif

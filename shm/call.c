@@ -187,42 +187,6 @@ static bool find_done(struct rk_caller *c, struct rk_call *call)
 	return false;
 }
 
-enum rk_call_state rk_call_look(struct rk_caller *c, struct rk_call *call)
-{
-	struct rk_cell *cell = rk_shm_cell(c->m, call->cell);
-	/* C3: acquire; pairs with D4. */
-	uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
-	uint64_t want = rk_cellword(call->sequence, 0, RK_CELL_WANT);
-
-	if (word == rk_cellword(call->sequence, 0, RK_CELL_DONE))
-		return RK_CALL_DONE;
-	if (word != want)
-		return RK_CALL_WRITING;
-	switch (strongest_reference(c, cell, call->cell)) {
-	case RK_REF_TAKEN:
-		return RK_CALL_TAKEN;
-	case RK_REF_READY:
-		return RK_CALL_PENDING;
-	case RK_REF_FREE:
-	case RK_REF_TOMB:
-		break;
-	}
-	/*
-	 * No ring names it (Q6). The word once more, after that: delivery goes
-	 * before recycling, so a reply would be here by now.
-	 */
-	word = atomic_load_explicit(&cell->word, memory_order_acquire);
-	if (word != want)
-		return word == rk_cellword(call->sequence, 0, RK_CELL_DONE) ? RK_CALL_DONE : RK_CALL_WRITING;
-	/* C4: acquire; pairs with D6: applied, but another worker was writing here. */
-	if (atomic_load_explicit(&cell->skip, memory_order_acquire) == call->sequence) {
-		if (find_done(c, call))
-			return RK_CALL_DONE;
-		return publish_again(c, call) ? RK_CALL_PENDING : RK_CALL_AGAIN;
-	}
-	return close_not_applied(c, call) ? RK_CALL_NOT_APPLIED : RK_CALL_WRITING;
-}
-
 /* The call's request once more, from its own cell. */
 static void request_of(const struct rk_caller *c, uint32_t g, struct rk_call_request *ret)
 {
@@ -259,10 +223,60 @@ static enum rk_call_state set_aside(struct rk_caller *c, struct rk_call *call)
 	return publish_again(c, call) ? RK_CALL_PENDING : RK_CALL_AGAIN;
 }
 
+/*
+ * Whether its writer has lost the partition: its successor found the cell
+ * WRITING and raised skip. The writer may be stopped for ever.
+ */
+static bool is_abandoned(struct rk_cell *cell, const struct rk_call *call, uint64_t word)
+{
+	/* Acquire; pairs with D6. */
+	return rk_cellword_state(word) == RK_CELL_WRITING && rk_cellword_sequence(word) == call->sequence &&
+	       atomic_load_explicit(&cell->skip, memory_order_acquire) == call->sequence;
+}
+
+enum rk_call_state rk_call_look(struct rk_caller *c, struct rk_call *call)
+{
+	struct rk_cell *cell = rk_shm_cell(c->m, call->cell);
+	/* C3: acquire; pairs with D4. */
+	uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
+	uint64_t want = rk_cellword(call->sequence, 0, RK_CELL_WANT);
+
+	if (word == rk_cellword(call->sequence, 0, RK_CELL_DONE))
+		return RK_CALL_DONE;
+	if (word != want)
+		return is_abandoned(cell, call, word) ? set_aside(c, call) : RK_CALL_WRITING;
+	switch (strongest_reference(c, cell, call->cell)) {
+	case RK_REF_TAKEN:
+		return RK_CALL_TAKEN;
+	case RK_REF_READY:
+		return RK_CALL_PENDING;
+	case RK_REF_FREE:
+	case RK_REF_TOMB:
+		break;
+	}
+	/*
+	 * No ring names it (Q6). The word once more, after that: delivery goes
+	 * before recycling, so a reply would be here by now.
+	 */
+	word = atomic_load_explicit(&cell->word, memory_order_acquire);
+	if (word != want)
+		return word == rk_cellword(call->sequence, 0, RK_CELL_DONE) ? RK_CALL_DONE : RK_CALL_WRITING;
+	/* C4: acquire; pairs with D6: applied, but another worker was writing here. */
+	if (atomic_load_explicit(&cell->skip, memory_order_acquire) == call->sequence) {
+		if (find_done(c, call))
+			return RK_CALL_DONE;
+		return publish_again(c, call) ? RK_CALL_PENDING : RK_CALL_AGAIN;
+	}
+	return close_not_applied(c, call) ? RK_CALL_NOT_APPLIED : RK_CALL_WRITING;
+}
+
 enum rk_call_state rk_call_expire(struct rk_caller *c, struct rk_call *call)
 {
+	uint32_t cell = call->cell;
 	enum rk_call_state state = rk_call_look(c, call);
 
+	if (call->cell != cell)
+		return state; /* set aside already, and published a moment ago */
 	if (state == RK_CALL_WRITING) {
 		if (!rk_broken(WRITING))
 			return set_aside(c, call);

@@ -80,7 +80,8 @@ RK_MUST_USE enum rk_call_start rk_call_start(struct rk_caller *c, uint32_t slot,
 
 /*
  * Where a call stands. NOT_APPLIED is final: the cell is IDLE and the sequence
- * is closed. A call found applied but undeliverable is published again here.
+ * is closed. A call found applied but undeliverable is published again here,
+ * in a spare cell (call->cell changes) while an evicted worker holds its own.
  */
 enum rk_call_state rk_call_look(struct rk_caller *c, struct rk_call *call);
 

@@ -43,6 +43,22 @@
 	X(OWNER_INIT, "init() ran, its flag not yet set")                              \
 	X(SWEEP_WANT, "swept cell WANT again, beat not cleared")                       \
 	X(PART_COMMIT, "new incarnation in the commit word, owner word still old")     \
+	X(PART_ASKED, "owner word says STOP, its worker not rung")                     \
+	X(PART_RELEASED, "owner word says RELEASED, the supervisor not told")          \
+	X(PART_CHARGING, "charge noted under its incarnation, not counted")            \
+	X(PART_CHARGED, "charge counted, the partition not passed on")                 \
+	X(OWNER_RETRY, "job rolled back on its own wish, its attempt not counted")     \
+	X(DEAD_CLAIMED, "a dead letter's place claimed, nothing in it")                \
+	X(DEAD_WRITTEN, "dead letter written, its place still WRITING")                \
+	X(DEAD_PUSHED, "dead letter there, its job's error reply not committed")       \
+	X(DEAD_SWEPT, "a dead worker's claim freed, who waits for room not rung")      \
+	X(DEAD_FREED, "a dead letter dropped, who waits for room not rung")            \
+	X(EVICT_KEPT, "bank reserved for the owner, the owner not evicted")            \
+	X(EVICT_FENCED, "owner can commit no more, owner word still names it")         \
+	X(EVICT_HANDED, "owner word says COPY, route and bells not")                   \
+	X(EVICT_STATE, "state copied, its undo log not")                               \
+	X(EVICT_LOG, "undo entries copied, their word not")                            \
+	X(EVICT_COPIED, "copy whole, owner word still COPY")                           \
 	X(PAGE_IDLE, "some cells of a dead client's page IDLE")                        \
 	X(EPOCH_ENTERED, "reader inside its section")                                  \
 	X(BOARD_FILLED, "new view written, not published")                             \
@@ -63,7 +79,12 @@
 	X(SEQ0, "sets the sequence back when a page passes on")                        \
 	X(GATE, "delivers a duplicate's reply before its gate")                        \
 	X(HELP, "recycles without helping the tail first")                             \
-	X(UNDO, "does not roll back what a predecessor left")
+	X(UNDO, "does not roll back what a predecessor left")                          \
+	X(CHARGETWICE, "counts a charge again that its predecessor began")             \
+	X(DEADTWICE, "pushes a dead letter without looking for it")                    \
+	X(DEADLOOK, "writes a dead letter without looking whether it was evicted")     \
+	X(EVICTROLL, "does not roll back in an evicted owner's copy")                  \
+	X(EVICTLOG, "copies an evicted owner's undo log before its state")
 
 #define RK_KILL_POINT_ENUM(name, what) RK_KP_##name,
 enum rk_kill_point { RK_KILL_POINTS(RK_KILL_POINT_ENUM) RK_KILL_POINT_COUNT };

@@ -27,6 +27,7 @@ void rk_geometry_default(struct rk_geometry *g)
 		.state_max = 65536,
 		.n_banks = 1,
 		.n_readers = 256,
+		.n_dead = 256,
 		.hash_seed = 0,
 	};
 }
@@ -59,6 +60,7 @@ int rk_geometry_check(const struct rk_geometry *g, struct rk_err *err)
 		{ "state bytes", g->state_max, 8, 1u << 31, false },
 		{ "banks", g->n_banks, 1, RK_BANKS_MAX, false },
 		{ "readers", g->n_readers, 1, RK_READERS_MAX, false },
+		{ "dead letters", g->n_dead, 0, RK_DEAD_MAX, false },
 	};
 	struct rk_layout l;
 
@@ -90,7 +92,15 @@ static void lay_board(const struct rk_geometry *g, struct rk_layout *l)
 	l->board_len = up(l->board_views + RK_VIEWS * l->view_stride, PAGE);
 	l->readers_len = up(sizeof(struct rk_segment) + sizeof(struct rk_reader) * (uint64_t)g->n_readers, PAGE);
 	l->journal_clients = sizeof(struct rk_journal) + sizeof(struct rk_journal_slot) * (uint64_t)g->n_workers;
-	l->journal_len = up(l->journal_clients + sizeof(struct rk_journal_client) * (uint64_t)g->n_clients, PAGE);
+	l->journal_kept = l->journal_clients + sizeof(struct rk_journal_client) * (uint64_t)g->n_clients;
+	l->journal_len = up(l->journal_kept + 2ull * g->n_partitions * g->n_banks, PAGE);
+}
+
+static void lay_dead(const struct rk_geometry *g, struct rk_layout *l)
+{
+	l->dead_entries = up(sizeof(struct rk_segment) + 8ull * g->n_partitions, RK_ABI_LINE);
+	l->dead_stride = up(sizeof(struct rk_dead) + g->request_max, RK_ABI_LINE);
+	l->dead_len = up(l->dead_entries + g->n_dead * l->dead_stride, PAGE);
 }
 
 static void lay_calls(const struct rk_geometry *g, struct rk_layout *l)
@@ -138,6 +148,7 @@ void rk_layout_init(const struct rk_geometry *g, struct rk_layout *ret)
 	lay_calls(g, ret);
 	lay_queues(g, ret);
 	lay_bank(g, ret);
+	lay_dead(g, ret);
 	for (int kind = 1; kind < RK_SEGMENT_KINDS; kind++)
 		ret->total_len += rk_layout_segment_len(ret, (enum rk_segment_kind)kind);
 }
@@ -161,6 +172,8 @@ uint64_t rk_layout_segment_len(const struct rk_layout *l, enum rk_segment_kind k
 		return l->state_len;
 	case RK_SEGMENT_JOURNAL:
 		return l->journal_len;
+	case RK_SEGMENT_DEAD:
+		return l->dead_len;
 	case RK_SEGMENT_KINDS:
 		break;
 	}
@@ -170,7 +183,7 @@ uint64_t rk_layout_segment_len(const struct rk_layout *l, enum rk_segment_kind k
 const char *rk_segment_name(enum rk_segment_kind kind)
 {
 	static const char *const names[] = { "?",     "board",   "beats", "calls",  "queues",
-					     "parts", "readers", "state", "journal" };
+					     "parts", "readers", "state", "journal", "dead" };
 
 	static_assert(rk_countof(names) == RK_SEGMENT_KINDS, "a name for every segment");
 	return (unsigned int)kind < RK_SEGMENT_KINDS ? names[kind] : "?";

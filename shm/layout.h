@@ -32,7 +32,8 @@ struct rk_layout {
 	uint64_t readers_len;
 	uint64_t bank_log, bank_log_data, bank_guarded, guarded_applied, guarded_index, guarded_dedup, dedup_stride;
 	uint64_t guarded_state, guarded_len, bank_stride, state_len;
-	uint64_t journal_clients, journal_len;
+	uint64_t journal_clients, journal_kept, journal_len;
+	uint64_t dead_entries, dead_stride, dead_len;
 	uint64_t total_len; /* all segments together */
 };
 
@@ -63,7 +64,7 @@ struct rk_shm {
 	struct rk_geometry g;
 	struct rk_layout l;
 	struct rk_board *board;
-	char *beats, *calls, *queues, *parts, *readers;
+	char *beats, *calls, *queues, *parts, *readers, *dead;
 	struct rk_journal *journal;
 };
 
@@ -180,6 +181,22 @@ static inline struct rk_journal_slot *rk_journal_slots(struct rk_journal *j)
 static inline struct rk_journal_client *rk_journal_clients(const struct rk_shm *m, struct rk_journal *j)
 {
 	return (struct rk_journal_client *)((char *)j + m->l.journal_clients);
+}
+
+/* Who may still write to this bank: worker + 1, 0 = nobody. */
+static inline _Atomic uint16_t *rk_journal_kept(const struct rk_shm *m, uint32_t partition, uint32_t bank)
+{
+	return (_Atomic uint16_t *)((char *)m->journal + m->l.journal_kept) + (uint64_t)partition * m->g.n_banks + bank;
+}
+
+static inline _Atomic uint64_t *rk_shm_cause(const struct rk_shm *m, uint32_t partition)
+{
+	return (_Atomic uint64_t *)(m->dead + sizeof(struct rk_segment)) + partition;
+}
+
+static inline struct rk_dead *rk_shm_dead(const struct rk_shm *m, uint32_t i)
+{
+	return (struct rk_dead *)(m->dead + m->l.dead_entries + i * m->l.dead_stride);
 }
 
 /* Offset of a partition's bank in the state segment. */

@@ -6,8 +6,10 @@
 
 #include "shm/bell.h"
 #include "shm/copy.h"
+#include "shm/dead.h"
 #include "shm/deliver.h"
 #include "shm/fault.h"
+#include "shm/part.h"
 #include "shm/queue.h"
 #include "shm/words.h"
 
@@ -139,6 +141,13 @@ static void split_request(struct rk_owner *o, struct rk_owner_job *job)
 	job->body = body;
 }
 
+/* Whether this sequence was applied here before, or is older than one that was. */
+static bool is_old(const struct rk_owner *o, const struct rk_owner_job *job, uint32_t page, uint32_t slot)
+{
+	/* A client's sequences only rise, and a slot begins none before the last one is closed. */
+	return job->sequence <= o->bank.applied[page * o->m->g.n_slots + slot] && !rk_broken(DEDUP);
+}
+
 /*
  * Finds the entry for this job's reply. Returns 0; -EALREADY for a duplicate or
  * stale sequence; -EBUSY when every entry holds a reply still on its way;
@@ -150,8 +159,7 @@ static int admit(struct rk_owner *o, struct rk_owner_job *job, uint32_t page, ui
 	struct rk_dedup *e;
 	int r;
 
-	/* A client's sequences only rise, and a slot begins none before the last one is closed. */
-	if (job->sequence <= o->bank.applied[caller] && !rk_broken(DEDUP))
+	if (is_old(o, job, page, slot))
 		return -EALREADY;
 	r = rk_bank_dedup_claim(&o->bank, caller, job->sequence, &e);
 	if (r < 0)
@@ -186,13 +194,54 @@ static int call_handler(struct rk_owner *o, struct rk_owner_job *job, rk_owner_h
 	atomic_store_explicit(&beat->job, job->number, memory_order_relaxed);
 	atomic_store_explicit(&beat->deadline_ns, job->deadline_ns, memory_order_relaxed);
 	atomic_store_explicit(&beat->partition, o->partition, memory_order_relaxed);
+	atomic_store_explicit(&beat->owner_incarnation, o->incarnation, memory_order_relaxed);
 	atomic_store_explicit(&beat->state, RK_BEAT_RUNNING, memory_order_release);
 	r = handler(job, arg);
 	atomic_store_explicit(&beat->state, RK_BEAT_READY, memory_order_release);
 	return r < 0 ? r : job->touch_error;
 }
 
-enum run_result { RUN_DONE, RUN_NO_ROOM };
+enum run_result {
+	RUN_DONE,
+	RUN_ALONE,   /* nothing of it happened: it wants a commit of its own */
+	RUN_RETRY,   /* nothing of it happened: it wants another attempt */
+	RUN_BLOCKED, /* a dead letter without room */
+	RUN_LOST     /* the partition was taken away */
+};
+
+/* How often this job has failed. Relaxed: behind O2, or this owner's own count. */
+static uint32_t attempts_at(const struct rk_owner *o, uint64_t number)
+{
+	return rk_attempts_of(atomic_load_explicit(&rk_shm_part(o->m, o->partition)->attempts, memory_order_relaxed),
+			      number);
+}
+
+static bool is_condemned(const struct rk_owner *o, uint64_t number)
+{
+	uint32_t n = attempts_at(o, number), limit;
+
+	if (rk_likely(n == 0))
+		return false;
+	/* Relaxed: a setting. */
+	limit = atomic_load_explicit(&o->m->board->dead_after, memory_order_relaxed);
+	return limit && n >= limit;
+}
+
+/* The handler asked for it: one attempt more, by the owner itself. */
+static void count_attempt(struct rk_owner *o, uint64_t number)
+{
+	const struct rk_dead_cause cause = { .verdict = RK_CAUSE_RETRY };
+	_Atomic uint64_t *attempts = &rk_shm_part(o->m, o->partition)->attempts;
+	uint64_t word = atomic_load_explicit(attempts, memory_order_relaxed);
+	uint32_t n = rk_min_u32(rk_attempts_of(word, number) + 1, RK_ATTEMPTS_MAX);
+
+	RK_KILL_POINT(OWNER_RETRY);
+	rk_dead_note(o->m, o->partition, number, &cause);
+	/* Fails only against a supervisor that charges before it evicts us. */
+	atomic_compare_exchange_strong_explicit(attempts, &word, rk_attempts(number, n), memory_order_release,
+						memory_order_relaxed);
+	o->n_retries++;
+}
 
 /* Nothing of the job happened. A re-run is alone in its commit: then that means all there is. */
 static void undo(struct rk_owner *o, struct rk_savepoint before)
@@ -204,9 +253,54 @@ static void undo(struct rk_owner *o, struct rk_savepoint before)
 }
 
 /*
+ * A job that has used up its attempts, alone in its commit: a dead letter
+ * first, then an ordinary job whose reply is an error. Nothing is saved before
+ * the letter is there: a blocked one comes here again and again.
+ */
+static enum run_result quarantine(struct rk_owner *o, uint64_t number, uint32_t cell)
+{
+	struct rk_owner_job job = { .owner = o, .partition = o->partition, .number = number };
+	struct rk_savepoint before = rk_bank_savepoint(&o->bank);
+	uint32_t slot, page = rk_shm_page_of(o->m, cell);
+	int r;
+
+	if (!copy_request(o, cell, &job, &slot) || is_old(o, &job, page, slot)) {
+		o->n_without_effect++;
+		return RUN_DONE;
+	}
+	const struct rk_dead_letter letter = {
+		.partition = o->partition, .attempts = attempts_at(o, number), .job = number,
+		.client_id = job.client_id, .sequence = job.sequence, .deadline_ns = job.deadline_ns,
+		.realtime_ns = o->wall_ns ? o->wall_ns() : 0, .key_len = job.key_len, .len = job.len, .bytes = o->request,
+	};
+
+	r = rk_dead_push(o->m, &letter, o->worker, o->commit);
+	if (r < 0)
+		return r == -ENOSPC ? RUN_BLOCKED : RUN_LOST;
+	rk_bank_allow(&o->bank, true);
+	if (admit(o, &job, page, slot) < 0) {
+		undo(o, before);
+		o->n_refused++;
+		o->n_without_effect++;
+		return RUN_DONE;
+	}
+	job.reply->error = RK_OWNER_QUARANTINED;
+	o->n_errors++;
+	o->n_quarantined++;
+	return RUN_DONE;
+}
+
+/* A handler's result as the client is to see it. */
+static int reply_error(int r)
+{
+	/* Not an errno, so that it would not fit into the cell; or one that is ours alone. */
+	return r < -4095 || r == RK_OWNER_QUARANTINED ? -EIO : r;
+}
+
+/*
  * One TAKEN reference: check, dedup, handler. Whatever it turns out to be, it
- * counts in the cursor; but when the log is full and others of its batch fill
- * it too (not alone), nothing of it happened and it wants a commit of its own.
+ * counts in the cursor, but for what enum run_result says: when the log is full
+ * and others of its batch fill it too (not alone), it wants it for itself.
  */
 static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, bool alone, rk_owner_handler handler,
 			   void *arg)
@@ -216,7 +310,13 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 	uint32_t slot;
 	int r;
 
-	if (cell >= rk_shm_n_cells(o->m) || !copy_request(o, cell, &job, &slot)) {
+	if (cell >= rk_shm_n_cells(o->m)) {
+		o->n_without_effect++;
+		return RUN_DONE;
+	}
+	if (rk_unlikely(is_condemned(o, number)))
+		return alone ? quarantine(o, number, cell) : RUN_ALONE;
+	if (!copy_request(o, cell, &job, &slot)) {
 		o->n_without_effect++;
 		return RUN_DONE;
 	}
@@ -225,7 +325,7 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 	if (r < 0) {
 		undo(o, before);
 		if (r != -EALREADY && !alone)
-			return RUN_NO_ROOM;
+			return RUN_ALONE;
 		/* Not applied; its client finds that out for itself once no ring names the cell. */
 		o->n_refused += r != -EALREADY;
 		o->n_without_effect++;
@@ -236,9 +336,9 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 	r = call_handler(o, &job, handler, arg);
 	if (r >= 0)
 		return RUN_DONE;
-	if (job.touch_error == -ENOSPC && !alone) {
+	if (r == RK_OWNER_RETRY || (job.touch_error == -ENOSPC && !alone)) {
 		undo(o, before);
-		return RUN_NO_ROOM;
+		return r == RK_OWNER_RETRY ? RUN_RETRY : RUN_ALONE;
 	}
 	/* Aborted: its changes are undone, its error is the reply. */
 	if (abort_job(o, &job, start, cell, slot) < 0) { /* as it was admitted once, only damaged memory can */
@@ -246,7 +346,7 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 		return RUN_DONE;
 	}
 	job.reply->len = 0;
-	job.reply->error = r < -4095 ? -EIO : r; /* not an errno: it would not fit into the cell */
+	job.reply->error = reply_error(r);
 	o->n_errors++;
 	return RUN_DONE;
 }
@@ -365,10 +465,37 @@ static uint64_t take(struct rk_owner *o, uint64_t position)
 	return 0;
 }
 
-int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
+/* Up to `limit` jobs from the cursor on. Returns how many count; what stopped it before them is *ret_last. */
+static uint32_t run_batch(struct rk_owner *o, uint32_t limit, rk_owner_handler handler, void *arg,
+			  enum run_result *ret_last)
 {
 	uint64_t cursor = rk_commit_cursor(o->commit), ref;
-	uint32_t limit = o->singles ? 1 : o->batch_max, n = 0;
+	uint32_t n = 0;
+
+	*ret_last = RUN_DONE;
+	while (n < limit && (ref = take(o, rk_pos_add(cursor, n))) != 0) {
+		prefetch_next(o, rk_pos_add(cursor, n));
+		if (rk_ref_state(ref) == RK_REF_TOMB) {
+			if (rk_broken(TOMB)) {
+				rk_queue_recycle(o->m, o->partition, rk_pos_add(cursor, n), ref);
+				return 0; /* and nobody counts it */
+			}
+			o->n_without_effect++;
+		} else {
+			*ret_last = run(o, rk_pos_add(cursor, n), rk_ref_cell(ref), n == 0, handler, arg);
+			if (*ret_last != RUN_DONE)
+				break;
+		}
+		n++;
+	}
+	return n;
+}
+
+int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
+{
+	uint64_t cursor = rk_commit_cursor(o->commit);
+	enum run_result last;
+	uint32_t n;
 
 	/* Acquire: a look at the word this owner alone writes tells whether it still does. */
 	if (atomic_load_explicit(&rk_shm_part(o->m, o->partition)->commit, memory_order_acquire) != o->commit &&
@@ -378,23 +505,22 @@ int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
 		open_gate(o);
 		(void)deliver_pending(o);
 	}
-	rk_bank_begin(&o->bank, cursor);
-	while (n < limit && (ref = take(o, rk_pos_add(cursor, n))) != 0) {
-		prefetch_next(o, rk_pos_add(cursor, n));
-		if (rk_ref_state(ref) == RK_REF_TOMB) {
-			if (rk_broken(TOMB)) {
-				rk_queue_recycle(o->m, o->partition, rk_pos_add(cursor, n), ref);
-				return 1;
-			}
-			o->n_without_effect++;
-		} else if (run(o, rk_pos_add(cursor, n), rk_ref_cell(ref), n == 0, handler, arg) == RUN_NO_ROOM) {
-			o->singles = n + 1; /* alone in its commit, with the whole log, next time */
-			break;
-		}
-		n++;
+	if (o->must_yield) {
+		o->must_yield = false;
+		return -EAGAIN;
 	}
+	rk_bank_begin(&o->bank, cursor);
+	/* A re-run is alone: its entries lie among older ones, and cannot be undone apart from another job's. */
+	n = run_batch(o, o->singles || rk_bank_is_rerun(&o->bank) ? 1 : o->batch_max, handler, arg, &last);
+	if (last == RUN_LOST)
+		return -ESTALE;
+	if (last == RUN_ALONE)
+		o->singles = n + 1; /* alone in its commit, with the whole log, next time */
+	if (last == RUN_RETRY)
+		count_attempt(o, rk_pos_add(cursor, n));
 	if (n == 0)
-		return 0;
+		return last == RUN_RETRY ? -EAGAIN : 0;
+	o->must_yield = last == RUN_RETRY;
 	if (!commit(o, n))
 		return -ESTALE;
 	o->singles -= rk_min_u32(o->singles, n);
@@ -402,4 +528,13 @@ int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
 	open_gate(o);
 	(void)deliver_pending(o);
 	return (int)n;
+}
+
+int rk_owner_release(struct rk_owner *o)
+{
+	/* Acquire, as in rk_owner_step(): lost, it delivers nothing. */
+	if (atomic_load_explicit(&rk_shm_part(o->m, o->partition)->commit, memory_order_acquire) != o->commit)
+		return -ESTALE;
+	(void)deliver_pending(o);
+	return rk_part_release(o->m, o->partition, o->worker);
 }

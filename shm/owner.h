@@ -17,6 +17,8 @@
 #ifndef RK_SHM_OWNER_H
 #define RK_SHM_OWNER_H
 
+#include <errno.h>
+
 #include "shm/state.h"
 
 #define RK_BATCH_MAX 256u
@@ -39,7 +41,16 @@ struct rk_owner_job {
 	int touch_error; /* first failed touch: the job is aborted with it */
 };
 
-/* Returns 0 or a negative errno: then the job's changes are undone and the error is its reply. */
+/* A handler's return value outside errno: undo the changes, count an attempt, run it again. rekindle.h: RK_RETRY. */
+#define RK_OWNER_RETRY (-4096)
+/* The reply to a job that has used up its attempts; handlers cannot return it. rekindle.h: RK_QUARANTINED. */
+#define RK_OWNER_QUARANTINED (-ENOTRECOVERABLE)
+
+/*
+ * Returns 0 or a negative errno: then the job's changes are undone and the
+ * error is its reply; or RK_OWNER_RETRY. The undo log must hold what all
+ * attempts of a job save together: one that fills it is aborted with -ENOSPC.
+ */
 typedef int (*rk_owner_handler)(struct rk_owner_job *job, void *arg);
 
 struct rk_owner {
@@ -55,8 +66,10 @@ struct rk_owner {
 	char *request;        /* private room for one request */
 	bool rolled_back;     /* open found and undid an unfinished job */
 	bool gate_elsewhere;  /* the caller's, after open: somebody else raises `released`; cleared by open */
+	uint64_t (*wall_ns)(void); /* the caller's, after open: CLOCK_REALTIME for dead letters; NULL = they say 0 */
+	bool must_yield;      /* a job of the last batch wants another attempt */
 	/* counts since open */
-	uint64_t n_jobs, n_errors, n_without_effect, n_refused;
+	uint64_t n_jobs, n_errors, n_without_effect, n_refused, n_retries, n_quarantined;
 };
 
 /* Bytes of private room for rk_owner.request. */
@@ -79,11 +92,21 @@ RK_MUST_USE int rk_owner_look(const struct rk_shm *m, uint32_t partition, uint32
 
 /*
  * One round: delivers what is pending, runs at most batch_max jobs, commits
- * and delivers them. Returns how many places the cursor moved, 0 when there
- * was no work; -ESTALE when the partition was taken away: touch nothing of it
- * any more.
+ * and delivers them. A job whose attempts have reached the board's dead_after
+ * is not run: it becomes a dead letter, and its client is told so.
+ * Returns how many places the cursor moved; 0 when there was no work, or the
+ * partition is blocked (rk_dead_is_blocked()); -EAGAIN when a job wants another
+ * attempt: give other partitions their turn, then come back; -ESTALE when the
+ * partition was taken away: touch nothing of it any more.
  */
 RK_MUST_USE int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg);
+
+/*
+ * Between two steps, when asked (rk_part_is_asked()): delivers what its gate
+ * lets through and gives the partition back; o and the mapping are done with.
+ * Returns 0; -ESTALE when it was not asked, or taken away.
+ */
+RK_MUST_USE int rk_owner_release(struct rk_owner *o);
 
 /* Handler: saves len bytes at p, inside the state, before they change. 0; -EFAULT, -ENOSPC (the job will be aborted). */
 int rk_owner_touch(struct rk_owner_job *job, const void *p, size_t len);

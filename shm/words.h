@@ -182,7 +182,27 @@ static inline uint32_t rk_owner_incarnation(uint64_t owner)
 
 static inline uint32_t rk_owner_bank(uint64_t owner)
 {
-	return (uint32_t)(owner >> 32) & 0xffff;
+	return (uint32_t)(owner >> 32) & 0xff;
+}
+
+/* Of a partition that is to be taken over by copy: the bank to copy from. */
+static inline uint32_t rk_owner_from(uint64_t owner)
+{
+	return (uint32_t)(owner >> 40) & 0xff;
+}
+
+/* The same with another flag; `from` goes with COPY. */
+static inline uint64_t rk_owner_with(uint64_t owner, enum rk_owner_flag flag)
+{
+	uint64_t from = flag == RK_OWNER_COPY ? 0 : 0xffull << 40;
+
+	return (owner & ~(from | 0xffff)) | (uint64_t)flag;
+}
+
+/* To be taken over by copy. */
+static inline uint64_t rk_owner_copy(uint32_t incarnation, uint32_t bank, uint32_t from, uint32_t worker)
+{
+	return rk_owner(incarnation, bank, worker, RK_OWNER_COPY) | (uint64_t)from << 40;
 }
 
 static inline uint32_t rk_owner_worker(uint64_t owner)
@@ -210,6 +230,81 @@ static inline uint32_t rk_route_worker(uint64_t route)
 static inline uint32_t rk_route_flags(uint64_t route)
 {
 	return (uint32_t)(route & 0xffff);
+}
+
+/* ---- attempts ---- */
+
+#define RK_ATTEMPTS_MAX 0x7fffu
+#define RK_ATTEMPTS_BLOCKED 0x8000u
+
+static inline uint64_t rk_attempts(uint64_t job, uint32_t n)
+{
+	return job << 16 | n;
+}
+
+static inline uint64_t rk_attempts_job(uint64_t attempts)
+{
+	return attempts >> 16;
+}
+
+static inline uint32_t rk_attempts_n(uint64_t attempts)
+{
+	return (uint32_t)attempts & RK_ATTEMPTS_MAX;
+}
+
+/* How often this job has failed, by a word that may be another's. */
+static inline uint32_t rk_attempts_of(uint64_t attempts, uint64_t job)
+{
+	return rk_attempts_job(attempts) == job ? rk_attempts_n(attempts) : 0;
+}
+
+static inline uint64_t rk_charged(uint32_t incarnation, uint64_t job, uint32_t n)
+{
+	return (uint64_t)incarnation << 48 | (uint64_t)n << 32 | (job & 0xffffffff);
+}
+
+static inline uint32_t rk_charged_n(uint64_t charged)
+{
+	return (uint32_t)(charged >> 32) & RK_ATTEMPTS_MAX;
+}
+
+/* ---- dead letters ---- */
+
+static inline uint64_t rk_deadword(uint32_t generation, uint32_t partition, uint32_t incarnation, uint32_t worker,
+				   enum rk_dead_state state)
+{
+	return (uint64_t)(generation & 0xffff) << 48 | (uint64_t)partition << 32 | (uint64_t)incarnation << 16 |
+	       (uint64_t)worker << 4 | (uint64_t)state;
+}
+
+static inline uint32_t rk_deadword_generation(uint64_t word)
+{
+	return (uint32_t)(word >> 48);
+}
+
+static inline uint32_t rk_deadword_partition(uint64_t word)
+{
+	return (uint32_t)(word >> 32) & 0xffff;
+}
+
+static inline uint32_t rk_deadword_incarnation(uint64_t word)
+{
+	return (uint32_t)(word >> 16) & 0xffff;
+}
+
+static inline uint32_t rk_deadword_worker(uint64_t word)
+{
+	return (uint32_t)(word >> 4) & RK_WORKER_NONE;
+}
+
+static inline enum rk_dead_state rk_deadword_state(uint64_t word)
+{
+	return (enum rk_dead_state)(word & 15);
+}
+
+static inline uint64_t rk_deadword_with(uint64_t word, enum rk_dead_state state)
+{
+	return (word & ~15ull) | (uint64_t)state;
 }
 
 #endif

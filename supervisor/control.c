@@ -82,10 +82,9 @@ static void note(const struct connection *k, enum rk_log_level level, const char
 
 /* ---- the end of a connection ---- */
 
-static void connection_close(struct connection *k)
+/* Its page and reader line go back. */
+static void place_release(struct connection *k)
 {
-	struct rk_control *c = k->control;
-
 	/* Unless a successor of the same name has it by now. */
 	if (k->page != RK_CLIENTS_NONE && rk_clients_holds(k->fleet->clients, k->page, &k->peer))
 		rk_clients_release(k->fleet->clients, k->page);
@@ -95,6 +94,12 @@ static void connection_close(struct connection *k)
 		note(k, RK_LOG_DEBUG, "client gone page=%u", k->page);
 	if (k->page != RK_CLIENTS_NONE || k->reader != RK_CLIENTS_NONE)
 		rk_fleet_on_clients(k->fleet);
+}
+
+static void connection_free(struct connection *k)
+{
+	struct rk_control *c = k->control;
+
 	(void)sd_event_source_disable_unref(k->io);
 	(void)sd_event_source_disable_unref(k->death);
 	rk_close_p(&k->fd);
@@ -104,6 +109,14 @@ static void connection_close(struct connection *k)
 	*(k->previous ? &k->previous->next : &c->connections) = k->next;
 	c->n--;
 	free(k);
+}
+
+static void connection_close(struct connection *k)
+{
+	struct rk_control *c = k->control;
+
+	place_release(k);
+	connection_free(k);
 	/* A full house may have switched it off. */
 	(void)sd_event_source_set_enabled(c->source, SD_EVENT_ON);
 }
@@ -297,6 +310,7 @@ static int verb_read(struct request *q, struct rk_err *err)
 	put_fd(q, s->fd_read[RK_SEGMENT_BEATS]);
 	put_fd(q, s->fd_read[RK_SEGMENT_PARTS]);
 	put_fd(q, s->fd_read[RK_SEGMENT_QUEUES]);
+	put_fd(q, s->fd_read[RK_SEGMENT_DEAD]);
 	return 0;
 }
 
@@ -649,8 +663,9 @@ void rk_control_close(struct rk_control *c)
 {
 	if (!c)
 		return;
+	/* Its client lives, and may be about to read a last reply in its page: nothing of it is touched. */
 	while (c->connections)
-		connection_close(c->connections);
+		connection_free(c->connections);
 	(void)sd_event_source_disable_unref(c->source);
 	rk_close_p(&c->fd);
 	free(c);

@@ -157,7 +157,7 @@ static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
 	const int fds[RK_SPAWN_FDS] = {
 		s->fd_read[RK_SEGMENT_BOARD], s->fd[RK_SEGMENT_BEATS], s->fd[RK_SEGMENT_CALLS],
 		s->fd[RK_SEGMENT_QUEUES],     s->fd[RK_SEGMENT_PARTS], s->fd[RK_SEGMENT_STATE],
-		f->news,
+		s->fd[RK_SEGMENT_DEAD],       f->news,
 	};
 
 	return rk_spawn_init(&f->spawn, f->conf->o.exec.at, fds, f->conf->o.batch, err);

@@ -17,9 +17,10 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-/* Whom the read-only descriptors are for: workers get the board, readers all four. */
+/* Whom the read-only descriptors are for: workers get the board, readers all five. */
 static const enum rk_segment_kind readable[] = { RK_SEGMENT_BOARD, RK_SEGMENT_BEATS,
-						 RK_SEGMENT_PARTS, RK_SEGMENT_QUEUES };
+						 RK_SEGMENT_PARTS, RK_SEGMENT_QUEUES,
+						 RK_SEGMENT_DEAD };
 
 static uint64_t mib_up(uint64_t bytes)
 {
@@ -99,6 +100,8 @@ static void **place_of(struct rk_shm *m, enum rk_segment_kind kind)
 		return (void **)&m->readers;
 	case RK_SEGMENT_JOURNAL:
 		return (void **)&m->journal;
+	case RK_SEGMENT_DEAD:
+		return (void **)&m->dead;
 	case RK_SEGMENT_STATE:
 	case RK_SEGMENT_KINDS:
 		break;
@@ -127,6 +130,7 @@ static void contents_init(struct rk_segments *s)
 	/* Relaxed: nobody else has the segment yet. 0 would look like "free" to the writer. */
 	atomic_store_explicit(&m->board->epoch, 2, memory_order_relaxed);
 	atomic_store_explicit(&m->board->incarnation, 1, memory_order_relaxed);
+	atomic_store_explicit(&m->board->dead_after, RK_DEAD_AFTER, memory_order_relaxed);
 	for (uint32_t p = 0; p < m->g.n_partitions; p++) {
 		rk_queue_init(m, p, 0);
 		rk_part_init(m, p, 0);

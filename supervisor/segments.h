@@ -18,7 +18,7 @@ struct rk_segments {
 	struct rk_shm m;
 	uint64_t fleet[2];             /* random id */
 	int fd[RK_SEGMENT_KINDS];      /* read-write; [0] is unused */
-	int fd_read[RK_SEGMENT_KINDS]; /* read-only for board, beats, parts, queues; else -1 */
+	int fd_read[RK_SEGMENT_KINDS]; /* read-only for board, beats, parts, queues, dead; else -1 */
 };
 
 /*

@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "shm/beat.h"
 #include "shm/bell.h"
+#include "shm/dead.h"
 #include "shm/deliver.h"
+#include "shm/evict.h"
 #include "shm/part.h"
 #include "supervisor/journal.h"
 #include "supervisor/proc.h"
@@ -74,7 +76,7 @@ void rk_slot_take_partitions(struct rk_slot *s, uint32_t route_flags)
 		if (s->host->table[p] != s->number)
 			continue;
 		for (int i = 0; r == -EBUSY && i < ASSIGN_TRIES; i++)
-			r = rk_part_assign(m, p, s->number, 0);
+			r = rk_part_assign(m, p, s->number);
 		if (r < 0)
 			rk_log(RK_LOG_ERROR, "partition could not be assigned partition=%u slot=%u",
 			       p, s->number);
@@ -233,6 +235,8 @@ static void repair(struct rk_slot *s)
 
 	rk_journal_down(m, s->number);
 	rk_deliver_sweep(m, s->number);
+	rk_dead_sweep(m, s->number);
+	rk_evict_bury(m, s->number);
 	rk_bell_ring_pending(m);
 }
 

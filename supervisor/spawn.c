@@ -218,7 +218,7 @@ int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, str
 	pid_t pid;
 
 	(void)snprintf(s->worker, sizeof(s->worker),
-		       "REKINDLE_WORKER=abi=%u worker=%u incarnation=%llu fds=3:4:5:6:7:8:9",
+		       "REKINDLE_WORKER=abi=%u worker=%u incarnation=%llu fds=3:4:5:6:7:8:9:10",
 		       RK_ABI_VERSION, worker, (unsigned long long)incarnation);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;

@@ -26,7 +26,7 @@
 #include "base/err.h"
 #include "base/macro.h"
 
-#define RK_SPAWN_FDS 7u          /* board, beats, calls, queues, parts, state, news */
+#define RK_SPAWN_FDS 8u          /* board, beats, calls, queues, parts, state, dead, news */
 #define RK_SPAWN_ENVIRONMENT 160 /* bytes of "REKINDLE_WORKER=…" */
 
 /* Everything a worker of this fleet is started with. */

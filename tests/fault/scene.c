@@ -15,8 +15,11 @@
 #include <unistd.h>
 
 #include "shm/bell.h"
+#include "shm/dead.h"
 #include "shm/deliver.h"
 #include "shm/epoch.h"
+#include "shm/evict.h"
+#include "shm/part.h"
 #include "shm/words.h"
 
 /* ---- children under ptrace ---- */
@@ -156,10 +159,12 @@ void stage_open(struct stage *s, const struct scene *scene, bool wrap, uint32_t 
 {
 	struct world_conf conf = { .n_calls = 256, .n_dedup = WORLD_CLIENTS * WORLD_SLOTS, .n_banks = 3,
 				   .n_log = scene->n_log ? scene->n_log : 128, .batch_max = 4, .n_spare = n_spare,
-				   .wrap = wrap, .outside_gate = scene->gated };
+				   .wrap = wrap, .outside_gate = scene->gated, .n_dead = 3, .dead_after = 3,
+				   .retries = scene->retries };
 
 	*s = (struct stage){ 0 };
 	world_make(&s->w, &conf);
+	s->w.copy_all = true; /* its pages are all there */
 	s->prepared = stage_room(s);
 }
 
@@ -206,7 +211,6 @@ struct snapshot *stage_room(const struct stage *s)
 void stage_save(const struct stage *s, struct snapshot *to)
 {
 	memcpy(to->bytes, s->w.base, s->w.len);
-	memcpy(to->kept, s->w.kept, sizeof(to->kept));
 	to->last_id = s->w.last_id;
 	to->version = s->version;
 }
@@ -214,7 +218,6 @@ void stage_save(const struct stage *s, struct snapshot *to)
 void stage_restore(struct stage *s, const struct snapshot *from)
 {
 	memcpy(s->w.base, from->bytes, s->w.len);
-	memcpy(s->w.kept, from->kept, sizeof(s->w.kept));
 	s->w.last_id = from->last_id;
 	s->version = from->version;
 	worker_init(&s->me, 2);
@@ -241,8 +244,12 @@ static void work(struct stage *s)
 		r = worker_pass(&s->w, &s->me);
 		if (r < 0)
 			stage_fail(s, "a partition was taken from its only owner");
-		for (uint32_t p = 1; p < WORLD_PARTITIONS && s->w.conf.outside_gate; p++)
-			world_open_gate(&s->w, p);
+		for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
+			if (rk_part_is_released(&s->w.m, p))
+				world_assign(&s->w, p, 2);
+			if (p && s->w.conf.outside_gate)
+				world_open_gate(&s->w, p);
+		}
 	}
 	if (r > 0)
 		stage_fail(s, "a worker never comes to rest");
@@ -277,7 +284,7 @@ static bool call_once(struct stage *s, uint32_t page, uint32_t partition)
 	if (!k->on || !finish(s, page))
 		return false;
 	state = (enum ledger_state)world_ledger(&s->w, page, k->call.sequence)->state;
-	return state == LEDGER_DONE || state == LEDGER_ERROR;
+	return state == LEDGER_DONE || state == LEDGER_ERROR || state == LEDGER_QUARANTINED;
 }
 
 /* Calls of clients 0 and 1 that somebody will run, whatever dies: WANT, and in a ring. */
@@ -485,11 +492,21 @@ static void half_written(struct stage *s)
 		stage_fail(s, "cannot prepare a half-written reply");
 }
 
+static void evict_to(struct stage *s, uint32_t from, uint32_t to)
+{
+	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
+		if (rk_owner_worker(world_owner_word(&s->w, p)) != from)
+			continue;
+		if (rk_part_is_released(&s->w.m, p))
+			world_assign(&s->w, p, to);
+		else if (!world_evict(&s->w, p, to))
+			stage_fail(s, "no bank to evict to");
+	}
+}
+
 static void evict_all(struct stage *s, uint32_t from)
 {
-	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++)
-		if (rk_owner_worker(world_owner_word(&s->w, p)) == from && !world_evict(&s->w, p, 2))
-			stage_fail(s, "no bank to evict to");
+	evict_to(s, from, 2);
 	worker_init(&s->me, 2);
 }
 
@@ -515,23 +532,133 @@ static void writing_for_ever(struct stage *s)
 	work(s);
 }
 
-/* An owner that looked before it was evicted rolls back now. */
-static void roll_back_meanwhile(struct world *w, uint32_t partition, uint32_t bank)
+/* Worker 1 has to take over by copy what worker 0, stopped for ever in the middle of a job, has lost. */
+static void evicted_for_1(struct stage *s)
 {
-	uint64_t commit = atomic_load_explicit(&rk_shm_part(&w->m, partition)->commit, memory_order_acquire);
-	struct rk_bank b;
-
-	rk_bank_view(&b, &w->m, w->state + rk_bank_offset(&w->m, partition, bank));
-	(void)rk_bank_roll_back(&b, rk_commit_cursor(commit));
+	half_done(s);
+	evict_to(s, 0, 1);
 }
 
-/* Worker 1 has taken up what worker 0 left half-done, is evicted, and rolls back while its state is copied. */
-static void rolled_back_while_evicted(struct stage *s)
+/* ... and worker 1, stopped in the middle of a copy, has lost it to worker 0's next process. */
+static void copying_evicted(struct stage *s)
 {
+	struct tally *copy;
+	pid_t child;
+	int status;
+
+	evicted_for_1(s);
+	copy = world_tally(&s->w, 1);
+	child = stage_child(s, act_work_1);
+	while (child > 0 && !copy->n && stage_step(child, &status))
+		;
+	stage_kill(child);
+	if (!copy->n)
+		stage_fail(s, "cannot prepare half a copy");
+	evict_to(s, 1, 0);
+}
+
+static const char *guarded_of(const struct stage *s, uint32_t partition, uint32_t bank)
+{
+	return s->w.state + rk_bank_offset(&s->w.m, partition, bank) + s->w.m.l.bank_guarded;
+}
+
+/*
+ * Worker 1 has taken up what worker 0 left half-done and is evicted; when its state is copied and
+ * its log not, it rolls back: it had looked before.
+ */
+static void rolled_back_while_copied(struct stage *s)
+{
+	uint64_t word, commit;
+	struct rk_bank old;
+	pid_t child;
+	int status;
+
 	half_done_for_1(s);
-	s->w.while_copying = roll_back_meanwhile;
-	evict_all(s, 1);
-	s->w.while_copying = NULL;
+	evict_to(s, 1, 0);
+	word = world_owner_word(&s->w, 1);
+	child = stage_child(s, act_work_0);
+	while (child > 0 && memcmp(guarded_of(s, 1, rk_owner_bank(word)), guarded_of(s, 1, rk_owner_from(word)),
+				   s->w.m.l.guarded_len) != 0 && stage_step(child, &status))
+		;
+	commit = atomic_load_explicit(&rk_shm_part(&s->w.m, 1)->commit, memory_order_acquire);
+	rk_bank_view(&old, &s->w.m, s->w.state + rk_bank_offset(&s->w.m, 1, rk_owner_from(word)));
+	(void)rk_bank_roll_back(&old, rk_commit_cursor(commit));
+	if (child < 0 || !stage_continue(child))
+		stage_fail(s, "the successor does not come to its end");
+	world_sweep(&s->w, 1);
+	give_all(s, 2);
+	worker_init(&s->me, 2);
+}
+
+/* ---- attempts and dead letters ---- */
+
+/* Client 0's call is the next job of partition 1, and has used up its attempts. */
+static void condemned_0(struct stage *s)
+{
+	struct rk_part *part = rk_shm_part(&s->w.m, 1);
+	uint64_t cursor = rk_commit_cursor(atomic_load_explicit(&part->commit, memory_order_acquire));
+
+	called(s);
+	atomic_store_explicit(&part->attempts, rk_attempts(cursor, 3), memory_order_release);
+	give_all(s, 0);
+}
+
+/* ... and every place for a dead letter is taken, by letters of the unused partition. */
+static void condemned_without_room(struct stage *s)
+{
+	const struct rk_dead_letter l = { .partition = 3, .attempts = 3, .bytes = NULL };
+	struct rk_dead_letter each = l;
+	uint64_t commit = atomic_load_explicit(&rk_shm_part(&s->w.m, 3)->commit, memory_order_acquire);
+
+	for (each.job = 0; each.job < s->w.m.g.n_dead; each.job++)
+		if (rk_dead_push(&s->w.m, &each, 2, commit) < 0)
+			stage_fail(s, "cannot prepare dead letters");
+	condemned_0(s);
+}
+
+/* ... and its owner has found that out. */
+static void blocked(struct stage *s)
+{
+	condemned_without_room(s);
+	give_all(s, 2);
+	work(s);
+	if (!rk_dead_is_blocked(&s->w.m, 1))
+		stage_fail(s, "cannot prepare a blocked partition");
+}
+
+/* The letter in place 0, as it lies there; 0 if there is none. */
+static uint64_t first_letter(struct stage *s)
+{
+	_Alignas(8) char room[128];
+	struct rk_dead_letter l = { .bytes = room };
+
+	return rk_dead_look(&s->w.m, 0, &l) ? l.word : 0;
+}
+
+/* Worker 0 is killed while it writes client 0's job into a dead letter. */
+static void letter_half_written(struct stage *s)
+{
+	_Atomic uint64_t *word = &rk_shm_dead(&s->w.m, 0)->word;
+	pid_t child;
+	int status;
+
+	condemned_0(s);
+	child = stage_child(s, act_work_0);
+	while (child > 0 && stage_step(child, &status))
+		if (rk_deadword_state(atomic_load_explicit(word, memory_order_acquire)) == RK_DEAD_WRITING)
+			break;
+	if (child > 0)
+		stage_kill(child);
+	if (rk_deadword_state(atomic_load_explicit(word, memory_order_acquire)) != RK_DEAD_WRITING)
+		stage_fail(s, "cannot prepare half a dead letter");
+}
+
+/* Worker 0 is asked to give partition 1 back, with client 0's call in it. */
+static void asked_0(struct stage *s)
+{
+	called_0(s);
+	if (rk_part_ask(&s->w.m, 1) < 0)
+		stage_fail(s, "cannot ask for a partition");
 }
 
 /* Client 2, anonymous, is dead: one reply not collected, one call withdrawn, one filled and never published. */
@@ -592,6 +719,34 @@ static void act_assign(struct stage *s)
 	give_all(s, 2);
 }
 
+static void act_charge(struct stage *s)
+{
+	world_charge(&s->w, 0);
+}
+
+static void act_evict(struct stage *s)
+{
+	(void)world_evict(&s->w, 1, 2);
+}
+
+static void act_ask(struct stage *s)
+{
+	(void)rk_part_ask(&s->w.m, 1);
+}
+
+static void act_sweep_letter(struct stage *s)
+{
+	rk_dead_sweep(&s->w.m, 0);
+}
+
+static void act_drop_letter(struct stage *s)
+{
+	uint64_t word = first_letter(s);
+
+	if (word && rk_dead_free(&s->w.m, 0, word) < 0)
+		stage_fail(s, "a dead letter cannot be dropped");
+}
+
 static void act_reassign(struct stage *s)
 {
 	(void)world_reassign_page(&s->w, 2);
@@ -635,6 +790,7 @@ static void bury_client_1(struct stage *s)
 static void bury_worker(struct stage *s, uint32_t number)
 {
 	world_sweep(&s->w, number);
+	world_charge(&s->w, number);
 	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++)
 		if (rk_owner_worker(world_owner_word(&s->w, p)) == number)
 			world_assign(&s->w, p, 2);
@@ -660,6 +816,69 @@ static void bury_nobody(struct stage *s)
 static void bury_sweep(struct stage *s)
 {
 	bury_worker(s, 0);
+}
+
+static void bury_charge(struct stage *s)
+{
+	world_charge(&s->w, 0);
+	if (rk_part_attempts(&s->w.m, 1) != 1)
+		stage_fail(s, "one death was not charged once");
+	bury_worker(s, 0);
+	if (rk_part_attempts(&s->w.m, 1) != 1)
+		stage_fail(s, "one death was charged twice");
+}
+
+/* The supervisor begins again; worker 0, which was stopped for ever, is dead later. */
+static void bury_evict(struct stage *s)
+{
+	if (rk_owner_worker(world_owner_word(&s->w, 1)) == 0 && !world_evict(&s->w, 1, 2))
+		stage_fail(s, "an eviction cannot be repeated");
+	worker_init(&s->me, 2);
+	work(s);
+	bury_worker(s, 0);
+}
+
+/* The supervisor begins again; whether it evicts then depends on what its worker did. */
+static void bury_evictor(struct stage *s)
+{
+	if (rk_part_is_released(&s->w.m, 1))
+		world_assign(&s->w, 1, 2);
+	worker_init(&s->me, 2);
+}
+
+/* Whoever copies is dead, and then whoever was evicted. */
+static void bury_copier(struct stage *s)
+{
+	bury_worker(s, 1);
+	work(s);
+	bury_worker(s, 0);
+}
+
+/* The partition alone waits, until a letter goes. */
+static void bury_blocked(struct stage *s)
+{
+	bury_worker(s, 0);
+	work(s);
+	if (!rk_dead_is_blocked(&s->w.m, 1))
+		stage_fail(s, "a job is quarantined without room for its letter");
+	if (!call_once(s, 1, 2))
+		stage_fail(s, "a blocked partition holds up another");
+	act_drop_letter(s);
+	work(s);
+	if (rk_dead_is_blocked(&s->w.m, 1))
+		stage_fail(s, "there is room and the partition is blocked");
+}
+
+/* The supervisor begins again: it rings whoever has work. */
+static void bury_dropper(struct stage *s)
+{
+	_Atomic uint64_t *pending = rk_bell_pending(rk_shm_bell(&s->w.m, 2));
+
+	rk_bell_ring_pending(&s->w.m);
+	act_drop_letter(s);
+	if (!(atomic_load_explicit(pending, memory_order_acquire) & 2))
+		stage_fail(s, "nobody told the blocked partition that there is room");
+	worker_init(&s->me, 2);
 }
 
 static void bury_reassign(struct stage *s)
@@ -756,31 +975,40 @@ static void go_on_publishing(struct stage *s)
 }
 
 const struct scene scenes[] = {
-	{ "client: fill and publish", nothing, act_start_0, bury_client_0, go_on_a_lap, false, 0 },
+	{ "client: fill and publish", nothing, act_start_0, bury_client_0, go_on_a_lap, .n_log = 0 },
 	{ "client: publish, its last cell still named by a ring", cell_still_named, act_start_elsewhere, bury_client_0,
-	  go_on_working, false, 0 },
-	{ "client: time-out, tombstone", called, act_expire, bury_client_0, go_on_working, false, 0 },
-	{ "client: time-out of a taken job", taken, act_expire, bury_client_0, go_on_working, false, 0 },
-	{ "client: time-out while its reply is written", writing_for_ever, act_expire, bury_client_0, go_on_working,
-	  false, 0 },
-	{ "client: applied, asks again", applied_undelivered, act_look, bury_client_0, go_on_a_lap, false, 0 },
-	{ "client: collect and release", answered, act_look, bury_client_0, go_on_working, false, 0 },
-	{ "worker: take, touch, commit, deliver, recycle", called_0, act_work_0, bury_worker_0, go_on_without_0,
-	  false, 0 },
-	{ "worker: the same behind a gate", called_0, act_work_0, bury_worker_0, go_on_without_0, true, 0 },
-	{ "worker: a job taken by a dead one", taken_0, act_work_0, bury_worker_0, go_on_without_0, false, 0 },
-	{ "worker: a job and its duplicate", duplicate_0, act_work_0, bury_worker_0, go_on_without_0, false, 0 },
-	{ "worker: a tombstone and a job", tomb_0, act_work_0, bury_worker_0, go_on_without_0, false, 0 },
-	{ "worker: four jobs in one commit", several_1, act_work_1, bury_worker_1, go_on_without_1, false, 0 },
-	{ "worker: four jobs that fill the log", several_1, act_work_1, bury_worker_1, go_on_without_1, false, 88 },
-	{ "worker: recover, roll back", half_done_for_1, act_work_1, bury_worker_1, go_on_without_1, false, 0 },
-	{ "worker: rolls back while an eviction copies it", rolled_back_while_evicted, act_nothing, bury_nobody, NULL,
-	  false, 0 },
-	{ "supervisor: sweep", half_written, act_sweep_0, bury_sweep, NULL, false, 0 },
-	{ "supervisor: assignment", half_done, act_assign, bury_sweep, NULL, false, 0 },
-	{ "supervisor: page reassignment", dead_client, act_reassign, bury_reassign, go_on_working, false, 0 },
-	{ "supervisor: board publish", published_views, act_publish_view, bury_publisher, NULL, false, 0 },
-	{ "reader: enter, read, leave", published_views, act_read, bury_reader, go_on_publishing, false, 0 },
+	  go_on_working, .n_log = 0 },
+	{ "client: time-out, tombstone", called, act_expire, bury_client_0, go_on_working, .n_log = 0 },
+	{ "client: time-out of a taken job", taken, act_expire, bury_client_0, go_on_working, .n_log = 0 },
+	{ "client: time-out while its reply is written", writing_for_ever, act_expire, bury_client_0, go_on_working, .n_log = 0 },
+	{ "client: applied, asks again", applied_undelivered, act_look, bury_client_0, go_on_a_lap, .n_log = 0 },
+	{ "client: collect and release", answered, act_look, bury_client_0, go_on_working, .n_log = 0 },
+	{ "worker: take, touch, commit, deliver, recycle", called_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
+	{ "worker: the same behind a gate", called_0, act_work_0, bury_worker_0, go_on_without_0, .gated = true },
+	{ "worker: a job taken by a dead one", taken_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
+	{ "worker: a job and its duplicate", duplicate_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
+	{ "worker: a tombstone and a job", tomb_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
+	{ "worker: four jobs in one commit", several_1, act_work_1, bury_worker_1, go_on_without_1, .n_log = 0 },
+	{ "worker: four jobs that fill the log", several_1, act_work_1, bury_worker_1, go_on_without_1, .n_log = 88 },
+	{ "worker: recover, roll back", half_done_for_1, act_work_1, bury_worker_1, go_on_without_1, .n_log = 0 },
+	{ "worker: rolls back while an eviction copies it", rolled_back_while_copied, act_nothing, bury_nobody, NULL, .n_log = 0 },
+	{ "worker: takes over by copy", evicted_for_1, act_work_1, bury_copier, go_on_without_1, .is_long = true },
+	{ "worker: takes over by copy what was half copied", copying_evicted, act_work_0, bury_worker_0, NULL,
+	  .is_long = true },
+	{ "worker: releases what it is asked for", asked_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
+	{ "worker: a job that wants another attempt", called_0, act_work_0, bury_worker_0, go_on_without_0, .retries = 1 },
+	{ "worker: a dead letter", condemned_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
+	{ "worker: a dead letter without room", condemned_without_room, act_work_0, bury_blocked, NULL, .n_log = 0 },
+	{ "supervisor: charge", half_done, act_charge, bury_charge, NULL, .n_log = 0 },
+	{ "supervisor: eviction", half_done, act_evict, bury_evict, NULL, .n_log = 0 },
+	{ "supervisor: asks for a partition", called, act_ask, bury_nobody, go_on_working, .n_log = 0 },
+	{ "supervisor: sweep of half a dead letter", letter_half_written, act_sweep_letter, bury_sweep, NULL, .n_log = 0 },
+	{ "supervisor: drops a dead letter", blocked, act_drop_letter, bury_dropper, NULL, .n_log = 0 },
+	{ "supervisor: sweep", half_written, act_sweep_0, bury_sweep, NULL, .n_log = 0 },
+	{ "supervisor: assignment", half_done, act_assign, bury_sweep, NULL, .n_log = 0 },
+	{ "supervisor: page reassignment", dead_client, act_reassign, bury_reassign, go_on_working, .n_log = 0 },
+	{ "supervisor: board publish", published_views, act_publish_view, bury_publisher, NULL, .n_log = 0 },
+	{ "reader: enter, read, leave", published_views, act_read, bury_reader, go_on_publishing, .n_log = 0 },
 };
 const unsigned int n_scenes = rk_countof(scenes);
 
@@ -792,12 +1020,13 @@ static void job_for_0(struct stage *s)
 	give_all(s, 0);
 }
 
-static const struct scene publish_0 = { "", nothing, act_start_0, bury_client_0, NULL, false, 0 };
-static const struct scene publish_1 = { "", nothing, act_start_1, bury_client_1, NULL, false, 0 };
-static const struct scene expire_0 = { "", nothing, act_expire, bury_client_0, NULL, false, 0 };
-static const struct scene work_0 = { "", nothing, act_work_0, bury_worker_0, NULL, false, 0 };
-static const struct scene work_1 = { "", nothing, act_work_1, bury_worker_1, NULL, false, 0 };
-static const struct scene sweep_0 = { "", nothing, act_sweep_0, bury_sweep, NULL, false, 0 };
+static const struct scene publish_0 = { "", nothing, act_start_0, bury_client_0, NULL, .n_log = 0 };
+static const struct scene publish_1 = { "", nothing, act_start_1, bury_client_1, NULL, .n_log = 0 };
+static const struct scene expire_0 = { "", nothing, act_expire, bury_client_0, NULL, .n_log = 0 };
+static const struct scene work_0 = { "", nothing, act_work_0, bury_worker_0, NULL, .n_log = 0 };
+static const struct scene work_1 = { "", nothing, act_work_1, bury_worker_1, NULL, .n_log = 0 };
+static const struct scene evict_0 = { "", nothing, act_evict, bury_evictor, NULL, .n_log = 0 };
+static const struct scene sweep_0 = { "", nothing, act_sweep_0, bury_sweep, NULL, .n_log = 0 };
 
 /* Partition 1 is worker 1's; worker 0, evicted from it in the middle of a reply, is dead and not yet swept. */
 static void half_written_for_1(struct stage *s)
@@ -816,5 +1045,12 @@ const struct duet duets[] = {
 	{ "deliver against time-out", called_0, &work_0, &expire_0 },
 	{ "sweep against deliver", half_written_for_1, &sweep_0, &work_1 },
 	{ "deliver against sweep", half_written_for_1, &work_1, &sweep_0 },
+	{ "evict against commit and delivery", called_0, &evict_0, &work_0 },
+	{ "commit and delivery against evict", called_0, &work_0, &evict_0 },
+	{ "evict against a dead letter", condemned_0, &evict_0, &work_0 },
+	{ "a dead letter against evict", condemned_0, &work_0, &evict_0 },
+	{ "release against publish", asked_0, &work_0, &publish_1 },
+	{ "publish against release", asked_0, &publish_1, &work_0 },
+	{ "evict against release", asked_0, &evict_0, &work_0 },
 };
 const unsigned int n_duets = rk_countof(duets);

@@ -14,7 +14,6 @@
 
 /* A copy of everything the stage's processes share, and of the supervisor's private part of it. */
 struct snapshot {
-	uint32_t kept[WORLD_PARTITIONS][WORLD_BANKS];
 	uint64_t last_id, version;
 	char bytes[]; /* world.len */
 };
@@ -39,6 +38,8 @@ struct scene {
 	void (*go_on)(struct stage *);   /* the actor is stopped, and the world goes on; NULL: it just waits */
 	bool gated;                      /* in a world whose gates are opened from outside */
 	uint32_t n_log;                  /* undo entries; 0 = plenty */
+	uint32_t retries;                /* attempts every job asks for */
+	bool is_long;                    /* a loop: who is stopped between two changes has read no more than before */
 };
 
 extern const struct scene scenes[];

@@ -133,7 +133,7 @@ void step_scene(const struct scene *scene, bool wrap, struct step_result *ret)
 		 * A kill leaves the memory and nothing else; one who is stopped also remembers what it
 		 * read. What it reads is the same before a wrap, where the states are enough.
 		 */
-		if (!k.changed && (wrap || atomic_load_explicit(&s.w.shared->elsewhere, memory_order_relaxed)))
+		if (!k.changed && (wrap || scene->is_long || atomic_load_explicit(&s.w.shared->elsewhere, memory_order_relaxed)))
 			continue;
 		stage_save(&s, here);
 		if (k.changed) {

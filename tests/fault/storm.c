@@ -14,7 +14,10 @@
 #include "base/clock.h"
 #include "base/rand.h"
 #include "shm/bell.h"
+#include "shm/dead.h"
 #include "shm/epoch.h"
+#include "shm/evict.h"
+#include "shm/part.h"
 #include "shm/words.h"
 
 enum { FIRST_CLIENT = WORLD_WORKERS, FIRST_READER = FIRST_CLIENT + WORLD_CLIENTS,
@@ -28,15 +31,16 @@ struct storm {
 	uint64_t version;
 	pid_t pid[CHILDREN];
 	uint64_t wake_ns[CHILDREN]; /* when to continue a stopped child; 0 = it is not stopped */
-	uint64_t n_kills[3], n_stops[3], n_evictions, n_hand_overs, n_pages, n_views;
+	uint32_t n_active; /* workers that are to own partitions: the fleet is scaled up and down */
+	uint64_t n_kills[3], n_stops[3], n_evictions, n_hand_overs, n_pages, n_views, n_scaled;
 };
 
 void storm_conf_default(struct storm_conf *conf)
 {
 	*conf = (struct storm_conf){
 		.world = { .n_calls = 1u << 21, .n_dedup = WORLD_CLIENTS * WORLD_SLOTS, .n_banks = WORLD_BANKS,
-			   
-			   .n_log = 2048, .batch_max = 8, .singles = 4, .n_spare = WORLD_SPARE, .outside_gate = true },
+			   .n_log = 2048, .batch_max = 8, .singles = 4, .n_spare = WORLD_SPARE, .outside_gate = true,
+			   .n_dead = 3, .dead_after = 3, .poison = true },
 		.storm_ns = 30 * RK_NS_PER_S,
 		.mean = 1500,
 	};
@@ -219,6 +223,12 @@ static bool reader_is_dead(uint32_t reader, void *arg)
 	return !s->pid[FIRST_READER + reader];
 }
 
+/* A worker that is to own partitions now. */
+static uint32_t any_worker(struct storm *s)
+{
+	return (uint32_t)below(s, s->n_active);
+}
+
 static void bury(struct storm *s, int i, int status)
 {
 	s->n_kills[kind_of(i)] += WIFSIGNALED(status);
@@ -226,9 +236,10 @@ static void bury(struct storm *s, int i, int status)
 	s->wake_ns[i] = 0;
 	if (kind_of(i) == 0) {
 		world_sweep(&s->w, (uint32_t)i);
+		world_charge(&s->w, (uint32_t)i);
 		for (uint32_t p = 0; p < WORLD_PARTITIONS; p++)
 			if (rk_owner_worker(world_owner_word(&s->w, p)) == (uint32_t)i)
-				world_assign(&s->w, p, (uint32_t)below(s, WORLD_WORKERS));
+				world_assign(&s->w, p, any_worker(s));
 	}
 	rk_bell_ring_pending(&s->w.m);
 	if (kind_of(i) == 2)
@@ -254,6 +265,8 @@ static void reap(struct storm *s)
 		if (WIFSTOPPED(status)) {
 			s->n_stops[kind_of(i)]++;
 			s->wake_ns[i] = rk_clock_ns() + below(s, below(s, 4) ? 2000000 : 20000000);
+			if (kind_of(i) == 0)
+				rk_evict_wake(&s->w.m, (uint32_t)i); /* it may have been evicted while it ran */
 			continue;
 		}
 		bury(s, i, status);
@@ -270,13 +283,17 @@ static void tend(struct storm *s)
 			spawn(s, i);
 		}
 	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
-		if (rk_owner_flag(world_owner_word(&s->w, p)) == RK_OWNER_RELEASED) {
+		if (rk_part_is_released(&s->w.m, p)) {
 			s->n_hand_overs++;
-			world_assign(&s->w, p, (uint32_t)below(s, WORLD_WORKERS));
+			world_assign(&s->w, p, any_worker(s));
 		}
+		if (rk_dead_is_blocked(&s->w.m, p))
+			world_count(&s->w.shared->n_blocked);
 		if (s->w.conf.outside_gate && p && (is_calm(&s->w) || !below(s, 3)))
 			world_open_gate(&s->w, p);
 	}
+	if (is_calm(&s->w) || !below(s, 40))
+		world_drop_letters(&s->w, is_calm(&s->w));
 	for (int i = 0; i < CHILDREN; i++)
 		if (s->wake_ns[i] && rk_clock_ns() > s->wake_ns[i]) {
 			s->wake_ns[i] = 0;
@@ -284,16 +301,14 @@ static void tend(struct storm *s)
 		}
 }
 
-static void ask_to_release(struct storm *s, uint32_t p)
+/* One worker more or less: whoever is to own nothing is asked to release what it has. */
+static void scale(struct storm *s)
 {
-	uint64_t word = world_owner_word(&s->w, p);
-
-	if (rk_owner_flag(word) != RK_OWNER_RUN)
-		return;
-	atomic_compare_exchange_strong_explicit(&rk_shm_part(&s->w.m, p)->owner, &word,
-						(word & ~0xffffull) | RK_OWNER_STOP, memory_order_acq_rel,
-						memory_order_relaxed);
-	rk_bell_ring_partition(&s->w.m, rk_owner_worker(word), p);
+	s->n_active = 1 + (uint32_t)below(s, WORLD_WORKERS);
+	s->n_scaled++;
+	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++)
+		if (rk_owner_worker(world_owner_word(&s->w, p)) >= s->n_active)
+			(void)rk_part_ask(&s->w.m, p);
 }
 
 static void strike(struct storm *s)
@@ -307,17 +322,18 @@ static void strike(struct storm *s)
 		if (s->pid[i])
 			(void)kill(s->pid[i], SIGSTOP);
 	} else if (dice < 40) {
-		ask_to_release(s, (uint32_t)below(s, WORLD_PARTITIONS));
+		(void)rk_part_ask(&s->w.m, (uint32_t)below(s, WORLD_PARTITIONS));
+	} else if (dice < 42) {
+		scale(s);
 	} else if (dice < 60) {
 		for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
 			uint32_t owner = rk_owner_worker(world_owner_word(&s->w, p));
 
 			if (owner < WORLD_WORKERS && s->wake_ns[owner])
-				s->n_evictions += world_evict(&s->w, p, (uint32_t)below(s, WORLD_WORKERS));
+				s->n_evictions += world_evict(&s->w, p, any_worker(s));
 		}
 	} else if (dice < 64) {
-		s->n_evictions += world_evict(&s->w, (uint32_t)below(s, WORLD_PARTITIONS),
-					      (uint32_t)below(s, WORLD_WORKERS));
+		s->n_evictions += world_evict(&s->w, (uint32_t)below(s, WORLD_PARTITIONS), any_worker(s));
 	} else {
 		s->n_views += world_publish_view(&s->w, &s->board, ++s->version);
 	}
@@ -410,8 +426,10 @@ static void print_figures(const struct storm *s)
 
 	printf("# kills: workers %lu, clients %lu, readers %lu; stops: %lu, %lu, %lu\n", s->n_kills[0], s->n_kills[1],
 	       s->n_kills[2], s->n_stops[0], s->n_stops[1], s->n_stops[2]);
-	printf("# evictions %lu, hand-overs %lu, roll-backs %lu, exits after eviction %lu, pages reassigned %lu\n",
-	       s->n_evictions, s->n_hand_overs, h->n_rolled, h->n_lost, s->n_pages);
+	printf("# evictions %lu, hand-overs %lu, scaled %lu, roll-backs %lu, exits after eviction %lu, pages reassigned %lu\n",
+	       s->n_evictions, s->n_hand_overs, s->n_scaled, h->n_rolled, h->n_lost, s->n_pages);
+	printf("# attempts asked for %lu, quarantined %lu, looks at blocked partitions %lu\n", h->n_retries,
+	       h->n_quarantined, h->n_blocked);
 	printf("# unknown %lu, published again %lu, cells set aside %lu, without effect %lu, refused %lu, full %lu, no cell %lu\n",
 	       h->n_unknown, h->n_again, h->n_aside, h->n_without_effect, h->n_refused, h->n_full, h->n_no_cell);
 	printf("# views published %lu, read %lu\n", s->n_views, h->n_views);
@@ -430,6 +448,7 @@ bool storm_run(const struct storm_conf *conf, char *ret_verdict, size_t len)
 	(void)sigprocmask(SIG_BLOCK, &child, &before);
 	s->conf = conf;
 	s->rand = rk_rand_init(conf->seed);
+	s->n_active = WORLD_WORKERS;
 	world_make(&s->w, &conf->world);
 	world_reset(&s->w, -1);
 	rk_fault_break(conf->broken);

@@ -2,6 +2,7 @@
 #include "tests/fault/world.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,10 @@
 #include "base/clock.h"
 #include "base/rand.h"
 #include "shm/bell.h"
+#include "shm/dead.h"
 #include "shm/deliver.h"
 #include "shm/epoch.h"
+#include "shm/evict.h"
 #include "shm/fault.h"
 #include "shm/part.h"
 #include "shm/words.h"
@@ -44,6 +47,7 @@ static void geometry(const struct world_conf *conf, struct rk_geometry *g)
 		.state_max = (uint32_t)sizeof(struct tally) + WORLD_CLIENTS * conf->n_calls,
 		.n_banks = conf->n_banks,
 		.n_readers = WORLD_READERS,
+		.n_dead = conf->n_dead,
 	};
 }
 
@@ -66,13 +70,15 @@ void world_make(struct world *w, const struct world_conf *conf)
 	rk_layout_init(&w->m.g, &w->m.l);
 	for (int kind = 1; kind < RK_SEGMENT_KINDS; kind++) {
 		at[kind] = w->shm_len;
-		w->shm_len += kind == RK_SEGMENT_JOURNAL ?
-				      0 : RK_ALIGN_UP(rk_layout_segment_len(&w->m.l, (enum rk_segment_kind)kind), 4096ull);
+		w->shm_len += RK_ALIGN_UP(rk_layout_segment_len(&w->m.l, (enum rk_segment_kind)kind), 4096ull);
 	}
 	shared_at = w->shm_len;
 	ledger_at = shared_at + line(sizeof(struct world_shared));
 	w->len = ledger_at + sizeof(struct ledger) * WORLD_CLIENTS * conf->n_calls;
-	w->base = mmap(NULL, w->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	w->fd = memfd_create("world", MFD_CLOEXEC);
+	w->base = MAP_FAILED;
+	if (w->fd >= 0 && ftruncate(w->fd, (off_t)w->len) == 0)
+		w->base = mmap(NULL, w->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, w->fd, 0);
 	if (w->base == MAP_FAILED) {
 		printf("Bail out! no memory for a world: %s\n", strerror(errno));
 		exit(EXIT_FAILURE);
@@ -84,6 +90,8 @@ void world_make(struct world *w, const struct world_conf *conf)
 	w->m.parts = w->base + at[RK_SEGMENT_PARTS];
 	w->m.readers = w->base + at[RK_SEGMENT_READERS];
 	w->state = w->base + at[RK_SEGMENT_STATE];
+	w->m.journal = (struct rk_journal *)(w->base + at[RK_SEGMENT_JOURNAL]);
+	w->m.dead = w->base + at[RK_SEGMENT_DEAD];
 	w->shared = (struct world_shared *)(w->base + shared_at);
 	w->ledger = (struct ledger *)(w->base + ledger_at);
 	if (conf->wrap) {
@@ -95,14 +103,16 @@ void world_make(struct world *w, const struct world_conf *conf)
 void world_free(struct world *w)
 {
 	(void)munmap(w->base, w->len);
+	(void)close(w->fd);
 	*w = (struct world){ 0 };
 }
 
 void world_reset(struct world *w, int owner)
 {
-	memset(w->base, 0, w->len);
-	memset(w->kept, 0, sizeof(w->kept));
+	if (fallocate(w->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)w->len) < 0)
+		abort();
 	w->m.board->epoch_mode = rk_epoch_probe();
+	atomic_store_explicit(&w->m.board->dead_after, w->conf.dead_after, memory_order_relaxed);
 	for (uint32_t k = 0; k < WORLD_CLIENTS; k++) {
 		rk_page_init(&w->m, k, w->first_sequence);
 		atomic_store_explicit(&rk_shm_client_ids(&w->m)[k], k + 1, memory_order_release);
@@ -153,6 +163,28 @@ static bool job_fails(uint64_t sequence)
 	return world_mix(sequence ^ 77) % 16 == 0;
 }
 
+/* Kills its worker whenever it runs. */
+static bool job_kills(const struct world *w, uint64_t sequence)
+{
+	return w->conf.poison && world_mix(sequence ^ 78) % 1024 == 0;
+}
+
+/* How many attempts a job asks for: none, one, or all it can get. */
+static uint32_t job_retries(const struct world *w, uint64_t sequence)
+{
+	uint64_t dice = world_mix(sequence ^ 79) % 256;
+
+	if (!w->conf.poison)
+		return w->conf.retries;
+	return dice == 0 ? UINT32_MAX : dice < 4;
+}
+
+/* What may become of a job whose worker died in it: only that, in a storm where others are killed too. */
+static bool job_is_poison(const struct world *w, uint64_t sequence)
+{
+	return job_kills(w, sequence) || job_retries(w, sequence) == UINT32_MAX;
+}
+
 static int touch(struct world *w, struct rk_owner_job *job, const void *p, size_t len)
 {
 	int r;
@@ -200,8 +232,12 @@ static int run_job(struct world *w, struct rk_owner_job *job)
 			t->block[i] = world_mix(t->n * 17 + (uint64_t)i);
 	eight = (uint64_t *)(void *)(t->applied + ((uint64_t)client * w->conf.n_calls + row(w, job->sequence)) / 8 * 8);
 	set(w, job, eight, *eight + (1ull << 8 * (row(w, job->sequence) % 8)));
-	if (w->die_in_handler)
+	if (w->die_in_handler || job_kills(w, job->sequence))
 		(void)kill(getpid(), SIGKILL);
+	/* Relaxed: a number that only this worker raises now. */
+	if (rk_attempts_of(atomic_load_explicit(&rk_shm_part(&w->m, job->partition)->attempts, memory_order_relaxed),
+			   job->number) < job_retries(w, job->sequence))
+		return RK_OWNER_RETRY;
 	if (job_fails(job->sequence))
 		return -EDOM;
 	reply[0] = job->sequence;
@@ -275,7 +311,7 @@ bool client_start(struct world *w, struct client *c, uint32_t slot, uint32_t par
 	for (int i = 0; i < WORLD_ARGS; i++)
 		args[i] = argument(page, sequence, i);
 	world_elsewhere(w, false);
-	*l = (struct ledger){ LEDGER_INTENT, (uint8_t)partition, 0 };
+	*l = (struct ledger){ .state = LEDGER_INTENT, .partition = (uint8_t)partition };
 	atomic_signal_fence(memory_order_seq_cst); /* the intent first: a kill may come any time */
 	switch (rk_call_start(&c->caller, slot, &request, &k->call)) {
 	case RK_CALL_STARTED:
@@ -305,6 +341,12 @@ static void judge_reply(struct world *w, const struct client *c, const struct rk
 
 	if (!rk_pos_before(r->job, released))
 		world_count(&w->shared->n_before_gate);
+	/* Its attempts may fill the log before they are used up. */
+	if (r->error == RK_OWNER_QUARANTINED || job_is_poison(w, call->sequence)) {
+		if (r->len || (r->error != RK_OWNER_QUARANTINED && r->error != -ENOSPC))
+			world_count(&w->shared->n_torn);
+		return;
+	}
 	if (job_fails(call->sequence)) {
 		if (r->error != -EDOM || r->len)
 			world_count(&w->shared->n_torn);
@@ -332,7 +374,7 @@ static void collect(struct world *w, struct client *c, struct my_call *k)
 		memcpy(&n, (const char *)r.bytes + 24, 8);
 	l->n = (uint32_t)n;
 	atomic_signal_fence(memory_order_seq_cst); /* the figure before the state that says it counts */
-	l->state = r.error ? LEDGER_ERROR : LEDGER_DONE;
+	l->state = r.error == RK_OWNER_QUARANTINED ? LEDGER_QUARANTINED : r.error ? LEDGER_ERROR : LEDGER_DONE;
 	atomic_signal_fence(memory_order_seq_cst); /* acknowledged in the ledger before the reply may go */
 	rk_call_release(&c->caller, &k->call);
 	if (atomic_load_explicit(&w->shared->calm, memory_order_relaxed))
@@ -385,11 +427,28 @@ void worker_init(struct worker *k, uint32_t number)
 	*k = (struct worker){ .number = number };
 }
 
+/* By copy, where the supervisor took it from a living owner. Returns 1: it is looked at again at once. */
+static int copy_bank(struct world *w, uint32_t worker, uint32_t p, uint32_t from, uint32_t to)
+{
+	struct rk_evict_banks banks = {
+		.from = w->state + rk_bank_offset(&w->m, p, from), .to = w->state + rk_bank_offset(&w->m, p, to),
+		.fd = w->copy_all ? -1 : w->fd,
+	};
+	int r;
+
+	banks.from_at = (uint64_t)((const char *)banks.from - w->base);
+	banks.to_at = (uint64_t)((char *)banks.to - w->base);
+	r = rk_evict_copy(&w->m, p, worker, &banks);
+	if (r < 0 && r != -ESTALE)
+		_exit(6);
+	return 1;
+}
+
 /* Takes a partition up, gives it back, or finds that it is gone (-ESTALE). */
 static int follow_owner_word(struct world *w, struct worker *k, uint32_t p)
 {
 	uint64_t word = world_owner_word(w, p);
-	uint32_t bank = rk_owner_bank(word);
+	uint32_t bank = rk_owner_bank(word), from;
 	struct rk_owner *o = &k->owner[p];
 	bool mine = rk_owner_worker(word) == k->number && rk_owner_flag(word) != RK_OWNER_RELEASED;
 
@@ -397,18 +456,18 @@ static int follow_owner_word(struct world *w, struct worker *k, uint32_t p)
 		return -ESTALE;
 	if (!mine)
 		return 0;
-	if (rk_owner_flag(word) == RK_OWNER_STOP) {
+	if (rk_part_is_asked(&w->m, p, k->number)) {
+		bool open = k->open[p];
+
 		k->open[p] = false;
 		/* Fails only when an eviction comes first. */
-		atomic_compare_exchange_strong_explicit(
-			&rk_shm_part(&w->m, p)->owner, &word,
-			rk_owner(rk_owner_incarnation(word), bank, k->number, RK_OWNER_RELEASED),
-			memory_order_acq_rel, memory_order_relaxed);
-		return 1;
+		return (open ? rk_owner_release(o) : rk_part_release(&w->m, p, k->number)) < 0 ? -ESTALE : 1;
 	}
+	if (rk_evict_look(&w->m, p, k->number, &from) >= 0)
+		return copy_bank(w, k->number, p, from, bank);
 	if (!k->open[p]) {
 		if (rk_owner_open(o, &w->m, p, k->number, bank, w->state + rk_bank_offset(&w->m, p, bank), k->room) < 0)
-			return 1; /* it changed under us: look again */
+			return 0; /* it changed under us, or is about to: rung then */
 		o->batch_max = k->number % 2 ? w->conf.batch_max : 1;
 		o->singles = rk_min_u32(o->singles, w->conf.singles);
 		o->gate_elsewhere = w->conf.outside_gate && p != 0;
@@ -426,11 +485,16 @@ int worker_pass(struct world *w, struct worker *k)
 	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
 		struct rk_owner *o = &k->owner[p];
 		uint64_t freed = o->freed, refused = o->n_refused, without = o->n_without_effect;
+		uint64_t retries = o->n_retries, quarantined = o->n_quarantined;
 		int r = follow_owner_word(w, k, p);
 
 		if (r == 0 && k->open[p]) {
 			r = rk_owner_step(o, job_run, w);
-			did |= o->freed != freed;
+			did |= o->freed != freed || r == -EAGAIN;
+			r = r == -EAGAIN ? 0 : r;
+			atomic_fetch_add_explicit(&w->shared->n_retries, o->n_retries - retries, memory_order_relaxed);
+			atomic_fetch_add_explicit(&w->shared->n_quarantined, o->n_quarantined - quarantined,
+						  memory_order_relaxed);
 			atomic_fetch_add_explicit(&w->shared->n_refused, o->n_refused - refused, memory_order_relaxed);
 			atomic_fetch_add_explicit(&w->shared->n_without_effect, o->n_without_effect - without,
 						  memory_order_relaxed);
@@ -447,17 +511,65 @@ int worker_pass(struct world *w, struct worker *k)
 void world_sweep(struct world *w, uint32_t worker)
 {
 	rk_deliver_sweep(&w->m, worker);
-	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++)
-		for (uint32_t b = 0; b < WORLD_BANKS; b++)
-			if (w->kept[p][b] == worker + 1)
-				w->kept[p][b] = 0;
+	rk_dead_sweep(&w->m, worker);
+	rk_evict_bury(&w->m, worker);
+}
+
+void world_charge(struct world *w, uint32_t worker)
+{
+	const struct rk_dead_cause cause = { .verdict = RK_CAUSE_CRASHED, .code = CLD_KILLED, .status = SIGKILL };
+	uint32_t partition;
+	uint64_t job;
+
+	if (!rk_part_blame(&w->m, worker, &partition, &job))
+		return;
+	rk_part_charge(&w->m, partition, job);
+	rk_dead_cause(&w->m, partition, job, &cause);
+}
+
+/* A letter tells what its client sent; there is one of each. */
+static void judge_letter(struct world *w, const struct rk_dead_letter *l)
+{
+	uint32_t page = l->key_len ? *(const unsigned char *)l->bytes % WORLD_CLIENTS : 0;
+	struct ledger *entry = world_ledger(w, page, l->sequence);
+	bool ok = l->len == 8 * WORLD_ARGS && l->attempts >= w->conf.dead_after && entry->letters++ == 0 &&
+		  entry->partition == l->partition;
+
+	for (int i = 0; ok && i < WORLD_ARGS; i++) {
+		uint64_t arg;
+
+		memcpy(&arg, (const char *)l->bytes + l->key_len + 8 * i, 8);
+		ok = arg == argument(page, l->sequence, i);
+	}
+	if (!ok)
+		world_count(&w->shared->n_bad_letters);
+}
+
+void world_drop_letters(struct world *w, bool all)
+{
+	_Alignas(8) char room[8 + 8 * WORLD_ARGS + 8];
+	struct rk_dead_letter l = { .bytes = room };
+
+	for (uint32_t i = 0; i < w->m.g.n_dead; i++) {
+		uint64_t cursor;
+
+		if (!rk_dead_look(&w->m, i, &l) || l.partition >= WORLD_PARTITIONS)
+			continue;
+		cursor = rk_commit_cursor(atomic_load_explicit(&rk_shm_part(&w->m, l.partition)->commit,
+							       memory_order_acquire));
+		if (!rk_pos_before(l.job, cursor)) /* dropped now, it would be pushed again */
+			continue;
+		judge_letter(w, &l);
+		if (rk_dead_free(&w->m, i, l.word) < 0)
+			world_count(&w->shared->n_bad_letters);
+		if (!all)
+			return;
+	}
 }
 
 void world_assign(struct world *w, uint32_t partition, uint32_t to)
 {
-	uint32_t bank = rk_owner_bank(world_owner_word(w, partition));
-
-	if (rk_part_assign(&w->m, partition, to, bank) < 0) {
+	if (rk_part_assign(&w->m, partition, to) < 0) {
 		printf("Bail out! a partition's owner was confirmed dead and still commits\n");
 		exit(EXIT_FAILURE);
 	}
@@ -465,58 +577,15 @@ void world_assign(struct world *w, uint32_t partition, uint32_t to)
 	rk_bell_ring_partition(&w->m, to, partition);
 }
 
-/* Fuzzy: the evicted owner may be running; log after state makes it whole (DESIGN §7). */
-static void copy_bank(struct world *w, uint32_t p, uint32_t from, uint32_t to)
-{
-	char *source = w->state + rk_bank_offset(&w->m, p, from), *target = w->state + rk_bank_offset(&w->m, p, to);
-	uint64_t fixed = w->m.l.bank_guarded + w->m.l.guarded_state + sizeof(struct tally), word;
-	struct rk_log *log = (struct rk_log *)source;
-
-	memcpy(target + w->m.l.bank_guarded, source + w->m.l.bank_guarded, fixed - w->m.l.bank_guarded);
-	for (uint64_t k = 0; k < WORLD_CLIENTS; k++) {
-		/* Only as far as sequences have come: the rest is zero in both. */
-		uint64_t sequence = atomic_load_explicit(&rk_shm_page(&w->m, (uint32_t)k)->sequence,
-							 memory_order_acquire);
-		uint64_t n = rk_min_u64((sequence - w->first_sequence + 16) & ~7ull, w->conf.n_calls);
-
-		memcpy(target + fixed + k * w->conf.n_calls, source + fixed + k * w->conf.n_calls, n);
-	}
-	if (w->while_copying)
-		w->while_copying(w, p, from);
-	atomic_thread_fence(memory_order_seq_cst); /* every byte of the state before the log's word */
-	word = atomic_load_explicit(&log->word, memory_order_acquire);
-	memcpy(target + sizeof(struct rk_log), source + sizeof(struct rk_log),
-	       w->m.l.bank_guarded - sizeof(struct rk_log));
-	atomic_store_explicit(&((struct rk_log *)target)->word, word, memory_order_release);
-}
-
 bool world_evict(struct world *w, uint32_t partition, uint32_t to)
 {
-	struct rk_part *part = rk_shm_part(&w->m, partition);
-	uint64_t word = world_owner_word(w, partition), commit, next;
-	uint32_t from = rk_owner_bank(word), owner = rk_owner_worker(word), bank = 0;
-	uint64_t declared;
+	int r = rk_evict(&w->m, partition, to);
 
-	while (bank < w->m.g.n_banks && (bank == from || w->kept[partition][bank]))
-		bank++;
-	if (bank >= w->m.g.n_banks || to == owner || owner >= WORLD_WORKERS)
-		return false;
-	commit = atomic_load_explicit(&part->commit, memory_order_acquire);
-	do /* it may still be committing */
-		next = rk_commit(rk_incarnation_next(rk_commit_incarnation(commit)), rk_commit_cursor(commit));
-	while (!atomic_compare_exchange_weak_explicit(&part->commit, &commit, next, memory_order_seq_cst,
-						      memory_order_acquire));
-	copy_bank(w, partition, from, bank);
-	w->kept[partition][from] = owner + 1;
-	atomic_store_explicit(&part->owner, rk_owner(rk_commit_incarnation(next), bank, to, RK_OWNER_RUN),
-			      memory_order_release);
-	rk_part_route(&w->m, partition, to, RK_ROUTE_UP);
-	rk_bell_ring_partition(&w->m, to, partition);
-	/* What it was about to wake when it was stopped. */
-	declared = atomic_load_explicit(&rk_shm_beat(&w->m, owner)->cell, memory_order_acquire);
-	if (declared && declared <= rk_shm_n_cells(&w->m))
-		rk_deliver_wake(&w->m, (uint32_t)declared - 1);
-	return true;
+	if (r == -EPROTO) {
+		printf("Bail out! an owner word names a bank that does not exist\n");
+		exit(EXIT_FAILURE);
+	}
+	return r > 0;
 }
 
 bool world_reassign_page(struct world *w, uint32_t page)
@@ -551,6 +620,7 @@ void world_settle(struct world *w)
 		world_assign(w, p, 0);
 	while (r > 0 && rounds++ < 10000) {
 		r = worker_pass(w, &k);
+		world_drop_letters(w, true);
 		for (uint32_t p = 1; p < WORLD_PARTITIONS && w->conf.outside_gate; p++)
 			world_open_gate(w, p);
 	}
@@ -605,12 +675,26 @@ bool world_publish_view(struct world *w, struct rk_board_writer *writer, uint64_
 
 struct finding {
 	uint64_t n_lost, n_twice, n_ghosts, n_failed_applied, n_wrong_partition, n_out_of_order, n_inconsistent,
-		n_bad_requests, n_left, n_done, n_errors, n_not_applied, n_unknown, n_applied;
+		n_bad_requests, n_left, n_done, n_errors, n_not_applied, n_unknown, n_applied, n_quarantined, n_letters;
 };
 
-static void judge_call(const struct ledger *l, uint64_t applied, struct finding *f)
+/* Letters of this call that lie in the table. */
+static uint32_t letters_of(const struct world *w, uint32_t page, uint64_t sequence)
+{
+	_Alignas(8) char room[8 + 8 * WORLD_ARGS + 8];
+	struct rk_dead_letter l = { .bytes = room };
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->m.g.n_dead; i++)
+		n += rk_dead_look(&w->m, i, &l) && l.sequence == sequence && l.key_len &&
+		     *(const unsigned char *)l.bytes == page;
+	return n;
+}
+
+static void judge_call(const struct ledger *l, uint64_t applied, uint32_t n_letters, struct finding *f)
 {
 	f->n_twice += applied > 1;
+	f->n_letters += l->letters + n_letters > (applied ? 0 : 1);
 	switch ((enum ledger_state)l->state) {
 	case LEDGER_NONE:
 	case LEDGER_INTENT:
@@ -628,13 +712,30 @@ static void judge_call(const struct ledger *l, uint64_t applied, struct finding 
 		f->n_not_applied++;
 		f->n_ghosts += applied;
 		break;
+	case LEDGER_QUARANTINED:
+		f->n_quarantined++;
+		f->n_failed_applied += applied;
+		f->n_letters += l->letters + n_letters == 0;
+		break;
 	}
+}
+
+static bool has_any_letter(const struct world *w)
+{
+	_Alignas(8) char room[8 + 8 * WORLD_ARGS + 8];
+	struct rk_dead_letter l = { .bytes = room };
+	bool any = false;
+
+	for (uint32_t i = 0; i < w->m.g.n_dead; i++)
+		any |= rk_dead_look(&w->m, i, &l);
+	return any;
 }
 
 static void judge_partition(const struct world *w, uint32_t p, struct finding *f)
 {
 	struct tally *t = world_tally(w, p);
 	uint8_t *seen = calloc(t->n + 2, 1);
+	bool has_letters = has_any_letter(w);
 	uint64_t total = 0, sum = 0;
 
 	f->n_out_of_order += t->out_of_order;
@@ -654,7 +755,7 @@ static void judge_partition(const struct world *w, uint32_t p, struct finding *f
 				f->n_wrong_partition += applied;
 				continue;
 			}
-			judge_call(l, applied, f);
+			judge_call(l, applied, has_letters ? letters_of(w, k, s) : 0, f);
 			if (l->state != LEDGER_DONE)
 				continue;
 			f->n_out_of_order += l->n <= last_n;
@@ -704,10 +805,12 @@ bool world_verify(struct world *w, bool figures, char *ret_verdict, size_t len)
 		{ "recycled undelivered", world_stat(&s->n_undelivered) },
 		{ "delivered before its gate", world_stat(&s->n_before_gate) },
 		{ "torn view", world_stat(&s->n_bad_view) },
+		{ "dead letters missing, twice or of applied calls", f.n_letters },
+		{ "torn or foreign dead letter", world_stat(&s->n_bad_letters) },
 	};
 	if (figures)
-		printf("# calls: acknowledged %lu, failed %lu, not applied %lu, left unknown %lu; applied %lu\n",
-		       f.n_done, f.n_errors, f.n_not_applied, f.n_unknown, f.n_applied);
+		printf("# calls: acknowledged %lu, failed %lu, not applied %lu, quarantined %lu, left unknown %lu; applied %lu\n",
+		       f.n_done, f.n_errors, f.n_not_applied, f.n_quarantined, f.n_unknown, f.n_applied);
 	*ret_verdict = '\0';
 	for (size_t i = 0; i < rk_countof(bad); i++)
 		if (bad[i].n && used < len)

@@ -46,6 +46,10 @@ struct world_conf {
 	bool outside_gate;  /* the gates of all partitions but 0 are opened by the test alone */
 	bool no_retry;      /* clients never publish a second reference to a call that is taken */
 	bool parked;        /* workers and clients sleep on their bells */
+	uint32_t n_dead;    /* dead letters */
+	uint32_t dead_after; /* attempts until a job is quarantined; 0 = never */
+	uint32_t retries;   /* so often every job asks for another attempt */
+	bool poison;        /* some jobs kill their worker, some ask for another attempt for ever */
 };
 
 /* A partition's state, as the jobs see it. Followed by applied[WORLD_CLIENTS][n_calls]. */
@@ -64,11 +68,13 @@ enum ledger_state {
 	LEDGER_DONE,        /* acknowledged */
 	LEDGER_ERROR,       /* acknowledged with the handler's error */
 	LEDGER_NOT_APPLIED, /* the client was told so */
+	LEDGER_QUARANTINED, /* the client was told so */
 };
 
 struct ledger {
 	uint8_t state;     /* enum ledger_state */
 	uint8_t partition;
+	uint8_t letters;   /* dead letters of it that the supervisor dropped */
 	uint32_t n;        /* tally.n when it was applied, from the reply */
 };
 
@@ -98,9 +104,9 @@ struct world_shared {
 	_Atomic uint32_t calm, quit;
 	_Atomic uint32_t elsewhere; /* the stepped child is in the test's own code, not in shm/ */
 	_Atomic uint64_t progress[WORLD_CLIENTS][WORLD_PARTITIONS]; /* calls answered in the calm */
-	_Atomic uint64_t n_torn, n_undelivered, n_before_gate, n_bad_view; /* must stay 0 */
+	_Atomic uint64_t n_torn, n_undelivered, n_before_gate, n_bad_view, n_bad_letters; /* must stay 0 */
 	_Atomic uint64_t n_unknown, n_again, n_aside, n_full, n_no_cell, n_lost, n_rolled, n_refused,
-		n_without_effect, n_views;
+		n_without_effect, n_views, n_retries, n_quarantined, n_blocked;
 	struct client client[WORLD_CLIENTS]; /* single-step tests keep their clients here */
 };
 
@@ -115,11 +121,9 @@ struct world {
 	struct ledger *ledger;       /* [client][n_calls] */
 	uint64_t first_position, first_sequence;
 	uint64_t last_id;            /* supervisor: last client id given */
-	/* supervisor: worker + 1 whose buffer an eviction left; free again once its death is confirmed */
-	uint32_t kept[WORLD_PARTITIONS][WORLD_BANKS];
+	int fd;                      /* behind the mapping */
+	bool copy_all;               /* take-overs by copy do not look for holes */
 	bool die_in_handler; /* this process kills itself in the next job */
-	/* Called in the middle of an eviction, the state copied and the log not yet: what its owner may do there. */
-	void (*while_copying)(struct world *, uint32_t partition, uint32_t bank);
 };
 
 /* Maps a world; ends the test when there is no memory. */
@@ -153,11 +157,15 @@ int worker_pass(struct world *w, struct worker *k);
 
 /* ---- supervisor ---- */
 
-/* Sweeps the cell of a dead worker, wakes, and frees the buffers it kept. */
+/* Sweeps what a dead worker was writing, wakes, and frees the banks it kept. */
 void world_sweep(struct world *w, uint32_t worker);
+/* Charges the job a dead worker was in, if any. Before its partitions pass on. */
+void world_charge(struct world *w, uint32_t worker);
+/* Drops dead letters whose job is committed, as many as there are or one, noting them in the ledger. */
+void world_drop_letters(struct world *w, bool all);
 /* Passes a partition on after release or confirmed death. */
 void world_assign(struct world *w, uint32_t partition, uint32_t to);
-/* Takes a partition from an owner that can neither release nor die. False without a free bank. */
+/* Takes a partition from an owner that can neither release nor die. False: not done (no free bank; released). */
 bool world_evict(struct world *w, uint32_t partition, uint32_t to);
 /* Gives a dead client's page to a new client. False: not yet. */
 bool world_reassign_page(struct world *w, uint32_t page);

@@ -37,6 +37,23 @@ deliver_timeout | caught   | -DCALLS=1 -DTIMEOUTS=1 -DBREAK_RECYCLE
 deliver_timeout | caught   | -DCALLS=1 -DTIMEOUTS=1 -DBREAK_NOINC
 deliver_timeout | caught   | -DCALLS=1 -DKILLS=0 -DTIMEOUTS=1 -DBREAK_ELSEWHERE
 deliver_timeout | caught   | -DCALLS=2 -DKILLS=0 -DTIMEOUTS=0 -DAGAINS=0 -DBREAK_GATESTORE
+evict           | holds    | -DJOBS=2 -DEVICTIONS=1 -DASKS=1 -DKILLS=0
+evict           | holds    | -DJOBS=1 -DEVICTIONS=2 -DASKS=0 -DKILLS=1
+evict           | holds    | -DJOBS=1 -DEVICTIONS=1 -DASKS=2 -DKILLS=0
+evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_EVICTLOG
+evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_EVICTROLL
+evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_NOINC
+evict           | caught   | -DJOBS=1 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_KEPT
+evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_STORE
+evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_ROUTE
+dead            | holds    | -DFULL=2 -DEVICTIONS=1 -DKILLS=1
+dead            | holds    | -DFULL=2 -DEVICTIONS=2 -DKILLS=0
+dead            | holds    | -DFULL=1 -DEVICTIONS=1 -DKILLS=2
+dead            | caught   | -DFULL=2 -DEVICTIONS=1 -DKILLS=1 -DBREAK_DEADTWICE
+dead            | caught   | -DFULL=2 -DEVICTIONS=1 -DKILLS=1 -DBREAK_DEADLOOK
+dead            | caught   | -DFULL=2 -DEVICTIONS=1 -DKILLS=1 -DBREAK_CHARGETWICE
+dead            | caught   | -DFULL=2 -DEVICTIONS=1 -DKILLS=1 -DBREAK_RING
+dead            | caught   | -DFULL=2 -DEVICTIONS=1 -DKILLS=1 -DBREAK_LOOK
 bell            | holds    | -DJOBS=2
 bell            | no cycle | -DJOBS=1
 bell            | caught   | -DBREAK_PENDING

@@ -89,7 +89,6 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	const char *body = job->body;
 	unsigned long number = 0;
 
-	(void)arg;
 	if (strcmp(body, "add") == 0)
 		return add(job, s);
 	if (strcmp(body, "get") == 0)
@@ -97,6 +96,10 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	if (strcmp(body, "fail") == 0) { /* changes first, then refuses */
 		(void)add(job, s);
 		return -EDOM;
+	}
+	if (sscanf(body, "retry %lu", &number) == 1) { /* changes first; so many attempts of this process's */
+		(void)add(job, s);
+		return (*(unsigned long *)arg)++ < number ? RK_RETRY : 0;
 	}
 	if (strcmp(body, "stop") == 0) { /* is taken, and stays so until somebody continues us */
 		(void)add(job, s);
@@ -158,8 +161,10 @@ static void arm(void)
 
 static void *serve(void *ret_status)
 {
+	unsigned long n_retries = 0;
+
 	*(int *)ret_status = rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(struct state),
-								     .on_job = on_job });
+								     .on_job = on_job, .arg = &n_retries });
 	return NULL;
 }
 

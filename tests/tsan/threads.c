@@ -2,11 +2,14 @@
 /*
  * Goal    The algorithms of shm/ order all their memory accesses: no data race, and books that
  *         balance, while workers, clients and readers die at kill points, partitions change
- *         hands by release and by death, calls time out, pages pass on and views are published.
+ *         hands by release, death and eviction, jobs are tried again and quarantined, calls time
+ *         out, pages pass on and views are published.
  * Method  Processes become threads of one process, under ThreadSanitizer. What is private to a
  *         process is private to its thread; a "death" is a longjmp out of a kill point, and the
  *         supervisor's confirmation of it (the kernel's work) is one release/acquire flag.
- *         A hand-over by release synchronizes through the shared owner and commit words alone.
+ *         A hand-over by release synchronizes through the shared owner and commit words alone. The
+ *         copy of an evicted owner's bank races with it by design and is hidden from the
+ *         sanitizer (shm/evict.c); nothing else of an eviction is.
  *         Each job appends its token to its partition's state, so that the state is the ledger:
  *         at the end every acknowledged token stands there once, at the place its reply named,
  *         and none that was told "not applied" or "failed" does.
@@ -27,8 +30,10 @@
 #include "shm/bell.h"
 #include "shm/board.h"
 #include "shm/call.h"
+#include "shm/dead.h"
 #include "shm/deliver.h"
 #include "shm/epoch.h"
+#include "shm/evict.h"
 #include "shm/fault.h"
 #include "shm/owner.h"
 #include "shm/part.h"
@@ -40,6 +45,7 @@
 #define N_CLIENTS 3u
 #define N_SLOTS 4u
 #define N_READERS 2u
+#define N_BANKS 4u
 #define N_ACTORS (N_WORKERS + N_CLIENTS + N_READERS + 1u)
 #define TOKENS (1u << 18)       /* per client */
 #define LEDGER ((1u << 19) - 1) /* tokens in one partition's state */
@@ -62,7 +68,7 @@ struct ledger {
 };
 
 struct counts {
-	uint64_t jobs, deaths, resumed, expired, aside, duplicates, views, parks;
+	uint64_t jobs, deaths, resumed, expired, aside, duplicates, views, parks, lost, copies, retries, letters;
 };
 
 /* A process played by a thread. */
@@ -96,7 +102,7 @@ struct world {
 	struct actor workers[N_WORKERS], clients[N_CLIENTS], readers[N_READERS], supervisor;
 	struct rk_board_writer board;
 	struct rk_view *view;
-	uint64_t n_moves, n_freed, n_reborn;
+	uint64_t n_moves, n_freed, n_reborn, n_evictions, n_dropped;
 	uint64_t next_id; /* supervisor's */
 	_Atomic uint32_t draining, stop;
 };
@@ -197,53 +203,79 @@ static int append(struct rk_owner_job *job, void *arg)
 		(void)sched_yield();
 	l->n = place + 1;
 	a->counts.jobs++;
+	/* One that has asked will probably ask again, and some end as dead letters. */
+	if (rk_rand_below(&a->rand, rk_part_attempts(&a->world->m, job->partition) ? 2 : 64) == 0) {
+		a->counts.retries++;
+		return RK_OWNER_RETRY;
+	}
 	r = rk_owner_reply(job, &place, sizeof(place));
 	return body.is_bad ? -EDOM : r;
 }
 
-static char *bank_of(struct world *w, uint32_t partition)
+static char *bank_of(struct world *w, uint32_t partition, uint32_t bank)
 {
-	return w->banks + partition * w->m.l.bank_stride;
+	return w->banks + (partition * N_BANKS + bank) * w->m.l.bank_stride;
 }
 
-/* Gives up a partition the supervisor asks for: between two steps, by one release store. */
+/* Gives up a partition the supervisor asks for: between two steps, by one CAS. */
 static bool release_if_asked(struct actor *a, uint32_t p)
 {
-	_Atomic uint64_t *word = &rk_shm_part(&a->world->m, p)->owner;
-	uint64_t owner = atomic_load_explicit(word, memory_order_acquire);
+	bool was_open = a->is_open[p];
 
-	if (rk_owner_worker(owner) != a->index || rk_owner_flag(owner) != RK_OWNER_STOP)
+	if (!rk_part_is_asked(&a->world->m, p, a->index))
 		return false;
 	a->is_open[p] = false;
-	atomic_store_explicit(word,
-			      rk_owner(rk_owner_incarnation(owner), rk_owner_bank(owner), a->index, RK_OWNER_RELEASED),
-			      memory_order_release);
+	/* Fails when an eviction comes first. */
+	(void)!(was_open ? rk_owner_release(&a->owner[p]) : rk_part_release(&a->world->m, p, a->index));
+	return true;
+}
+
+/* Whoever lost a partition ends, as a worker does: its banks are kept for it until then. */
+static _Noreturn void exit_lost(struct actor *a)
+{
+	a->counts.lost++;
+	longjmp(a->grave, 1);
+}
+
+static bool open_partition(struct actor *a, uint32_t p)
+{
+	const struct rk_shm *m = &a->world->m;
+	uint32_t from;
+	int bank = rk_evict_look(m, p, a->index, &from);
+
+	if (bank >= 0) {
+		const struct rk_evict_banks banks = { .from = bank_of(a->world, p, from),
+						      .to = bank_of(a->world, p, (uint32_t)bank), .fd = -1 };
+
+		if (rk_evict_copy(m, p, a->index, &banks) < 0)
+			return false;
+		a->counts.copies++;
+	}
+	bank = rk_owner_look(m, p, a->index);
+	if (bank < 0 || rk_owner_open(&a->owner[p], m, p, a->index, (uint32_t)bank,
+				      bank_of(a->world, p, (uint32_t)bank), a->room[p]) < 0)
+		return false;
+	if (rk_rand_below(&a->rand, 2))
+		a->owner[p].singles = 0;
+	a->owner[p].batch_max = 1 + (uint32_t)rk_rand_below(&a->rand, 6);
 	return true;
 }
 
 static int work_on(struct actor *a, uint32_t p)
 {
-	const struct rk_shm *m = &a->world->m;
 	struct rk_owner *o = &a->owner[p];
 	int r;
 
 	if (release_if_asked(a, p))
 		return 1;
-	if (!a->is_open[p]) {
-		int bank = rk_owner_look(m, p, a->index);
-
-		if (bank < 0 ||
-		    rk_owner_open(o, m, p, a->index, (uint32_t)bank, bank_of(a->world, p), a->room[p]) < 0)
-			return 0;
-		a->is_open[p] = true;
-		if (rk_rand_below(&a->rand, 2))
-			o->singles = 0;
-		o->batch_max = 1 + (uint32_t)rk_rand_below(&a->rand, 6);
-	}
+	if (!a->is_open[p] && !(a->is_open[p] = open_partition(a, p)))
+		return 0;
 	r = rk_owner_step(o, append, a);
-	if (r < 0)
-		a->is_open[p] = false;
-	return r;
+	a->counts.letters += o->n_quarantined;
+	o->n_quarantined = 0;
+	if (r == -ESTALE)
+		exit_lost(a);
+	return r == -EAGAIN ? 1 : r;
 }
 
 static bool has_work(struct actor *a)
@@ -255,7 +287,8 @@ static bool has_work(struct actor *a)
 
 		if (rk_owner_worker(owner) != a->index)
 			continue;
-		if (rk_owner_flag(owner) == RK_OWNER_STOP || (a->is_open[p] && rk_queue_has_work(m, p)) ||
+		if (rk_owner_flag(owner) == RK_OWNER_STOP || rk_owner_flag(owner) == RK_OWNER_COPY ||
+		    (a->is_open[p] && rk_queue_has_work(m, p) && !rk_dead_is_blocked(m, p)) ||
 		    (!a->is_open[p] && rk_owner_flag(owner) == RK_OWNER_RUN))
 			return true;
 	}
@@ -489,7 +522,7 @@ static void give(struct world *w, uint32_t p)
 {
 	uint32_t worker = (uint32_t)rk_rand_below(&w->supervisor.rand, N_WORKERS);
 
-	if (rk_part_assign(&w->m, p, worker, 0) < 0)
+	if (rk_part_assign(&w->m, p, worker) < 0)
 		fail("a partition that was released or whose owner died was committed to");
 	rk_part_route(&w->m, p, worker, RK_ROUTE_UP);
 	rk_bell_ring_partition(&w->m, worker, p);
@@ -498,11 +531,18 @@ static void give(struct world *w, uint32_t p)
 /* Sweep, ring, pass on, only then start again; killed anywhere, the next supervisor repeats it. */
 static void bury_workers(struct world *w)
 {
+	uint32_t partition;
+	uint64_t job;
+
 	for (uint32_t i = 0; i < N_WORKERS; i++) {
 		if (!load_flag(&w->workers[i].dead))
 			continue;
 		rk_deliver_sweep(&w->m, i);
+		rk_dead_sweep(&w->m, i);
+		rk_evict_bury(&w->m, i);
 		rk_bell_ring_pending(&w->m);
+		if (rk_part_blame(&w->m, i, &partition, &job))
+			rk_part_charge(&w->m, partition, job);
 		for (uint32_t p = 0; p < N_PARTITIONS; p++)
 			if (rk_owner_worker(atomic_load_explicit(&rk_shm_part(&w->m, p)->owner,
 								 memory_order_acquire)) == i)
@@ -539,24 +579,34 @@ static void bury_readers(struct world *w)
 		}
 }
 
-/* Hand-over by release: ask now and then; give what was released to anybody. */
+/* Hand-over by release: ask now and then; give what was released to anybody. By copy: from anybody, at any time. */
 static void move_partitions(struct world *w)
 {
-	for (uint32_t p = 0; p < N_PARTITIONS; p++) {
-		_Atomic uint64_t *word = &rk_shm_part(&w->m, p)->owner;
-		uint64_t owner = atomic_load_explicit(word, memory_order_acquire);
-		uint32_t worker = rk_owner_worker(owner);
+	struct rk_rand *r = &w->supervisor.rand;
 
-		if (rk_owner_flag(owner) == RK_OWNER_RELEASED) {
+	for (uint32_t p = 0; p < N_PARTITIONS; p++) {
+		if (rk_part_is_released(&w->m, p)) {
 			w->n_moves++;
 			give(w, p);
-		} else if (rk_owner_flag(owner) == RK_OWNER_RUN && rk_rand_below(&w->supervisor.rand, 200) == 0) {
-			(void)atomic_compare_exchange_strong_explicit(
-				word, &owner, rk_owner(rk_owner_incarnation(owner), 0, worker, RK_OWNER_STOP),
-				memory_order_seq_cst, memory_order_relaxed);
-			rk_bell_ring(&rk_shm_bell(&w->m, worker)->bell);
+		} else if (rk_rand_below(r, 200) == 0) {
+			(void)rk_part_ask(&w->m, p);
+		} else if (rk_rand_below(r, 400) == 0) {
+			w->n_evictions += rk_evict(&w->m, p, (uint32_t)rk_rand_below(r, N_WORKERS)) > 0;
 		}
 	}
+}
+
+/* One dead letter now and then, so that partitions are blocked meanwhile; at the end all. */
+static void drop_letters(struct world *w)
+{
+	_Alignas(8) char room[128];
+	struct rk_dead_letter l = { .bytes = room };
+
+	if (!load_flag(&w->draining) && rk_rand_below(&w->supervisor.rand, 50))
+		return;
+	for (uint32_t i = 0; i < w->m.g.n_dead; i++)
+		if (rk_dead_look(&w->m, i, &l) && rk_dead_free(&w->m, i, l.word) == 0)
+			w->n_dropped++;
 }
 
 static void publish_view(struct world *w)
@@ -583,6 +633,7 @@ static void *supervisor_main(void *arg)
 		bury_workers(w);
 		bury_clients(w);
 		move_partitions(w);
+		drop_letters(w);
 		left = a->left;
 		a->left = 0; /* a view's writer is private: its death is not played here */
 		bury_readers(w);
@@ -612,7 +663,7 @@ static void make_segments(struct world *w)
 		.n_partitions = N_PARTITIONS, .n_ring = 64, .n_workers = N_WORKERS, .n_clients = N_CLIENTS,
 		.n_slots = N_SLOTS, .n_cells = 2 * N_SLOTS, .n_dedup = N_CLIENTS * N_SLOTS, .n_log = 48,
 		.log_data_len = 256, .request_max = 64, .reply_max = 64, .state_max = sizeof(struct ledger),
-		.n_banks = 1, .n_readers = N_READERS,
+		.n_banks = N_BANKS, .n_readers = N_READERS, .n_dead = 2,
 	};
 	if (rk_geometry_check(&m->g, NULL) < 0)
 		fail("the geometry is refused");
@@ -623,7 +674,10 @@ static void make_segments(struct world *w)
 	m->queues = map_zero(m->l.queues_len);
 	m->parts = map_zero(m->l.parts_len);
 	m->readers = map_zero(m->l.readers_len);
-	w->banks = map_zero(N_PARTITIONS * m->l.bank_stride);
+	m->journal = map_zero(m->l.journal_len);
+	m->dead = map_zero(m->l.dead_len);
+	w->banks = map_zero(N_PARTITIONS * N_BANKS * m->l.bank_stride);
+	atomic_store_explicit(&m->board->dead_after, 3, memory_order_relaxed);
 	m->board->epoch_mode = RK_EPOCH_EXCHANGE;
 	w->view = map_zero(m->l.view_stride);
 }
@@ -707,9 +761,11 @@ static void run_all(struct world *w, uint64_t seconds)
 /* What the last owner of a partition left unfinished is not part of it. */
 static const struct ledger *close_ledger(struct world *w, uint32_t p)
 {
+	uint64_t owner = atomic_load_explicit(&rk_shm_part(&w->m, p)->owner, memory_order_acquire);
+	bool is_copied = rk_owner_flag(owner) != RK_OWNER_COPY;
 	struct rk_bank b;
 
-	rk_bank_view(&b, &w->m, bank_of(w, p));
+	rk_bank_view(&b, &w->m, bank_of(w, p, is_copied ? rk_owner_bank(owner) : rk_owner_from(owner)));
 	(void)rk_bank_roll_back(&b, rk_commit_cursor(atomic_load_explicit(&rk_shm_part(&w->m, p)->commit,
 									  memory_order_acquire)));
 	return (const struct ledger *)(void *)b.state;
@@ -769,6 +825,10 @@ static void add_counts(struct counts *to, const struct actor *from, uint32_t n)
 		to->duplicates += from[i].counts.duplicates;
 		to->views += from[i].counts.views;
 		to->parks += from[i].counts.parks;
+		to->lost += from[i].counts.lost;
+		to->copies += from[i].counts.copies;
+		to->retries += from[i].counts.retries;
+		to->letters += from[i].counts.letters;
 	}
 }
 
@@ -793,9 +853,16 @@ static bool report(struct world *w, const uint64_t n_of[FAILED + 1])
 		{ "reader deaths", readers.deaths },
 		{ "supervisor deaths", w->n_reborn },
 		{ "hand-overs by release", w->n_moves },
+		{ "evictions", w->n_evictions },
+		{ "take-overs by copy", workers.copies },
+		{ "ends after an eviction", workers.lost },
+		{ "attempts asked for", workers.retries },
+		{ "jobs quarantined", workers.letters },
+		{ "dead letters dropped", w->n_dropped },
 		{ "calls resumed", clients.resumed },
 		{ "pages passed on", w->n_freed },
 		{ "time-outs", clients.expired },
+		{ "cells set aside", clients.aside },
 		{ "duplicates", clients.duplicates },
 		{ "parks", workers.parks },
 		{ "views read", readers.views },
@@ -807,8 +874,7 @@ static bool report(struct world *w, const uint64_t n_of[FAILED + 1])
 		printf("# %s: %llu\n", tried[i].what, (unsigned long long)tried[i].n);
 		all = all && tried[i].n > 0;
 	}
-	printf("# cells set aside: %llu, outcome never learned: %llu\n", (unsigned long long)clients.aside,
-	       (unsigned long long)n_of[INTENT]); /* rare: a writer has to be cut short at its one moment */
+	printf("# outcome never learned: %llu\n", (unsigned long long)n_of[INTENT]); /* rare */
 	return all;
 }
 

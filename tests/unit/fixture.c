@@ -29,6 +29,7 @@ struct rk_geometry fixture_geometry(void)
 		.reply_max = 64,
 		.state_max = 4096, /* whole pages: a bank ends where its mapping ends */
 		.n_banks = 1,
+		.n_dead = 4,
 		.n_readers = 63, /* with the head one page, so that this segment ends where its mapping does */
 	};
 }
@@ -51,6 +52,7 @@ static void point_at_maps(struct fixture *f)
 	f->m.queues = f->maps[RK_SEGMENT_QUEUES].at;
 	f->m.parts = f->maps[RK_SEGMENT_PARTS].at;
 	f->m.readers = f->maps[RK_SEGMENT_READERS].at;
+	f->m.dead = f->maps[RK_SEGMENT_DEAD].at;
 	f->m.journal = (struct rk_journal *)(void *)f->maps[RK_SEGMENT_JOURNAL].at;
 }
 
@@ -101,7 +103,7 @@ void fixture_own(struct fixture *f, struct fixture_owner *w, uint32_t partition,
 {
 	w->room = malloc(rk_owner_room(&f->m));
 	ck_assert_ptr_nonnull(w->room);
-	ck_assert_int_gt(rk_part_assign(&f->m, partition, worker, 0), 0);
+	ck_assert_int_gt(rk_part_assign(&f->m, partition, worker), 0);
 	rk_part_route(&f->m, partition, worker, RK_ROUTE_UP);
 	ck_assert_int_eq(
 		rk_owner_open(&w->o, &f->m, partition, worker, 0, fixture_bank(f, partition), w->room), 0);

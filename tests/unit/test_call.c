@@ -139,7 +139,7 @@ static const struct {
 	{ "being written, ring full", RING_TAKEN, RK_CELL_WRITING, false, true, RK_CALL_WRITING, RK_CALL_AGAIN },
 	{ "done, not recycled", RING_TAKEN, RK_CELL_DONE, false, false, RK_CALL_DONE, RK_CALL_DONE },
 	{ "done", RING_GONE, RK_CELL_DONE, false, false, RK_CALL_DONE, RK_CALL_DONE },
-	{ "its writer stopped, recycled by another", RING_GONE, RK_CELL_WRITING, true, false, RK_CALL_WRITING,
+	{ "its writer stopped, recycled by another", RING_GONE, RK_CELL_WRITING, true, false, RK_CALL_PENDING,
 	  RK_CALL_PENDING },
 	{ "no effect", RING_GONE, RK_CELL_WANT, false, false, RK_CALL_NOT_APPLIED, RK_CALL_NOT_APPLIED },
 	{ "applied, undeliverable, swept", RING_GONE, RK_CELL_WANT, true, false, RK_CALL_PENDING, RK_CALL_AGAIN },

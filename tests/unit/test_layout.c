@@ -29,7 +29,7 @@ static const struct {
 	AT(rk_segment, size, 16),
 	AT(rk_segment, fleet, 24),
 	AT(rk_segment, reserved, 40),
-	SIZE(rk_geometry, 64),
+	SIZE(rk_geometry, 128),
 	AT(rk_geometry, n_partitions, 0),
 	AT(rk_geometry, n_ring, 4),
 	AT(rk_geometry, n_workers, 8),
@@ -45,6 +45,9 @@ static const struct {
 	AT(rk_geometry, n_banks, 48),
 	AT(rk_geometry, n_readers, 52),
 	AT(rk_geometry, hash_seed, 56),
+	AT(rk_geometry, n_dead, 64),
+	AT(rk_geometry, reserved0, 68),
+	AT(rk_geometry, reserved1, 72),
 	SIZE(rk_ring, 128),
 	AT(rk_ring, tail, 0),
 	AT(rk_ring, reserved0, 8),
@@ -58,7 +61,9 @@ static const struct {
 	AT(rk_part, freed, 8),
 	AT(rk_part, released, 16),
 	AT(rk_part, owner, 24),
-	AT(rk_part, reserved, 32),
+	AT(rk_part, attempts, 32),
+	AT(rk_part, charged, 40),
+	AT(rk_part, reserved, 48),
 	SIZE(rk_page, 128),
 	AT(rk_page, sequence, 0),
 	AT(rk_page, reserved0, 8),
@@ -99,7 +104,8 @@ static const struct {
 	AT(rk_beat, n_without_effect, 184),
 	AT(rk_beat, n_rolled_back, 192),
 	AT(rk_beat, n_refused, 200),
-	AT(rk_beat, reserved2, 208),
+	AT(rk_beat, owner_incarnation, 208),
+	AT(rk_beat, reserved2, 212),
 	AT(rk_beat, last_words, 256),
 	AT(rk_beat, reserved3, 512),
 	SIZE(rk_reader, 64),
@@ -157,18 +163,18 @@ static const struct {
 	AT(rk_view, stalled_pid, 52),
 	AT(rk_view, name, 80),
 	AT(rk_view, command, 144),
-	SIZE(rk_board, 256),
+	SIZE(rk_board, 320),
 	AT(rk_board, segment, 0),
 	AT(rk_board, geometry, 64),
-	AT(rk_board, boot_id, 128),
-	AT(rk_board, epoch_mode, 144),
-	AT(rk_board, reserved0, 148),
-	AT(rk_board, reserved1, 152),
-	AT(rk_board, epoch, 192),
-	AT(rk_board, view, 200),
-	AT(rk_board, reserved2, 204),
-	AT(rk_board, incarnation, 208),
-	AT(rk_board, reserved3, 216),
+	AT(rk_board, boot_id, 192),
+	AT(rk_board, epoch_mode, 208),
+	AT(rk_board, reserved0, 212),
+	AT(rk_board, reserved1, 216),
+	AT(rk_board, epoch, 256),
+	AT(rk_board, view, 264),
+	AT(rk_board, dead_after, 268),
+	AT(rk_board, incarnation, 272),
+	AT(rk_board, reserved2, 280),
 	SIZE(rk_journal_slot, 64),
 	AT(rk_journal_slot, state, 0),
 	AT(rk_journal_slot, pid, 4),
@@ -220,11 +226,24 @@ static const struct {
 	AT(rk_flight_record, reserved, 72),
 	AT(rk_flight_record, fleet, 80),
 	AT(rk_flight_record, text, 144),
+	SIZE(rk_dead, 128),
+	AT(rk_dead, word, 0),
+	AT(rk_dead, job, 8),
+	AT(rk_dead, client_id, 16),
+	AT(rk_dead, sequence, 24),
+	AT(rk_dead, deadline_ns, 32),
+	AT(rk_dead, realtime_ns, 40),
+	AT(rk_dead, cause, 48),
+	AT(rk_dead, attempts, 56),
+	AT(rk_dead, key_len, 60),
+	AT(rk_dead, body_len, 64),
+	AT(rk_dead, reserved0, 68),
+	AT(rk_dead, reserved1, 72),
 };
 
 START_TEST(every_struct_and_field_is_where_it_was)
 {
-	ck_assert_uint_eq(RK_ABI_VERSION, 1); /* the version these literals belong to */
+	ck_assert_uint_eq(RK_ABI_VERSION, 2); /* the version these literals belong to */
 	for (size_t i = 0; i < rk_countof(structs); i++)
 		ck_assert_msg(structs[i].is == structs[i].golden, "%s: %llu, was %llu", structs[i].what,
 			      (unsigned long long)structs[i].is, (unsigned long long)structs[i].golden);
@@ -243,9 +262,9 @@ START_TEST(the_default_fleet_has_these_sizes_and_fits_in_64_mib)
 		uint64_t is, golden;
 	} golden[] = {
 #define L(member, literal) { #member, l.member, literal }
-		L(board_routes, 256),
-		L(board_clients, 2304),
-		L(board_views, 3328),
+		L(board_routes, 320),
+		L(board_clients, 2368),
+		L(board_views, 3392),
 		L(view_stride, 14272),
 		L(view_clients, 3984),
 		L(board_len, 61440),
@@ -275,8 +294,12 @@ START_TEST(the_default_fleet_has_these_sizes_and_fits_in_64_mib)
 		L(bank_stride, 192512),
 		L(state_len, 49287168),
 		L(journal_clients, 4224),
+		L(journal_kept, 20608),
 		L(journal_len, 24576),
-		L(total_len, 57495552),
+		L(dead_entries, 2112),
+		L(dead_stride, 1152),
+		L(dead_len, 299008),
+		L(total_len, 57794560),
 #undef L
 	};
 
@@ -318,6 +341,7 @@ static const struct {
 	{ FIELD(state_max), "state bytes", 8, 1u << 31, { 0, 7, (1u << 31) + 1 } },
 	{ FIELD(n_banks), "banks", 1, 8, { 0, 9, UINT32_MAX } },
 	{ FIELD(n_readers), "readers", 1, 4096, { 0, 4097, UINT32_MAX } },
+	{ FIELD(n_dead), "dead letters", 0, 65536, { 65537, 1u << 20, UINT32_MAX } },
 };
 
 /* The default geometry with one field changed. */
@@ -457,7 +481,11 @@ START_TEST(parts_of_a_segment_follow_each_other_without_overlap)
 		{ l.bank_guarded + l.guarded_len, l.bank_stride },
 		{ 4096 + (uint64_t)g->n_partitions * g->n_banks * l.bank_stride, l.state_len },
 		{ 128 + 64ull * g->n_workers, l.journal_clients },
-		{ l.journal_clients + 128ull * g->n_clients, l.journal_len },
+		{ l.journal_clients + 128ull * g->n_clients, l.journal_kept },
+		{ l.journal_kept + 2ull * g->n_partitions * g->n_banks, l.journal_len },
+		{ 64 + 8ull * g->n_partitions, l.dead_entries },
+		{ 128 + g->request_max, l.dead_stride },
+		{ l.dead_entries + g->n_dead * l.dead_stride, l.dead_len },
 	};
 	for (size_t i = 0; i < rk_countof(rising); i++)
 		ck_assert_msg(rising[i][0] <= rising[i][1], "pair %zu: %llu > %llu", i,
@@ -497,6 +525,7 @@ START_TEST(a_kind_outside_the_list_has_no_length_and_no_name)
 	rk_layout_init(&g, &l);
 	ck_assert_str_eq(rk_segment_name(RK_SEGMENT_BOARD), "board");
 	ck_assert_str_eq(rk_segment_name(RK_SEGMENT_JOURNAL), "journal");
+	ck_assert_str_eq(rk_segment_name(RK_SEGMENT_DEAD), "dead");
 	for (int kind = RK_SEGMENT_KINDS; kind < RK_SEGMENT_KINDS + 3; kind++) {
 		ck_assert_str_eq(rk_segment_name((enum rk_segment_kind)kind), "?");
 		ck_assert_uint_eq(rk_layout_segment_len(&l, (enum rk_segment_kind)kind), 0);

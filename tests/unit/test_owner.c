@@ -18,6 +18,7 @@
 
 #include "base/rand.h"
 #include "shm/copy.h"
+#include "shm/dead.h"
 #include "shm/part.h"
 #include "shm/words.h"
 #include "tests/unit/fixture.h"
@@ -106,7 +107,8 @@ static int change_and_fail(struct rk_owner_job *job, void *arg)
 
 static const struct {
 	int returned, read;
-} handler_errors[] = { { -EDOM, -EDOM }, { -1, -1 }, { -4095, -4095 }, { -65536, -EIO }, { INT_MIN, -EIO } };
+} handler_errors[] = { { -EDOM, -EDOM }, { -1, -1 }, { -4095, -4095 }, { -65536, -EIO }, { INT_MIN, -EIO },
+		     { -ENOTRECOVERABLE, -EIO } };
 
 START_TEST(a_handlers_error_undoes_its_changes_and_is_its_reply)
 {
@@ -349,7 +351,7 @@ static int lose_the_partition(struct rk_owner_job *job, void *arg)
 	struct thief *t = arg;
 
 	if (++t->n_runs == 3)
-		ck_assert_int_gt(rk_part_assign(&t->s->f->m, 0, 2, 0), 0);
+		ck_assert_int_gt(rk_part_assign(&t->s->f->m, 0, 2), 0);
 	return fixture_add(job, NULL);
 }
 
@@ -735,8 +737,9 @@ START_TEST(an_owner_survives_random_words_in_everything_shared)
 	struct scene s = open_scene(NULL, 0);
 	struct rk_rand r = rk_rand_init((uint64_t)_i);
 	static const int kinds[] = { RK_SEGMENT_CALLS, RK_SEGMENT_QUEUES, RK_SEGMENT_PARTS, RK_SEGMENT_BEATS,
-				     RK_SEGMENT_KINDS };
+				     RK_SEGMENT_DEAD, RK_SEGMENT_KINDS };
 
+	atomic_store_explicit(&s.f->m.board->dead_after, 2, memory_order_relaxed);
 	for (int round = 0; round < 400; round++) {
 		struct rk_call call;
 
@@ -763,6 +766,196 @@ START_TEST(an_owner_survives_random_words_in_everything_shared)
 		if (rk_owner_step(&s.w.o, fixture_add, NULL) < 0 || rk_rand_below(&r, 8) == 0)
 			succeed(&s, (uint32_t)rk_rand_below(&r, 4));
 	}
+	close_scene(&s);
+}
+END_TEST
+
+/* ---- attempts ---- */
+
+static void limit_attempts(struct scene *s, uint32_t n)
+{
+	atomic_store_explicit(&s->f->m.board->dead_after, n, memory_order_relaxed);
+}
+
+/* Asks for another attempt after it has changed the state, so often for a body of this byte. */
+struct asking {
+	uint8_t body;
+	uint32_t n;
+	uint32_t n_runs;
+};
+
+static int ask_again(struct rk_owner_job *job, void *arg)
+{
+	struct asking *a = arg;
+	int r = fixture_add(job, NULL);
+
+	if (*(const uint8_t *)job->body != a->body || a->n_runs++ >= a->n)
+		return r;
+	return RK_OWNER_RETRY;
+}
+
+START_TEST(a_job_that_wants_another_attempt_is_undone_counted_and_run_again_in_its_order)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct asking a = { .body = 5, .n = 2 };
+	struct rk_call call[2];
+
+	limit_attempts(&s, 3);
+	ck_assert_uint_eq(fixture_call(&s.c, &s.w, 10), 10);
+	start(&s, 0, 5, &call[0]);
+	start(&s, 1, 7, &call[1]);
+	for (uint32_t n = 1; n <= 2; n++) {
+		ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), -EAGAIN);
+		ck_assert_uint_eq(fixture_sum(s.f, 0), 10);
+		ck_assert_uint_eq(rk_part_attempts(&s.f->m, 0), n);
+		ck_assert_int_eq(rk_call_look(&s.c, &call[0]), RK_CALL_TAKEN);
+	}
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), 1);
+	fixture_expect(&s.c, &call[0], 0, 15);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), 1);
+	fixture_expect(&s.c, &call[1], 0, 22);
+	ck_assert_uint_eq(s.w.o.n_retries, 2);
+	ck_assert_uint_eq(rk_part_attempts(&s.f->m, 0), 0);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_job_that_runs_again_shares_its_commit_with_none_that_may_be_undone)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct asking a = { .body = 5, .n = 1 };
+	struct rk_call call[2];
+
+	limit_attempts(&s, 3);
+	allow_batches(&s, 8);
+	start(&s, 0, 5, &call[0]);
+	start(&s, 1, 0xff, &call[1]); /* changes the state, and fails */
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), -EAGAIN);
+	while (rk_owner_step(&s.w.o, ask_again, &a) > 0)
+		;
+	fixture_expect(&s.c, &call[0], 0, 5);
+	fixture_expect(&s.c, &call[1], -EDOM, 0);
+	ck_assert_uint_eq(fixture_sum(s.f, 0), 5);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(in_a_batch_those_before_it_commit_and_others_get_their_turn)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct asking a = { .body = 5, .n = 1 };
+	struct rk_call call[2];
+
+	limit_attempts(&s, 3);
+	allow_batches(&s, 8);
+	start(&s, 0, 7, &call[0]);
+	start(&s, 1, 5, &call[1]);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), 1);
+	fixture_expect(&s.c, &call[0], 0, 7);
+	ck_assert_uint_eq(rk_part_attempts(&s.f->m, 0), 1);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), -EAGAIN);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), 1);
+	fixture_expect(&s.c, &call[1], 0, 12);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_job_that_has_used_up_its_attempts_is_not_run_and_its_client_told_so_again)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct asking a = { .body = 5, .n = UINT32_MAX };
+	_Alignas(8) char room[72];
+	struct rk_dead_letter l = { .bytes = room };
+	struct rk_call call, again;
+
+	limit_attempts(&s, 2);
+	start(&s, 0, 5, &call);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), -EAGAIN);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), -EAGAIN);
+	ck_assert(rk_call_again(&s.c, &call)); /* a second reference meets the stored answer */
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), 1);
+	ck_assert_uint_eq(a.n_runs, 2);
+	ck_assert_uint_eq(s.w.o.n_quarantined, 1);
+	fixture_expect(&s.c, &call, -ENOTRECOVERABLE, 0);
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_again, &a), 1); /* withdrawn with the call */
+	ck_assert(rk_dead_look(&s.f->m, 0, &l));
+	ck_assert_uint_eq(l.job, firsts[_i]);
+	ck_assert_uint_eq(l.attempts, 2);
+	ck_assert_uint_eq(l.client_id, 77);
+	ck_assert_int_eq(l.cause.verdict, RK_CAUSE_RETRY);
+	ck_assert_mem_eq(room, "key\5", 4);
+	ck_assert(!rk_dead_look(&s.f->m, 1, &l));
+	/* The partition goes on, and the same body may try anew. */
+	ck_assert_uint_eq(fixture_call(&s.c, &s.w, 9), 9);
+	start(&s, 0, 5, &again);
+	ck_assert_int_eq(step(&s), 1);
+	fixture_expect(&s.c, &again, 0, 14);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(charges_for_deaths_condemn_only_the_job_that_is_charged)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	struct rk_call call[2];
+
+	limit_attempts(&s, 2);
+	allow_batches(&s, 8);
+	start(&s, 0, 1, &call[0]);
+	start(&s, 1, 2, &call[1]);
+	/* Two deaths in the second of the two. */
+	for (int n = 0; n < 2; n++) {
+		rk_part_charge(&s.f->m, 0, rk_pos_add(firsts[_i], 1));
+		succeed(&s, 2);
+	}
+	allow_batches(&s, 8);
+	ck_assert_int_eq(step(&s), 1);
+	fixture_expect(&s.c, &call[0], 0, 1);
+	ck_assert_int_eq(step(&s), 1);
+	fixture_expect(&s.c, &call[1], -ENOTRECOVERABLE, 0);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(without_a_limit_no_job_is_condemned)
+{
+	struct scene s = open_scene(NULL, 0);
+	struct rk_call call;
+
+	start(&s, 0, 1, &call);
+	for (int n = 0; n < 5; n++) {
+		rk_part_charge(&s.f->m, 0, 0);
+		succeed(&s, 2);
+	}
+	ck_assert_int_eq(step(&s), 1);
+	fixture_expect(&s.c, &call, 0, 1);
+	close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_blocked_job_waits_without_using_up_the_log)
+{
+	struct rk_geometry g = fixture_geometry();
+	_Alignas(8) char room[72];
+	struct rk_dead_letter l = { .bytes = room };
+	struct rk_call call;
+	struct scene s;
+
+	g.n_dead = 1;
+	s = open_scene(&g, 0);
+	limit_attempts(&s, 1);
+	l.partition = 3;
+	ck_assert_int_eq(rk_dead_push(&s.f->m, &l, 0, rk_commit(1, 0)), 0);
+	start(&s, 0, 1, &call);
+	rk_part_charge(&s.f->m, 0, 0);
+	for (int n = 0; n < 100; n++)
+		ck_assert_int_eq(step(&s), 0);
+	ck_assert(rk_dead_is_blocked(&s.f->m, 0));
+	ck_assert_uint_eq(s.w.o.bank.n_entries, 0);
+	ck_assert(rk_dead_look(&s.f->m, 0, &l));
+	ck_assert_int_eq(rk_dead_free(&s.f->m, 0, l.word), 0);
+	ck_assert_int_eq(step(&s), 1);
+	fixture_expect(&s.c, &call, -ENOTRECOVERABLE, 0);
 	close_scene(&s);
 }
 END_TEST
@@ -795,5 +988,12 @@ int main(void)
 	tcase_add_loop_test(c, a_sequence_applied_by_a_predecessor_is_answered_from_memory, 0, n);
 	tcase_add_test(c, a_handler_sees_the_request_and_its_circumstances);
 	tcase_add_loop_test(c, an_owner_survives_random_words_in_everything_shared, 0, 30);
+	tcase_add_loop_test(c, a_job_that_wants_another_attempt_is_undone_counted_and_run_again_in_its_order, 0, n);
+	tcase_add_loop_test(c, a_job_that_runs_again_shares_its_commit_with_none_that_may_be_undone, 0, n);
+	tcase_add_loop_test(c, in_a_batch_those_before_it_commit_and_others_get_their_turn, 0, n);
+	tcase_add_loop_test(c, a_job_that_has_used_up_its_attempts_is_not_run_and_its_client_told_so_again, 0, n);
+	tcase_add_loop_test(c, charges_for_deaths_condemn_only_the_job_that_is_charged, 0, n);
+	tcase_add_test(c, without_a_limit_no_job_is_condemned);
+	tcase_add_test(c, a_blocked_job_waits_without_using_up_the_log);
 	return unit_run(c);
 }

@@ -41,7 +41,7 @@ START_TEST(an_assignment_raises_the_incarnation_and_keeps_the_cursor)
 	struct rk_part *part = rk_shm_part(&f->m, 0);
 
 	for (uint32_t worker = 0; worker < 4; worker++) {
-		ck_assert_int_eq(rk_part_assign(&f->m, 0, worker, 0), (int)worker + 2);
+		ck_assert_int_eq(rk_part_assign(&f->m, 0, worker), (int)worker + 2);
 		ck_assert_uint_eq(load(&part->commit), rk_commit(worker + 2, P48 - 1));
 		ck_assert_uint_eq(load(&part->owner), rk_owner(worker + 2, 0, worker, RK_OWNER_RUN));
 		for (uint32_t w = 0; w < 4; w++)
@@ -78,7 +78,7 @@ START_TEST(an_assignment_cut_short_is_repeated)
 	struct rk_part *part = rk_shm_part(&f->m, 0);
 	struct fixture_owner w = { 0 };
 
-	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1, 0), 2);
+	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1), 2);
 	/* Killed between the words: the commit word is ahead of the owner word. */
 	atomic_store_explicit(&part->commit, rk_commit(3, 9), memory_order_relaxed);
 	ck_assert_int_eq(rk_owner_open(&w.o, &f->m, 0, 1, 0, fixture_bank(f, 0), NULL), -ESTALE);
@@ -93,7 +93,7 @@ START_TEST(the_route_says_worker_incarnation_and_flags)
 {
 	struct fixture *f = fixture_new(NULL, 0);
 
-	ck_assert_int_eq(rk_part_assign(&f->m, 3, 1, 0), 2);
+	ck_assert_int_eq(rk_part_assign(&f->m, 3, 1), 2);
 	rk_part_route(&f->m, 3, 1, RK_ROUTE_UP);
 	ck_assert_uint_eq(load(&rk_shm_routes(&f->m)[3]), rk_route(2, 1, RK_ROUTE_UP));
 	rk_part_route(&f->m, 3, 1, 0);
@@ -115,11 +115,148 @@ START_TEST(an_owner_word_that_says_anything_else_is_not_ours)
 	struct fixture *f = fixture_new(NULL, 0);
 	struct rk_owner o;
 
-	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1, 0), 2);
+	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1), 2);
 	atomic_store_explicit(&rk_shm_part(&f->m, 0)->owner, foreign_owners[_i], memory_order_relaxed);
 	for (uint32_t bank = 0; bank < 3; bank++)
 		ck_assert_int_eq(rk_owner_open(&o, &f->m, 0, 1, bank, fixture_bank(f, 0), NULL), -ESTALE);
 	fixture_free(f);
+}
+END_TEST
+
+/* ---- hand-over ---- */
+
+START_TEST(an_owner_that_is_asked_releases_once_and_another_goes_on)
+{
+	struct fixture *f = fixture_new(NULL, P48);
+	struct fixture_owner w = { 0 }, next = { 0 };
+	struct rk_caller c = fixture_caller(f, 0, 7);
+	_Atomic uint64_t *pending = rk_bell_pending(rk_shm_bell(&f->m, 1));
+
+	fixture_own(f, &w, 0, 1);
+	ck_assert_uint_eq(fixture_call(&c, &w, 3), 3);
+	ck_assert_int_eq(rk_part_release(&f->m, 0, 1), -ESTALE); /* not asked */
+	ck_assert(!rk_part_is_asked(&f->m, 0, 1));
+	ck_assert_int_eq(rk_part_ask(&f->m, 0), 0);
+	ck_assert_int_eq(rk_part_ask(&f->m, 0), 0);
+	ck_assert_uint_eq(load(pending), 1);
+	ck_assert(rk_part_is_asked(&f->m, 0, 1));
+	ck_assert(!rk_part_is_asked(&f->m, 0, 2));
+	ck_assert(!rk_part_is_released(&f->m, 0));
+	ck_assert_uint_eq(fixture_call(&c, &w, 4), 7); /* until it looks it goes on */
+	ck_assert_int_eq(rk_part_release(&f->m, 0, 2), -ESTALE); /* somebody else */
+	ck_assert_int_eq(rk_owner_release(&w.o), 0);
+	ck_assert(rk_part_is_released(&f->m, 0));
+	ck_assert_int_eq(rk_owner_release(&w.o), -ESTALE);
+	ck_assert_int_eq(rk_part_ask(&f->m, 0), 0);
+	fixture_own(f, &next, 0, 2);
+	ck_assert(!rk_part_is_released(&f->m, 0));
+	ck_assert_uint_eq(fixture_call(&c, &next, 1), 8);
+	ck_assert_int_eq(rk_part_ask(&f->m, 3), -ESTALE); /* nobody's */
+	fixture_disown(&w);
+	fixture_disown(&next);
+	fixture_free(f);
+}
+END_TEST
+
+/* ---- attempts ---- */
+
+START_TEST(a_death_is_charged_once_and_the_next_one_again)
+{
+	struct fixture *f = fixture_new(NULL, P48 - 1);
+
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), 0);
+	for (uint32_t n = 1; n <= 3; n++) {
+		ck_assert_int_gt(rk_part_assign(&f->m, 0, n % 4), 0);
+		for (int again = 0; again < 3; again++)
+			rk_part_charge(&f->m, 0, P48 - 1);
+		ck_assert_uint_eq(rk_part_attempts(&f->m, 0), n);
+	}
+	fixture_free(f);
+}
+END_TEST
+
+START_TEST(a_charge_cut_short_counts_when_it_is_repeated)
+{
+	struct fixture *f = fixture_new(NULL, 5);
+	struct rk_part *part = rk_shm_part(&f->m, 0);
+
+	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1), 2);
+	/* Killed between the words. */
+	atomic_store_explicit(&part->charged, rk_charged(2, 5, 1), memory_order_relaxed);
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), 0);
+	rk_part_charge(&f->m, 0, 5);
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), 1);
+	fixture_free(f);
+}
+END_TEST
+
+START_TEST(another_jobs_charge_replaces_it_and_a_count_never_wraps)
+{
+	struct fixture *f = fixture_new(NULL, 5);
+	struct rk_part *part = rk_shm_part(&f->m, 0);
+
+	ck_assert_int_gt(rk_part_assign(&f->m, 0, 1), 0);
+	rk_part_charge(&f->m, 0, 7);
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), 0); /* not the job at the cursor */
+	ck_assert_int_gt(rk_part_assign(&f->m, 0, 1), 0);
+	rk_part_charge(&f->m, 0, 5);
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), 1);
+	atomic_store_explicit(&part->attempts, rk_attempts(5, RK_ATTEMPTS_MAX), memory_order_relaxed);
+	ck_assert_int_gt(rk_part_assign(&f->m, 0, 1), 0);
+	rk_part_charge(&f->m, 0, 5);
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), RK_ATTEMPTS_MAX);
+	ck_assert_uint_eq(rk_attempts_job(load(&part->attempts)), 5);
+	fixture_free(f);
+}
+END_TEST
+
+/* What a worker is in while its handler runs, and what the supervisor makes of it then. */
+struct blame {
+	struct fixture *f;
+	bool is_blamed;
+	uint32_t partition;
+	uint64_t job;
+};
+
+static int look_for_blame(struct rk_owner_job *job, void *arg)
+{
+	struct blame *b = arg;
+
+	b->is_blamed = rk_part_blame(&b->f->m, 1, &b->partition, &b->job);
+	return fixture_add(job, NULL);
+}
+
+START_TEST(only_the_job_in_its_handler_is_to_blame)
+{
+	struct blame b = { .f = fixture_new(NULL, 9) };
+	struct fixture_owner w = { 0 };
+	struct rk_caller c = fixture_caller(b.f, 0, 7);
+	struct rk_beat *beat = rk_shm_beat(&b.f->m, 1);
+	struct rk_call call;
+
+	fixture_own(b.f, &w, 2, 1);
+	ck_assert(!rk_part_blame(&b.f->m, 1, &b.partition, &b.job));
+	ck_assert_int_eq(fixture_start(&c, 0, 2, 1, &call), RK_CALL_STARTED);
+	ck_assert_int_eq(rk_owner_step(&w.o, look_for_blame, &b), 1);
+	ck_assert(b.is_blamed);
+	ck_assert_uint_eq(b.partition, 2);
+	ck_assert_uint_eq(b.job, 9);
+	ck_assert(!rk_part_blame(&b.f->m, 1, &b.partition, &b.job)); /* it is through */
+	/* Its own page says so again, and the job is committed. */
+	atomic_store_explicit(&beat->state, RK_BEAT_RUNNING, memory_order_relaxed);
+	ck_assert(!rk_part_blame(&b.f->m, 1, &b.partition, &b.job));
+	atomic_store_explicit(&beat->job, 10, memory_order_relaxed);
+	ck_assert(rk_part_blame(&b.f->m, 1, &b.partition, &b.job));
+	/* A partition that is not its own, or not any more. */
+	atomic_store_explicit(&beat->partition, 1, memory_order_relaxed);
+	ck_assert(!rk_part_blame(&b.f->m, 1, &b.partition, &b.job));
+	atomic_store_explicit(&beat->partition, UINT32_MAX, memory_order_relaxed);
+	ck_assert(!rk_part_blame(&b.f->m, 1, &b.partition, &b.job));
+	atomic_store_explicit(&beat->partition, 2, memory_order_relaxed);
+	ck_assert_int_gt(rk_part_assign(&b.f->m, 2, 1), 0);
+	ck_assert(!rk_part_blame(&b.f->m, 1, &b.partition, &b.job));
+	fixture_disown(&w);
+	fixture_free(b.f);
 }
 END_TEST
 
@@ -133,5 +270,10 @@ int main(void)
 	tcase_add_test(c, an_assignment_cut_short_is_repeated);
 	tcase_add_test(c, the_route_says_worker_incarnation_and_flags);
 	tcase_add_loop_test(c, an_owner_word_that_says_anything_else_is_not_ours, 0, rk_countof(foreign_owners));
+	tcase_add_test(c, an_owner_that_is_asked_releases_once_and_another_goes_on);
+	tcase_add_test(c, a_death_is_charged_once_and_the_next_one_again);
+	tcase_add_test(c, a_charge_cut_short_counts_when_it_is_repeated);
+	tcase_add_test(c, another_jobs_charge_replaces_it_and_a_count_never_wraps);
+	tcase_add_test(c, only_the_job_in_its_handler_is_to_blame);
 	return unit_run(c);
 }

@@ -4,6 +4,7 @@
  *         what was refused changes nothing; what is printed reads back as the same value.
  * Method  Tables of good values with their canonical form and of bad ones with what is said.
  */
+#include "supervisor/respond.h"
 #include "supervisor/value.h"
 
 #include <check.h>
@@ -198,8 +199,8 @@ START_TEST(values_arrive_where_programs_look_for_them)
 	ck_assert(o.is_blocking && !o.user.is_set && !o.umask.is_set && !o.cpus.is_set);
 	ck_assert_uint_eq(o.kill_signal, SIGTERM);
 	ck_assert_uint_eq(o.memory_max, RK_INFINITE);
-	ck_assert_uint_eq(o.on_hang, RK_VERDICT_KILL);
-	ck_assert_uint_eq(o.on_paused, RK_VERDICT_REPORT);
+	ck_assert_uint_eq(o.on_hang, RK_POLICY_KILL);
+	ck_assert_uint_eq(o.on_paused, RK_POLICY_REPORT);
 	ck_assert_uint_eq(o.stop_timeout_ns, 5 * RK_NS_PER_S);
 	ck_assert_int_eq(set("Strategy", "rest-for-one", &err), 0);
 	ck_assert_uint_eq(o.strategy, RK_STRATEGY_REST_FOR_ONE);

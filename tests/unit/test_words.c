@@ -94,7 +94,7 @@ START_TEST(commit_log_owner_route_and_request_words_give_back_their_fields)
 			for (size_t k = 0; k < rk_countof(sixteen); k++) {
 				uint64_t commit = rk_commit(sixteen[i], positions[p]);
 				uint64_t log = rk_logword(positions[p], sixteen[i]);
-				uint64_t owner = rk_owner(sixteen[i], sixteen[k], sixteen[3 - k], RK_OWNER_STOP);
+				uint64_t owner = rk_owner(sixteen[i], sixteen[k] & 0xff, sixteen[3 - k], RK_OWNER_STOP);
 				uint64_t route = rk_route(sixteen[i], sixteen[k], RK_ROUTE_UP);
 				uint64_t request = rk_request_word(sixteen[i], sixteen[k], (uint32_t)positions[p]);
 
@@ -103,7 +103,7 @@ START_TEST(commit_log_owner_route_and_request_words_give_back_their_fields)
 				ck_assert_uint_eq(rk_logword_job(log), positions[p]);
 				ck_assert_uint_eq(rk_logword_entries(log), sixteen[i]);
 				ck_assert_uint_eq(rk_owner_incarnation(owner), sixteen[i]);
-				ck_assert_uint_eq(rk_owner_bank(owner), sixteen[k]);
+				ck_assert_uint_eq(rk_owner_bank(owner), sixteen[k] & 0xff);
 				ck_assert_uint_eq(rk_owner_worker(owner), sixteen[3 - k]);
 				ck_assert_uint_eq(rk_owner_flag(owner), RK_OWNER_STOP);
 				ck_assert_uint_eq(rk_route_worker(route), sixteen[k]);

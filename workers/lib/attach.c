@@ -69,6 +69,7 @@ void rk_detach(struct rk_shm *m)
 	rk_region_unmap(m->queues, m->l.queues_len);
 	rk_region_unmap(m->parts, m->l.parts_len);
 	rk_region_unmap(m->readers, m->l.readers_len);
+	rk_region_unmap(m->dead, m->l.dead_len);
 	rk_region_unmap(m->board, m->l.board_len);
 	*m = (struct rk_shm){ 0 };
 }

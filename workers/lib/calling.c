@@ -111,10 +111,10 @@ static enum rk_call_state await(struct rk_client *c, uint32_t slot, uint64_t dea
 	}
 	for (;;) {
 		_Atomic uint32_t *bell = &rk_shm_cell(&c->m, call->cell)->bell;
-		uint32_t word = rk_bell_park(bell);
+		uint32_t word = rk_bell_park(bell), cell = call->cell;
 
 		s = look(c, slot);
-		if (!is_final(s))
+		if (!is_final(s) && call->cell == cell) /* or this is another cell's bell */
 			(void)rk_bell_wait(bell, word, s == RK_CALL_AGAIN ? earlier(deadline_ns, rk_clock_ns() + AGAIN_NS)
 									  : deadline_ns);
 		rk_bell_unpark(bell);

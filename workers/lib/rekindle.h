@@ -53,8 +53,14 @@ struct rk_job {
  *
  * Returns >= 0: the job commits, with the reply that rk_reply() set (empty
  * without). < 0, a negative errno: its changes are undone and the client gets
- * RK_FAILED with this error.
+ * RK_FAILED with this error. RK_RETRY: its changes are undone, an attempt is
+ * counted, and it runs again, in its order, after other partitions had their
+ * turn.
  * Killed anywhere in it: the successor undoes its changes and runs it again.
+ * A job whose attempts have reached the fleet's DeadLetterAfter is quarantined:
+ * kept as a dead letter, and its client gets RK_FAILED with RK_QUARANTINED. The
+ * undo log has to hold what all attempts of a job change; when it is full, the
+ * job is undone and fails with -ENOSPC (--undo, --undo-data).
  */
 typedef int (*rk_on_job)(struct rk_job *job, void *state, void *arg);
 
@@ -64,6 +70,9 @@ typedef int (*rk_on_job)(struct rk_job *job, void *state, void *arg);
  * Returns 0; a negative errno ends the worker.
  */
 typedef int (*rk_init)(void *state, uint32_t partition, void *arg);
+
+#define RK_RETRY (-4096)      /* of a handler: once more, please */
+#define RK_QUARANTINED (-131) /* reply.error, -ENOTRECOVERABLE: the job failed too often and will not run again */
 
 #define RK_SPIN_FOREVER UINT32_MAX
 

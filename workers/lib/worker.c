@@ -19,8 +19,10 @@
 #include "base/fd.h"
 #include "shm/beat.h"
 #include "shm/bell.h"
+#include "shm/evict.h"
 #include "shm/fault.h"
 #include "shm/owner.h"
+#include "shm/part.h"
 #include "shm/queue.h"
 #include "shm/region.h"
 #include "shm/words.h"
@@ -38,12 +40,15 @@
 #define EXIT_DOES_NOT_FIT 78
 #define EXIT_LOST 3
 
-enum worker_fd { FD_BOARD, FD_BEATS, FD_CALLS, FD_QUEUES, FD_PARTS, FD_STATE, FD_NEWS, FD_COUNT };
+enum worker_fd { FD_BOARD, FD_BEATS, FD_CALLS, FD_QUEUES, FD_PARTS, FD_STATE, FD_DEAD, FD_NEWS, FD_COUNT };
+
+static_assert(RK_RETRY == RK_OWNER_RETRY && RK_QUARANTINED == RK_OWNER_QUARANTINED, "public and inner names agree");
 
 struct partition {
 	struct rk_owner owner;
 	struct rk_check *check; /* with RK_CHECK=1 */
 	uint32_t n_quiet;       /* visits in vain since its last job */
+	void *mapped;           /* its bank, while it is open */
 	bool open;
 };
 
@@ -109,7 +114,7 @@ static int give_up(struct worker *w, int status, const char *text)
 	return status;
 }
 
-/* REKINDLE_WORKER=abi=1 worker=2 incarnation=17 fds=3:4:5:6:7:8:9 */
+/* REKINDLE_WORKER=abi=2 worker=2 incarnation=17 fds=3:4:5:6:7:8:9:10 */
 static int read_inheritance(struct worker *w, struct rk_err *err)
 {
 	const char *text = getenv("REKINDLE_WORKER");
@@ -120,9 +125,9 @@ static int read_inheritance(struct worker *w, struct rk_err *err)
 	if (!text)
 		return rk_err_set(err, -ENOENT,
 				  "this is a rekindle worker: start it with 'rekindle run -n 4 -- PROGRAM'");
-	if (sscanf(text, "abi=%u worker=%u incarnation=%llu fds=%d:%d:%d:%d:%d:%d:%d%n", &abi, &w->number,
+	if (sscanf(text, "abi=%u worker=%u incarnation=%llu fds=%d:%d:%d:%d:%d:%d:%d:%d%n", &abi, &w->number,
 		   &incarnation, &w->fd[0], &w->fd[1], &w->fd[2], &w->fd[3], &w->fd[4], &w->fd[5], &w->fd[6],
-		   &end) != 10 || text[end])
+		   &w->fd[7], &end) != 11 || text[end])
 		return rk_err_set(err, -EINVAL, "REKINDLE_WORKER is set, but not by rekindled: unset it");
 	if (abi != RK_ABI_VERSION)
 		return rk_err_set(err, -EPROTO,
@@ -143,6 +148,7 @@ static int attach(struct worker *w, struct rk_err *err)
 		{ RK_SEGMENT_QUEUES, w->fd[FD_QUEUES], true, &w->m.queues },
 		{ RK_SEGMENT_PARTS, w->fd[FD_PARTS], true, &w->m.parts },
 		{ RK_SEGMENT_STATE, w->fd[FD_STATE], true, NULL },
+		{ RK_SEGMENT_DEAD, w->fd[FD_DEAD], true, &w->m.dead },
 	};
 	int r = rk_attach(&w->m, w->fd[FD_BOARD], segments, rk_countof(segments), err);
 
@@ -212,28 +218,57 @@ static int initialize(struct worker *w, struct rk_bank *bank, uint32_t partition
 	return 0;
 }
 
-/* Maps and takes up a partition. Returns 0, 1 if it is not ours, or -errno. */
+/* A partition's state has one address, whichever of its banks it lies in. */
+static int map_bank(const struct worker *w, uint32_t p, uint32_t bank, void **ret, struct rk_err *err)
+{
+	return rk_region_map(w->fd[FD_STATE], rk_bank_offset(&w->m, p, bank), w->m.l.bank_stride, true,
+			     (void *)(uintptr_t)(STATE_BASE + rk_bank_offset(&w->m, p, 0)), ret, err);
+}
+
+/* From an evicted owner's bank into the one mapped here. Returns 0, 1 if it is not ours any more, or -errno. */
+static int copy_bank(const struct worker *w, uint32_t p, uint32_t bank, uint32_t from, void *mapped, struct rk_err *err)
+{
+	struct rk_evict_banks banks = { .to = mapped, .fd = w->fd[FD_STATE], .from_at = rk_bank_offset(&w->m, p, from),
+					.to_at = rk_bank_offset(&w->m, p, bank) };
+	void *source;
+	int r = rk_region_map(w->fd[FD_STATE], banks.from_at, w->m.l.bank_stride, false, NULL, &source, err);
+
+	if (r < 0)
+		return r;
+	banks.from = source;
+	r = rk_evict_copy(&w->m, p, w->number, &banks);
+	rk_region_unmap(source, w->m.l.bank_stride);
+	if (r == -ESTALE)
+		return 1;
+	return r < 0 ? rk_err_set(err, r, "cannot copy the state of partition %u: %s", p, strerror(-r)) : 0;
+}
+
+/* Maps and takes up a partition, by copy if its owner was evicted. Returns 0, 1 if it is not ours, or -errno. */
 static int open_partition(struct worker *w, uint32_t p, struct rk_err *err)
 {
 	struct partition *part = &w->partitions[p];
-	int bank = rk_owner_look(&w->m, p, w->number);
-	uint64_t offset;
+	uint32_t from = 0;
+	int copy_to = rk_evict_look(&w->m, p, w->number, &from);
+	int bank = copy_to < 0 ? rk_owner_look(&w->m, p, w->number) : copy_to;
 	void *mapped;
 	int r;
 
 	if (bank < 0)
 		return 1;
-	offset = rk_bank_offset(&w->m, p, (uint32_t)bank);
-	r = rk_region_map(w->fd[FD_STATE], offset, w->m.l.bank_stride, true, (void *)(uintptr_t)(STATE_BASE + offset),
-			  &mapped, err);
+	r = map_bank(w, p, (uint32_t)bank, &mapped, err);
 	if (r < 0)
 		return r;
-	r = rk_owner_open(&part->owner, &w->m, p, w->number, (uint32_t)bank, mapped, w->room);
-	if (r < 0) {
+	if (copy_to >= 0)
+		r = copy_bank(w, p, (uint32_t)bank, from, mapped, err);
+	if (r == 0 && rk_owner_open(&part->owner, &w->m, p, w->number, (uint32_t)bank, mapped, w->room) < 0)
+		r = 1;
+	if (r != 0) {
 		rk_region_unmap(mapped, w->m.l.bank_stride);
-		return 1;
+		return r;
 	}
+	part->mapped = mapped;
 	part->owner.batch_max = w->batch_max;
+	part->owner.wall_ns = rk_clock_wall_ns;
 	if (part->owner.rolled_back)
 		atomic_fetch_add_explicit(&w->beat->n_rolled_back, 1, memory_order_relaxed);
 	r = initialize(w, &part->owner.bank, p, err);
@@ -241,6 +276,23 @@ static int open_partition(struct worker *w, uint32_t p, struct rk_err *err)
 		r = rk_check_new(&part->check, &part->owner.bank, w->def->state_size, err);
 	part->open = r == 0;
 	return r;
+}
+
+/* Gives a partition back that the supervisor asks for, open or not. Returns 1, or -errno when it was taken away. */
+static int release_partition(struct worker *w, uint32_t p, struct rk_err *err)
+{
+	struct partition *part = &w->partitions[p];
+	int r = part->open ? rk_owner_release(&part->owner) : rk_part_release(&w->m, p, w->number);
+
+	if (r < 0)
+		return rk_err_set(err, r, "partition %u was taken away", p);
+	if (part->open) {
+		rk_check_free(part->check);
+		rk_region_unmap(part->mapped, w->m.l.bank_stride);
+	}
+	*part = (struct partition){ 0 };
+	tell_supervisor(w);
+	return 1;
 }
 
 /* From the protocol's job to the user's. */
@@ -314,6 +366,8 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 	struct rk_owner before;
 	int steps = 0, r;
 
+	if (rk_unlikely(rk_part_is_asked(&w->m, p, w->number)))
+		return release_partition(w, p, err);
 	if (!part->open) {
 		r = open_partition(w, p, err);
 		if (r != 0)
@@ -334,7 +388,7 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 		note_progress(w, o, &before);
 	if (r == -ESTALE)
 		return rk_err_set(err, r, "partition %u was taken away", p);
-	return steps > 0;
+	return steps > 0 || r == -EAGAIN;
 }
 
 static _Atomic uint64_t *pending_word(const struct worker *w, uint32_t p)
