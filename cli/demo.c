@@ -29,6 +29,7 @@
 #include "shm/fault.h"
 #include "workers/lib/rekindle.h"
 
+#define CAUSE_NS RK_NS_PER_S /* how long a death without a cause is not told */
 #define SECONDS_DEFAULT 10u
 #define WORDS_PER_PARTITION 128u /* of the 512 for which wordcount has room */
 #define PARTITIONS_MIN 16u
@@ -368,6 +369,9 @@ static void tell_changes(struct demo *d, pid_t *pids)
 		const struct rk_view_slot *slot = rk_look_slot(&d->fleet.look, w);
 
 		if (slot->state != RK_SLOT_READY || slot->pid == pids[w])
+			continue;
+		/* What ended it comes from keeper, a moment behind the successor. */
+		if (pids[w] && slot->exit_code == -1 && d->fleet.look.now_ns - slot->died_ns < CAUSE_NS)
 			continue;
 		if (pids[w])
 			(void)fprintf(stderr, "  slot %u: pid %d, after %s\n", w, slot->pid,

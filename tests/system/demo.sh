@@ -90,7 +90,7 @@ env --default-signal=INT ${tries[0]} >"$tmp/out" 2>"$tmp/kept" &
 demo=$!
 wrong=$(wait_for "$tmp/kept" '^and see' $demo)
 victim=$(sed -n 's/^  slot 2: pid \([0-9]*\)$/\1/p' "$tmp/kept")
-kill -KILL "${victim:-0}" 2>/dev/null
+[ -z "$victim" ] || kill -KILL "$victim"
 wrong=$wrong$(wait_for "$tmp/kept" "^  slot 2: pid [0-9]+, after SIGKILL .*\(pid ${victim:-none}\)$" $demo)
 look=$(sed -n 's/^and see what came of it here, or with: //p' "$tmp/kept")
 wrong=$wrong$($look 2>&1 | grep -q '^demo-.* 4 of 4 ready' || echo "no status by: $look")
