@@ -365,3 +365,20 @@ const char *rk_reload_name(enum rk_reload reload)
 	_Static_assert(rk_countof(names) == RK_RELOADS, "a name for every class");
 	return (unsigned int)reload < RK_RELOADS ? names[reload] : "?";
 }
+
+/* What the supervisor has been taught so far; the rest of the table comes key by key. */
+static const char *const acting[] = {
+	"LogLevel",     "Exec",         "Kind",          "Workers",       "Disabled",          "After",
+	"Requires",     "Partitions",   "Ring",          "Slots",         "Dedup",             "MaxClients",
+	"MaxRequest",   "MaxReply",     "MaxState",      "Undo",          "UndoData",          "Batch",
+	"StopTimeout",  "Restart",      "RestartBurst",  "RestartWindow", "RestartBackoff",    "RestartBackoffMax",
+	"HealthyAfter", "SuccessExitStatus", "RestartPreventExitStatus",
+};
+
+bool rk_key_acts(const struct rk_key *k)
+{
+	for (size_t i = 0; i < rk_countof(acting); i++)
+		if (strcmp(acting[i], k->name) == 0)
+			return true;
+	return false;
+}

@@ -113,4 +113,7 @@ const char *rk_value_type_name(enum rk_value_type type);
 /* "now", "next start" or "never". */
 const char *rk_reload_name(enum rk_reload reload);
 
+/* Whether this release acts on the key; the others are read and checked, and their use is warned of. */
+bool rk_key_acts(const struct rk_key *k);
+
 #endif
