@@ -33,7 +33,7 @@
 #include "tests/unit/unit.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
-#define WORKER_FD 40 /* where the worker finds its seven descriptors */
+#define WORKER_FD 80 /* where the worker finds its eight descriptors */
 
 static struct rk_segments own, other; /* two fleets' memory */
 
@@ -185,8 +185,9 @@ static const struct {
 /* ---- a worker ---- */
 
 static const enum rk_segment_kind worker_kinds[] = { RK_SEGMENT_BOARD,	RK_SEGMENT_BEATS, RK_SEGMENT_CALLS,
-						     RK_SEGMENT_QUEUES, RK_SEGMENT_PARTS, RK_SEGMENT_STATE };
-enum { N_WORKER_FDS = 7 };
+						     RK_SEGMENT_QUEUES, RK_SEGMENT_PARTS, RK_SEGMENT_STATE,
+						     RK_SEGMENT_DEAD };
+enum { N_WORKER_FDS = 8 };
 
 /* Own descriptors, the last one for news. */
 static void worker_descriptors(int fd[N_WORKER_FDS])
@@ -252,8 +253,8 @@ static void assert_gave_up(const struct end *end, int exit_status, const char *s
 
 #define ABI_TEXT_(v) #v
 #define ABI_TEXT(v) ABI_TEXT_(v)
-#define FDS "fds=40:41:42:43:44:45:46"
-#define GOOD "abi=1 worker=0 incarnation=1 " FDS
+#define FDS "fds=80:81:82:83:84:85:86:87"
+#define GOOD "abi=2 worker=0 incarnation=1 " FDS
 
 START_TEST(a_worker_refuses_any_segment_that_is_not_its_fleets)
 {
@@ -283,17 +284,17 @@ static const struct {
 	const char *sentence;
 } environments[] = {
 	{ "", 64, "unset it" },
-	{ "abi=1", 64, "unset it" },
-	{ "abi=1 worker=0 incarnation=1 fds=40:41", 64, "unset it" },
-	{ GOOD ":47", 64, "unset it" },
+	{ "abi=2", 64, "unset it" },
+	{ "abi=2 worker=0 incarnation=1 fds=80:81", 64, "unset it" },
+	{ GOOD ":88", 64, "unset it" },
 	{ GOOD "x", 64, "unset it" },
-	{ "abi=2 worker=0 incarnation=1 " FDS, 64, "one release" },
-	{ "abi=1 worker=2 incarnation=1 " FDS, 78, "2 slots" },
-	{ "abi=1 worker=4294967295 incarnation=1 " FDS, 78, "2 slots" },
-	{ "abi=1 worker=0 incarnation=1 fds=40:41:42:43:44:45:900", 64, "closed" },
-	{ "abi=1 worker=0 incarnation=1 fds=-1:41:42:43:44:45:46", 64, "closed" },
-	{ "abi=1 worker=0 incarnation=1 fds=2:41:42:43:44:45:46", 78, "not a sealed memfd" },
-	{ "abi=1 worker=0 incarnation=1 fds=40:40:40:40:40:40:46", 78, "another kind" },
+	{ "abi=1 worker=0 incarnation=1 " FDS, 64, "one release" },
+	{ "abi=2 worker=2 incarnation=1 " FDS, 78, "2 slots" },
+	{ "abi=2 worker=4294967295 incarnation=1 " FDS, 78, "2 slots" },
+	{ "abi=2 worker=0 incarnation=1 fds=80:81:82:83:84:85:86:900", 64, "closed" },
+	{ "abi=2 worker=0 incarnation=1 fds=-1:81:82:83:84:85:86:87", 64, "closed" },
+	{ "abi=2 worker=0 incarnation=1 fds=2:81:82:83:84:85:86:87", 78, "not a sealed memfd" },
+	{ "abi=2 worker=0 incarnation=1 fds=80:80:80:80:80:80:80:87", 78, "another kind" },
 };
 
 START_TEST(a_worker_refuses_an_environment_that_is_none)
@@ -301,7 +302,7 @@ START_TEST(a_worker_refuses_an_environment_that_is_none)
 	int fd[N_WORKER_FDS];
 	struct end end;
 
-	ck_assert_str_eq(ABI_TEXT(RK_ABI_VERSION), "1u"); /* else the rows above are wrong */
+	ck_assert_str_eq(ABI_TEXT(RK_ABI_VERSION), "2u"); /* else the rows above are wrong */
 	make_segments();
 	worker_descriptors(fd);
 	end = run_worker(environments[_i].environment, fd);
@@ -650,7 +651,7 @@ static const struct {
 } commands[] = {
 	{ "status", { OK_TEXT, sizeof(OK_TEXT), 4, -1, NULL, false, false }, "descriptors" },
 	{ "status", { "garbage", 8, 5, -1, NULL, false, false }, "not understood" },
-	{ "status", { "{\"ok\":true,\"reader\":2}", 23, 5, -1, NULL, false, false }, "another kind" },
+	{ "status", { "{\"ok\":true,\"reader\":2}", 23, 6, -1, NULL, false, false }, "another kind" },
 	{ "call k", { OK_TEXT, sizeof(OK_TEXT), 4, 1, shrunk, false, false }, "bytes" },
 	{ "call k", { "garbage", 8, 4, -1, NULL, false, false }, "not understood" },
 	{ "put k", { OK_TEXT, sizeof(OK_TEXT), 3, -1, NULL, false, false }, "descriptors" },
