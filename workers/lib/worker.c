@@ -7,8 +7,6 @@
  * Crash     see shm/owner.h; what is private here dies with the process.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +18,12 @@
 #include "shm/beat.h"
 #include "shm/bell.h"
 #include "shm/fault.h"
-#include "shm/owner.h"
 #include "shm/queue.h"
 #include "shm/region.h"
 #include "shm/words.h"
 #include "workers/lib/attach.h"
-#include "workers/lib/check.h"
-#include "workers/lib/rekindle.h"
+#include "workers/lib/prepare.h"
+#include "workers/lib/worker.h"
 
 /* States keep their address from one incarnation to the next; far from where the kernel and the sanitizers put things. */
 #define STATE_BASE 0x200000000000ull
@@ -34,37 +31,6 @@
 #define SPIN_DEFAULT_US 50u
 #define STEPS_PER_VISIT 64 /* then another partition gets its turn */
 #define QUIET_VISITS 64u   /* in vain, until a partition's bit is cleared: a microsecond or two */
-#define EXIT_NOT_STARTED 64
-#define EXIT_DOES_NOT_FIT 78
-#define EXIT_LOST 3
-
-enum worker_fd { FD_BOARD, FD_BEATS, FD_CALLS, FD_QUEUES, FD_PARTS, FD_STATE, FD_NEWS, FD_COUNT };
-
-struct partition {
-	struct rk_owner owner;
-	struct rk_check *check; /* with RK_CHECK=1 */
-	uint32_t n_quiet;       /* visits in vain since its last job */
-	bool open;
-};
-
-struct worker {
-	const struct rk_worker_def *def;
-	struct rk_shm m;
-	int fd[FD_COUNT];
-	uint32_t number;
-	uint64_t incarnation;
-	struct rk_beat *beat;
-	struct rk_worker_bell *bell;
-	struct partition *partitions;
-	char *room;
-	jmp_buf leave_handler; /* where a failed rk_touch() goes */
-	uint64_t spin_ns;
-	uint32_t batch_max;
-	uint64_t ready_ns; /* when it began to scan */
-	bool told;         /* the supervisor knows that we serve */
-	bool opened_space; /* whoever waits for room in a ring of ours has been woken once */
-	bool checking;
-};
 
 /* A signal handler has no other way to its worker: there is one per process. */
 static _Atomic uint32_t *signal_bell;
@@ -84,6 +50,37 @@ static void on_stop_signal(int number)
 	}
 }
 
+bool rk_worker_must_stop(void)
+{
+	return stop_wanted;
+}
+
+/* A program that has a handler of its own keeps it, and closes the worker when it wants it to end. */
+static bool catch_signal(int number, struct sigaction *ret_old)
+{
+	struct sigaction stop = { .sa_handler = on_stop_signal };
+
+	return sigaction(number, NULL, ret_old) == 0 && !(ret_old->sa_flags & SA_SIGINFO) &&
+	       (ret_old->sa_handler == SIG_DFL || ret_old->sa_handler == SIG_IGN) && sigaction(number, &stop, NULL) == 0;
+}
+
+/* From here on a stop is noticed wherever the worker is. */
+static void catch_signals(struct worker *w)
+{
+	signal_bell = &w->bell->bell;
+	w->caught_term = catch_signal(SIGTERM, &w->old_term);
+	w->caught_int = catch_signal(SIGINT, &w->old_int);
+}
+
+static void give_signals_back(const struct worker *w)
+{
+	if (w->caught_term)
+		(void)sigaction(SIGTERM, &w->old_term, NULL);
+	if (w->caught_int)
+		(void)sigaction(SIGINT, &w->old_int, NULL);
+	signal_bell = NULL;
+}
+
 static void tell_supervisor(const struct worker *w)
 {
 	uint64_t one = 1;
@@ -92,8 +89,7 @@ static void tell_supervisor(const struct worker *w)
 	(void)r;
 }
 
-/* Says one line to stderr and leaves it in the beat page for the supervisor's own message. */
-static int give_up(struct worker *w, int status, const char *text)
+int rk_worker_give_up(struct worker *w, int status, const char *text)
 {
 	fprintf(stderr, "rekindle worker %u: %s\n", w->number, text);
 	if (w->beat) {
@@ -152,14 +148,13 @@ static int attach(struct worker *w, struct rk_err *err)
 
 static int set_up(struct worker *w, struct rk_err *err)
 {
-	struct sigaction stop = { .sa_handler = on_stop_signal };
 	const char *check = getenv("RK_CHECK"), *batch = getenv("REKINDLE_BATCH");
 	uint32_t spin_us = w->def->spin_us ? w->def->spin_us : SPIN_DEFAULT_US;
 	int r;
 
-	if (w->def->state_size > w->m.g.state_max)
-		return rk_err_set(err, -EFBIG, "its state has %zu bytes and the fleet allows %u: start it with --max-state=%zu",
-				  w->def->state_size, w->m.g.state_max, w->def->state_size);
+	r = rk_prepare_fits(w->def, &w->m, err);
+	if (r < 0)
+		return r;
 	w->spin_ns = spin_us == RK_SPIN_FOREVER ? UINT64_MAX : spin_us * RK_NS_PER_US;
 	w->batch_max = rk_max_u32(w->def->batch_max, batch ? (uint32_t)strtoul(batch, NULL, 10) : 0);
 	w->batch_max = rk_max_u32(1, rk_min_u32(w->batch_max, RK_BATCH_MAX));
@@ -170,40 +165,9 @@ static int set_up(struct worker *w, struct rk_err *err)
 		return rk_err_set(err, -ENOMEM, "no memory for %u partitions", w->m.g.n_partitions);
 	/* A predecessor may have died parked; nobody parks here now. */
 	rk_bell_unpark(&w->bell->bell);
-	signal_bell = &w->bell->bell;
-	if (sigaction(SIGTERM, &stop, NULL) < 0 || sigaction(SIGINT, &stop, NULL) < 0)
-		return rk_err_set(err, -errno, "sigaction: %s", strerror(errno));
+	catch_signals(w);
 	r = rk_beat_take(w->beat, w->incarnation);
 	return r < 0 ? rk_err_set(err, r, "cannot take the lease: %s", strerror(-r)) : 0;
-}
-
-/* A fresh state: zero, then init(), then one store that says so. Killed before it: once more from zero. */
-static int initialize(struct worker *w, struct rk_bank *bank, uint32_t partition, struct rk_err *err)
-{
-	uint64_t len;
-
-	/* Acquire: with it stands what init() wrote. */
-	if (atomic_load_explicit(&bank->head->initialized, memory_order_acquire)) {
-		len = bank->head->state_len;
-		if (len != w->def->state_size)
-			return rk_err_set(err, -EPROTO,
-					  "partition %u holds a state of %llu bytes and this program declares %zu: run the "
-					  "program that made it, or start a new fleet",
-					  partition, (unsigned long long)len, w->def->state_size);
-		return 0;
-	}
-	if (w->def->init) {
-		int r;
-
-		memset(bank->state, 0, w->def->state_size);
-		r = w->def->init(bank->state, partition, w->def->arg);
-		if (r < 0)
-			return rk_err_set(err, r, "init of partition %u failed: %s", partition, strerror(-r));
-	}
-	bank->head->state_len = w->def->state_size;
-	RK_KILL_POINT(OWNER_INIT);
-	atomic_store_explicit(&bank->head->initialized, 1, memory_order_release);
-	return 0;
 }
 
 /* Maps and takes up a partition. Returns 0, 1 if it is not ours, or -errno. */
@@ -227,14 +191,33 @@ static int open_partition(struct worker *w, uint32_t p, struct rk_err *err)
 		rk_region_unmap(mapped, w->m.l.bank_stride);
 		return 1;
 	}
+	part->mapped = mapped;
 	part->owner.batch_max = w->batch_max;
 	if (part->owner.rolled_back)
 		atomic_fetch_add_explicit(&w->beat->n_rolled_back, 1, memory_order_relaxed);
-	r = initialize(w, &part->owner.bank, p, err);
+	r = rk_prepare(&(struct rk_prepare){ w->def, &w->m, p, (uint32_t)bank, w->fd[FD_STATE] }, &part->owner.bank, mapped,
+		       &part->arena, err);
 	if (r == 0 && w->checking)
-		r = rk_check_new(&part->check, &part->owner.bank, w->def->state_size, err);
+		r = rk_check_new(&part->check, &part->owner.bank, part->arena.head ? w->m.g.state_max : w->def->state_size,
+				 err);
 	part->open = r == 0;
 	return r;
+}
+
+/* RK_CHECK=1, after a job: did it write what it did not touch, or over the arena's words? */
+static void check_job(struct worker *w, const struct partition *part, uint32_t first)
+{
+	const struct rk_bank *bank = &part->owner.bank;
+	struct rk_arena arena = part->arena;
+	struct rk_arena_figures figures;
+	struct rk_err err;
+	int r = rk_check_job(part->check, bank, first, &err);
+
+	if (r == 0 && arena.head && rk_arena_check(&arena, &figures) < 0)
+		r = rk_err_set(&err, -EUCLEAN, "RK_CHECK: the handler wrote past a block of the arena of partition %u",
+			       part->owner.partition);
+	if (r < 0)
+		_exit(rk_worker_give_up(w, RK_EXIT_DOES_NOT_FIT, err.text));
 }
 
 /* From the protocol's job to the user's. */
@@ -256,12 +239,8 @@ static int run_handler(struct rk_owner_job *inner, void *arg)
 	r = w->def->on_job(&job, inner->owner->bank.state, w->def->arg);
 
 	/* An aborted job is undone by the owner; what it wrote without touch shows after the next one. */
-	if (rk_unlikely(part->check != NULL) && r >= 0 && !inner->touch_error) {
-		struct rk_err err;
-
-		if (rk_check_job(part->check, &inner->owner->bank, first, &err) < 0)
-			_exit(give_up(w, EXIT_DOES_NOT_FIT, err.text));
-	}
+	if (rk_unlikely(part->check != NULL) && r >= 0 && !inner->touch_error)
+		check_job(w, part, first);
 	return r;
 }
 
@@ -319,11 +298,12 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 	before.n_refused = o->n_refused;
 	do {
 		r = rk_owner_step(o, run_handler, w);
+		w->n_jobs += r > 0 ? (uint32_t)r : 0;
 		if (rk_unlikely(r > 0 && !w->told)) {
 			stamp_first_commit(w, o);
 			announce(w);
 		}
-	} while (r > 0 && ++steps < STEPS_PER_VISIT);
+	} while (r > 0 && ++steps < STEPS_PER_VISIT && w->n_jobs < w->jobs_max);
 	if (steps > 0)
 		note_progress(w, o, &before);
 	if (r == -ESTALE)
@@ -358,34 +338,49 @@ static int turn(struct worker *w, uint32_t p, struct rk_err *err)
 	return r;
 }
 
-/* Every partition whose bit is set. */
-static int scan(struct worker *w, struct rk_err *err)
+/* Every partition whose bit is set in this word, of those under the mask. Stops when the round has had its jobs. */
+static int scan_word(struct worker *w, uint32_t i, uint64_t mask, struct rk_err *err)
 {
-	uint32_t n_words = (w->m.g.n_partitions + 63) / 64;
+	uint64_t bits = atomic_load_explicit(rk_bell_pending(w->bell) + i, memory_order_acquire) & mask;
 	int did = 0;
 
-	for (uint32_t i = 0; i < n_words; i++) {
-		uint64_t bits = atomic_load_explicit(rk_bell_pending(w->bell) + i, memory_order_acquire);
+	while (bits && w->n_jobs < w->jobs_max) {
+		uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(bits);
+		int r;
 
-		while (bits) {
-			uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(bits);
-			int r;
-
-			bits &= bits - 1;
-			if (p >= w->m.g.n_partitions) { /* nobody's: damaged memory */
-				atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
-				continue;
-			}
-			r = turn(w, p, err);
-			if (r < 0)
-				return r;
-			did |= r;
+		bits &= bits - 1;
+		if (p >= w->m.g.n_partitions) { /* nobody's: damaged memory */
+			atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
+			continue;
 		}
+		r = turn(w, p, err);
+		if (r < 0)
+			return r;
+		did |= r;
+		if (w->n_jobs >= w->jobs_max) /* the next round begins behind it */
+			w->scan_from = p + 1 < w->m.g.n_partitions ? p + 1 : 0;
 	}
 	return did;
 }
 
-static bool has_pending(const struct worker *w)
+/* Every partition whose bit is set, in turn from where the last round ended. */
+static int scan(struct worker *w, struct rk_err *err)
+{
+	uint32_t n_words = (w->m.g.n_partitions + 63) / 64, from = w->scan_from;
+	uint64_t behind = ~0ull << from % 64;
+	int did = 0;
+
+	for (uint32_t k = 0; k <= n_words; k++) {
+		int r = scan_word(w, (from / 64 + k) % n_words, k == 0 ? behind : k == n_words ? ~behind : ~0ull, err);
+
+		if (r < 0)
+			return r;
+		did |= r;
+	}
+	return did;
+}
+
+bool rk_worker_has_pending(const struct worker *w)
 {
 	for (uint32_t i = 0; i < (w->m.g.n_partitions + 63) / 64; i++)
 		/* W2: seq_cst, after W1. */
@@ -411,36 +406,38 @@ static void mark_inherited(struct worker *w)
 	}
 }
 
-static void park(struct worker *w)
+static void park(struct worker *w, uint64_t deadline_ns)
 {
 	uint32_t word = rk_bell_park(&w->bell->bell);
 
-	if (!has_pending(w) && !stop_wanted) {
+	if (!rk_worker_has_pending(w) && !stop_wanted) {
 		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
-		(void)rk_bell_wait(&w->bell->bell, word, 0); /* whatever woke us: look */
+		(void)rk_bell_wait(&w->bell->bell, word, deadline_ns); /* whatever woke us: look */
 		atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
 	}
 	rk_bell_unpark(&w->bell->bell);
 }
 
-/* Polls for a while after the last job, then parks. */
-static void idle(struct worker *w)
+void rk_worker_idle(struct worker *w, uint64_t deadline_ns)
 {
-	uint64_t until = 0;
+	uint64_t until = 0, now_ns;
 
 	for (uint32_t round = 0; !stop_wanted; round++) {
-		if (has_pending(w))
+		if (rk_worker_has_pending(w))
 			return;
 		rk_relax();
-		if (round % 64 || w->spin_ns == UINT64_MAX)
+		if (round % 64 || (w->spin_ns == UINT64_MAX && !deadline_ns))
 			continue;
+		now_ns = rk_clock_ns();
+		if (deadline_ns && now_ns >= deadline_ns)
+			return;
 		if (!until)
-			until = rk_clock_ns() + w->spin_ns;
-		else if (rk_clock_ns() >= until)
+			until = w->spin_ns == UINT64_MAX ? UINT64_MAX : now_ns + w->spin_ns;
+		else if (now_ns >= until)
 			break;
 	}
 	if (!stop_wanted)
-		park(w);
+		park(w, deadline_ns);
 }
 
 /* Behind the first commit: those whom a predecessor cleared and did not wake, in partitions nobody calls. */
@@ -452,59 +449,78 @@ static void open_space(struct worker *w)
 	w->opened_space = true;
 }
 
-static int serve(struct worker *w)
+int rk_worker_round(struct worker *w, struct rk_err *err)
 {
-	struct rk_err err;
+	int did;
 
+	w->n_jobs = 0;
+	did = scan(w, err);
+	if (did < 0)
+		return did;
+	if (!did && !w->told)
+		announce(w);
+	if (w->told && !w->opened_space)
+		open_space(w);
+	return w->n_jobs ? (int)rk_min_u32(w->n_jobs, INT32_MAX) : did != 0;
+}
+
+/* Without a hook that could mend it, a state of another version is not taken up: said before any job is. */
+static int look_at_states(const struct worker *w, struct rk_err *err)
+{
+	int r = 0;
+
+	for (uint32_t p = 0; p < w->m.g.n_partitions && r == 0 && !w->def->upgrade; p++) {
+		int bank = rk_owner_look(&w->m, p, w->number);
+
+		if (bank >= 0)
+			r = rk_prepare_look(
+				&(struct rk_prepare){ w->def, &w->m, p, (uint32_t)bank, w->fd[FD_STATE] }, err);
+	}
+	return r;
+}
+
+static void begin(struct worker *w)
+{
 	mark_inherited(w);
 	w->ready_ns = rk_clock_ns();
 	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
-	while (!stop_wanted) {
-		int did = scan(w, &err);
-
-		if (did < 0)
-			return give_up(w, did == -ESTALE ? EXIT_LOST : EXIT_DOES_NOT_FIT, err.text);
-		if (!did && !w->told)
-			announce(w);
-		if (w->told && !w->opened_space)
-			open_space(w);
-		if (!did)
-			idle(w);
-	}
-	atomic_store_explicit(&w->beat->state, RK_BEAT_STOPPING, memory_order_release);
-	return 0;
 }
 
-/* What is private; the mappings end with the process. */
-static void tear_down(struct worker *w)
+/* Returns 0 or main()'s exit status; what is wrong is said. */
+int rk_worker_start(struct worker *w)
 {
-	for (uint32_t p = 0; w->partitions && p < w->m.g.n_partitions; p++)
-		rk_check_free(w->partitions[p].check);
-	free(w->partitions);
-	free(w->room);
-}
-
-int rk_worker_main(const struct rk_worker_def *def)
-{
-	struct worker w = { .def = def };
 	struct rk_err err;
 	int r;
 
-	if (!def->on_job)
-		return give_up(&w, EXIT_NOT_STARTED, "rk_worker_def.on_job is NULL: give it a handler");
-	r = read_inheritance(&w, &err);
+	if (!w->def->on_job)
+		return rk_worker_give_up(w, RK_EXIT_NOT_STARTED, "rk_worker_def.on_job is NULL: give it a handler");
+	r = read_inheritance(w, &err);
 	if (r < 0)
-		return give_up(&w, EXIT_NOT_STARTED, err.text);
+		return rk_worker_give_up(w, RK_EXIT_NOT_STARTED, err.text);
 	r = rk_fault_from_environment();
 	if (r < 0)
-		return give_up(&w, EXIT_DOES_NOT_FIT,
-			       "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
-	r = attach(&w, &err);
+		return rk_worker_give_up(w, RK_EXIT_DOES_NOT_FIT,
+					 "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
+	r = attach(w, &err);
 	if (r == 0)
-		r = set_up(&w, &err);
-	r = r < 0 ? give_up(&w, EXIT_DOES_NOT_FIT, err.text) : serve(&w);
-	tear_down(&w);
-	return r;
+		r = set_up(w, &err);
+	if (r == 0)
+		r = look_at_states(w, &err);
+	if (r < 0)
+		return rk_worker_give_up(w, RK_EXIT_DOES_NOT_FIT, err.text);
+	begin(w);
+	return 0;
+}
+
+void rk_worker_tear_down(struct worker *w)
+{
+	give_signals_back(w);
+	for (uint32_t p = 0; w->partitions && p < w->m.g.n_partitions; p++) {
+		rk_check_free(w->partitions[p].check);
+		rk_region_unmap(w->partitions[p].mapped, w->m.l.bank_stride);
+	}
+	free(w->partitions);
+	free(w->room);
 }
 
 int rk_touch(struct rk_job *job, const void *p, size_t len)
