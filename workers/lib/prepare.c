@@ -220,7 +220,8 @@ static int apply(struct change *c, struct rk_err *err)
 				  "upgrade of partition %u from state version %u to %u changes more than half of the undo log "
 				  "holds: start the fleet with --undo=%llu and --undo-data=%llu; the state is kept",
 				  c->p->partition, head->state_version, c->p->def->state_version,
-				  (unsigned long long)(2 * (c->n + 1)), (unsigned long long)(2 * c->data_len));
+				  (unsigned long long)rk_max_u64(g->n_log, 2 * (c->n + 1)),
+				  (unsigned long long)rk_max_u64(g->log_data_len, 2 * c->data_len));
 	r = each_change(c, save);
 	if (r == 0)
 		r = save_bytes(c, &head->state_len, 16); /* and hand, and the version */
