@@ -219,7 +219,6 @@ START_TEST(a_state_goes_through_the_upgrade_once_however_often_workers_are_repla
 {
 	struct rk_client *c = start(NULL);
 
-	ck_assert_int_eq(setenv("RK_CHECK", "1", 1), 0);
 	declare("2 1 0");
 	kill_worker();
 	expect_upgraded_once(c);

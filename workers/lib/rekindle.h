@@ -147,7 +147,9 @@ int rk_worker_open(struct rk_worker **ret, const struct rk_worker_def *def);
  * A descriptor that is readable when there may be jobs, and at first; also when
  * it is time to stop. Call rk_worker_next() then; it takes the readiness back
  * once nothing is left. The library's. The first use starts a thread, which
- * only sleeps in the job thread's place. Returns it, or a negative errno.
+ * only sleeps in the job thread's place. A process with several threads is
+ * succeeded when it is gone, not when its job thread is: a little later after a
+ * kill if it is large. Returns the descriptor, or a negative errno.
  */
 int rk_worker_fd(struct rk_worker *worker);
 
