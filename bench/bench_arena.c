@@ -127,21 +127,32 @@ int main(void)
 	bench_world_geometry(&g);
 	g.state_max = ARENA_LEN + 64;
 	bench_world_make(&s->w, &g);
-	bench_need(rk_arena_view(&s->a, &s->w.owner.bank, 64, ARENA_LEN) == 0, "an arena that fits");
+	bench_need(rk_arena_view(&s->a, &s->w.owner.bank, 64, ARENA_LEN) == 0,
+		   "an arena that fits");
 	rk_arena_init(&s->a);
 	s->seed = s->floor_seed = 1;
 	commit(s);
 	bench_pin(0);
-	bench_case(&(struct bench_case){ .bench = "arena", .name = "alloc and free of 64 bytes, two commits", .unit = "ns",
-					 .run = run_pairs, .floor = run_pairs_floor,
-					 .floor_what = "calloc and free", .arg = s,
-					 .n_runs = bench_scale(2000), .aim = 120 });
+	bench_case(&(struct bench_case){ .bench = "arena",
+					 .name = "alloc and free of 64 bytes, two commits",
+					 .unit = "ns",
+					 .run = run_pairs,
+					 .floor = run_pairs_floor,
+					 .floor_what = "calloc and free",
+					 .arg = s,
+					 .n_runs = bench_scale(2000),
+					 .aim = 120 });
 	fill(s);
-	bench_case(&(struct bench_case){ .bench = "arena", .name = "the same, 16 to 1024 bytes, 1,000 live", .unit = "ns",
-					 .run = run_mix, .floor = run_mix_floor,
-					 .floor_what = "calloc and free", .arg = s,
+	bench_case(&(struct bench_case){ .bench = "arena",
+					 .name = "the same, 16 to 1024 bytes, 1,000 live",
+					 .unit = "ns",
+					 .run = run_mix,
+					 .floor = run_mix_floor,
+					 .floor_what = "calloc and free",
+					 .arg = s,
 					 .n_runs = bench_scale(2000) });
-	bench_need(rk_arena_check(&s->a, &figures) == 0 && figures.n_used == N_LIVE, "an arena that fits together");
+	bench_need(rk_arena_check(&s->a, &figures) == 0 && figures.n_used == N_LIVE,
+		   "an arena that fits together");
 	free(s);
 	return 0;
 }

@@ -263,7 +263,8 @@ RK_ABI_SIZE(struct rk_reader, 64);
 /* ---- state: a bank ------------------------------------------------------------ *
  *
  * log head | n_log entries | log data | guarded area: bank head, dedup index,
- * dedup entries, user's state, whose end the worker's arena takes. Offsets in the log count from the guarded area.
+ * dedup entries, user's state, whose end the worker's arena takes. Offsets in
+ * the log count from the guarded area.
  */
 struct rk_log {
 	_Atomic uint64_t word; /* owner: log word */

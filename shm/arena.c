@@ -52,8 +52,8 @@ static uint32_t class_of(uint32_t units)
 /* The first class whose blocks are all large enough. */
 static uint32_t class_above(uint32_t units)
 {
-	return units < 8 ? class_of(units) :
-			   class_of(units + (1u << (31 - (uint32_t)__builtin_clz(units) - 2)) - 1);
+	return units < 8 ? class_of(units)
+			 : class_of(units + (1u << (31 - (uint32_t)__builtin_clz(units) - 2)) - 1);
 }
 
 /* ---- looking ---- */
@@ -79,11 +79,13 @@ static bool is_block(const struct rk_arena *a, uint32_t place, enum rk_arena_kin
 		return false;
 	b = at(a, place);
 	units = units_of(b);
-	if (kind_of(b) != kind || units < BLOCK_UNITS || units > a->end - place || at(a, place + units)->prev != units)
+	if (kind_of(b) != kind || units < BLOCK_UNITS || units > a->end - place ||
+	    at(a, place + units)->prev != units)
 		return false;
 	if (place == FIRST)
 		return b->prev == 0;
-	return b->prev >= BLOCK_UNITS && b->prev <= place - FIRST && units_of(at(a, place - b->prev)) == b->prev;
+	return b->prev >= BLOCK_UNITS && b->prev <= place - FIRST &&
+	       units_of(at(a, place - b->prev)) == b->prev;
 }
 
 /* The free block at a place that some word names, or NULL and an error. */
@@ -100,7 +102,8 @@ static uint32_t find_class(const struct rk_arena *a, uint32_t from)
 	for (uint32_t i = from / 64; i < 2; i++) {
 		bits = a->head->map[i] & (i == from / 64 ? ~0ull << from % 64 : ~0ull);
 		if (bits)
-			return rk_min_u32(i * 64 + (uint32_t)__builtin_ctzll(bits), RK_ARENA_CLASSES);
+			return rk_min_u32(i * 64 + (uint32_t)__builtin_ctzll(bits),
+					  RK_ARENA_CLASSES);
 	}
 	return RK_ARENA_CLASSES;
 }
@@ -108,10 +111,10 @@ static uint32_t find_class(const struct rk_arena *a, uint32_t from)
 /* A free block of at least so many units; 0 when there is none, or an error. */
 static uint32_t find(struct rk_arena *a, uint32_t units)
 {
-	uint32_t class = find_class(a, class_above(units)), place;
+	uint32_t cls = find_class(a, class_above(units)), place;
 
-	if (class < RK_ARENA_CLASSES) {
-		place = a->head->first[class];
+	if (cls < RK_ARENA_CLASSES) {
+		place = a->head->first[cls];
 		if (!free_block(a, place) || units_of(at(a, place)) < units)
 			damaged(a);
 		return place;
@@ -144,19 +147,19 @@ static void set(struct rk_arena *a, uint32_t *word, uint32_t value)
 		*word = value;
 }
 
-static void set_map(struct rk_arena *a, uint32_t class, bool any)
+static void set_map(struct rk_arena *a, uint32_t cls, bool any)
 {
-	uint64_t *word = &a->head->map[class / 64];
+	uint64_t *word = &a->head->map[cls / 64];
 
 	if (save(a, word, sizeof(*word)))
-		*word = any ? *word | 1ull << class % 64 : *word & ~(1ull << class % 64);
+		*word = any ? *word | 1ull << cls % 64 : *word & ~(1ull << cls % 64);
 }
 
 /* Whoever names a free block in its list names another one, or nothing (0), from now on. */
-static void rename_in_list(struct rk_arena *a, const struct rk_arena_block *b, uint32_t place, uint32_t next,
-			   uint32_t back)
+static void rename_in_list(struct rk_arena *a, const struct rk_arena_block *b, uint32_t place,
+			   uint32_t next, uint32_t back)
 {
-	uint32_t class = class_of(units_of(b));
+	uint32_t cls = class_of(units_of(b));
 
 	if (b->next) {
 		struct rk_arena_block *n = free_block(a, b->next);
@@ -174,10 +177,10 @@ static void rename_in_list(struct rk_arena *a, const struct rk_arena_block *b, u
 			damaged(a);
 		else
 			set(a, &n->next, next);
-	} else if (a->head->first[class] != place) {
+	} else if (a->head->first[cls] != place) {
 		damaged(a);
 	} else {
-		set(a, &a->head->first[class], next);
+		set(a, &a->head->first[cls], next);
 	}
 }
 
@@ -195,7 +198,7 @@ static void unlink_block(struct rk_arena *a, uint32_t place)
 static void link_block(struct rk_arena *a, uint32_t place)
 {
 	struct rk_arena_block *b = at(a, place);
-	uint32_t class = class_of(units_of(b)), first = a->head->first[class];
+	uint32_t cls = class_of(units_of(b)), first = a->head->first[cls];
 
 	b->next = first;
 	b->back = 0;
@@ -206,14 +209,14 @@ static void link_block(struct rk_arena *a, uint32_t place)
 			return;
 		set(a, &n->back, place);
 	} else {
-		set_map(a, class, true);
+		set_map(a, cls, true);
 	}
-	set(a, &a->head->first[class], place);
+	set(a, &a->head->first[cls], place);
 }
 
 /*
  * Takes a free block out of its list; what is behind its first `units` stays
- * free, and takes its place in the list where that is of the same class.
+ * free, and takes its place in the list where that is of the same cls.
  */
 static void split(struct rk_arena *a, uint32_t place, uint32_t units)
 {
@@ -228,8 +231,11 @@ static void split(struct rk_arena *a, uint32_t place, uint32_t units)
 		unlink_block(a, place);
 	if (!save(a, r, sizeof(*r)))
 		return;
-	*r = (struct rk_arena_block){ .size = size_word(RK_ARENA_FREE, rest_units), .prev = units, .next = b.next,
-				      .back = b.back, .stamp = b.stamp };
+	*r = (struct rk_arena_block){ .size = size_word(RK_ARENA_FREE, rest_units),
+				      .prev = units,
+				      .next = b.next,
+				      .back = b.back,
+				      .stamp = b.stamp };
 	set(a, &at(a, rest + rest_units)->prev, rest_units);
 	if (!stays && !a->error)
 		link_block(a, rest);
@@ -280,7 +286,9 @@ static uint32_t used_place(const struct rk_arena *a, const void *p)
 		return 0;
 	place = (uint32_t)(offset / UNIT) - HEAD_UNITS;
 	b = at(a, place);
-	return kind_of(b) == RK_ARENA_USED && !b->back && b->next == check_word(place, units_of(b)) ? place : 0;
+	return kind_of(b) == RK_ARENA_USED && !b->back && b->next == check_word(place, units_of(b))
+		       ? place
+		       : 0;
 }
 
 size_t rk_arena_len(const struct rk_arena *a, const void *p)
@@ -313,14 +321,17 @@ int rk_arena_free(struct rk_arena *a, void *p)
 
 	if (!place)
 		return p ? -EFAULT : 0;
-	a->error = a->head->magic == RK_ARENA_MAGIC && is_block(a, place, RK_ARENA_USED) ? 0 : -EUCLEAN;
+	a->error = a->head->magic == RK_ARENA_MAGIC && is_block(a, place, RK_ARENA_USED) ? 0
+											 : -EUCLEAN;
 	b = at(a, place);
 	units = units_of(b);
 	before = b->prev;
 	if (!save(a, b, sizeof(*b)))
 		return a->error;
 	after = kind_of(at(a, place + units)) == RK_ARENA_FREE ? absorb(a, place + units) : 0;
-	before = before && kind_of(at(a, place - before)) == RK_ARENA_FREE ? absorb(a, place - before) : 0;
+	before = before && kind_of(at(a, place - before)) == RK_ARENA_FREE
+			 ? absorb(a, place - before)
+			 : 0;
 	if (a->error)
 		return a->error;
 	b->size = 0; /* if it is not the beginning, it is nothing that could be freed again */
@@ -354,19 +365,22 @@ int rk_arena_view(struct rk_arena *a, struct rk_bank *bank, uint64_t state_len, 
 	if (len < RK_ARENA_MIN || len > rk_arena_room(bank->m, state_len))
 		return -EINVAL;
 	len = RK_ALIGN_UP(len, (uint64_t)UNIT);
-	*a = (struct rk_arena){ .bank = bank, .head = (struct rk_arena_head *)(void *)(bank->state + end - len),
+	*a = (struct rk_arena){ .bank = bank,
+				.head = (struct rk_arena_head *)(void *)(bank->state + end - len),
 				.end = (uint32_t)(len / UNIT) - 1 };
 	return 0;
 }
 
 void rk_arena_init(struct rk_arena *a)
 {
-	uint32_t units = a->end - FIRST, class = class_of(units);
+	uint32_t units = a->end - FIRST, cls = class_of(units);
 
-	*a->head = (struct rk_arena_head){ .magic = RK_ARENA_MAGIC, .len = (uint64_t)(a->end + 1) * UNIT };
-	a->head->first[class] = FIRST;
-	a->head->map[class / 64] = 1ull << class % 64;
-	*at(a, FIRST) = (struct rk_arena_block){ .size = size_word(RK_ARENA_FREE, units), .stamp = NEVER };
+	*a->head = (struct rk_arena_head){ .magic = RK_ARENA_MAGIC,
+					   .len = (uint64_t)(a->end + 1) * UNIT };
+	a->head->first[cls] = FIRST;
+	a->head->map[cls / 64] = 1ull << cls % 64;
+	*at(a, FIRST) =
+		(struct rk_arena_block){ .size = size_word(RK_ARENA_FREE, units), .stamp = NEVER };
 	at(a, a->end)->size = size_word(RK_ARENA_END, HEAD_UNITS); /* 16 bytes: it has no stamp */
 	at(a, a->end)->prev = units;
 }
@@ -382,8 +396,8 @@ static bool walk_blocks(const struct rk_arena *a, struct rk_arena_figures *f)
 		enum rk_arena_kind kind = kind_of(b);
 		uint64_t len = (uint64_t)units_of(b) * UNIT;
 
-		if ((kind != RK_ARENA_FREE && !used_place(a, &b->stamp)) || !is_block(a, place, kind) ||
-		    (kind == RK_ARENA_FREE && last == RK_ARENA_FREE))
+		if ((kind != RK_ARENA_FREE && !used_place(a, &b->stamp)) ||
+		    !is_block(a, place, kind) || (kind == RK_ARENA_FREE && last == RK_ARENA_FREE))
 			return false;
 		f->n_used += kind == RK_ARENA_USED;
 		f->used_len += kind == RK_ARENA_USED ? len : 0;
@@ -397,16 +411,16 @@ static bool walk_blocks(const struct rk_arena *a, struct rk_arena_figures *f)
 	return kind_of(at(a, a->end)) == RK_ARENA_END;
 }
 
-/* Every free block stands in the list of its class, once; n_left counts them down. */
-static bool walk_list(const struct rk_arena *a, uint32_t class, uint32_t *n_left)
+/* Every free block stands in the list of its cls, once; n_left counts them down. */
+static bool walk_list(const struct rk_arena *a, uint32_t cls, uint32_t *n_left)
 {
-	uint32_t back = 0, place = a->head->first[class];
+	uint32_t back = 0, place = a->head->first[cls];
 
-	if (!place != !(a->head->map[class / 64] >> class % 64 & 1))
+	if (!place != !(a->head->map[cls / 64] >> cls % 64 & 1))
 		return false;
 	for (; place; back = place, place = at(a, place)->next) {
 		if (!*n_left || !is_block(a, place, RK_ARENA_FREE) || at(a, place)->back != back ||
-		    class_of(units_of(at(a, place))) != class)
+		    class_of(units_of(at(a, place))) != cls)
 			return false;
 		--*n_left;
 	}
@@ -418,11 +432,12 @@ int rk_arena_check(struct rk_arena *a, struct rk_arena_figures *ret)
 	struct rk_arena_figures f = { 0 };
 	uint32_t n_left;
 
-	if (a->head->magic != RK_ARENA_MAGIC || a->head->len != (uint64_t)(a->end + 1) * UNIT || !walk_blocks(a, &f))
+	if (a->head->magic != RK_ARENA_MAGIC || a->head->len != (uint64_t)(a->end + 1) * UNIT ||
+	    !walk_blocks(a, &f))
 		return -EUCLEAN;
 	n_left = f.n_free;
-	for (uint32_t class = 0; class < RK_ARENA_CLASSES; class++)
-		if (!walk_list(a, class, &n_left))
+	for (uint32_t cls = 0; cls < RK_ARENA_CLASSES; cls++)
+		if (!walk_list(a, cls, &n_left))
 			return -EUCLEAN;
 	if (n_left || a->head->map[1] >> (RK_ARENA_CLASSES - 64))
 		return -EUCLEAN;

@@ -50,10 +50,10 @@ struct rk_arena {
 
 /* What rk_arena_check() counts. */
 struct rk_arena_figures {
-	uint32_t n_used, n_free;  /* blocks */
-	uint64_t used_len;        /* bytes in used blocks, their 16 bytes of head included */
-	uint64_t free_len;        /* the same of free ones */
-	uint64_t largest_len;     /* most bytes that one rk_arena_alloc() can get */
+	uint32_t n_used, n_free; /* blocks */
+	uint64_t used_len;       /* bytes in used blocks, their 16 bytes of head included */
+	uint64_t free_len;       /* the same of free ones */
+	uint64_t largest_len;    /* most bytes that one rk_arena_alloc() can get */
 };
 
 /*
@@ -61,7 +61,8 @@ struct rk_arena_figures {
  * the state before it can grow. Nothing is written. Returns 0; -EINVAL when len
  * is less than RK_ARENA_MIN, or more than there is behind state_len.
  */
-RK_MUST_USE int rk_arena_view(struct rk_arena *a, struct rk_bank *bank, uint64_t state_len, uint64_t len);
+RK_MUST_USE int rk_arena_view(struct rk_arena *a, struct rk_bank *bank, uint64_t state_len,
+			      uint64_t len);
 
 /* Most bytes of arena that fit behind a state of state_len; 0 = none. */
 uint64_t rk_arena_room(const struct rk_shm *m, uint64_t state_len);

@@ -25,7 +25,7 @@
 #define BLOCKS 8
 #define JOB 5
 
-/* A bank, and where its blocks lie. Blocks are known by their numbers: both mappings have the same. */
+/* A bank, and where its blocks lie. They are known by their numbers, the same in both mappings. */
 struct stage {
 	struct rk_shm m;
 	char *bank; /* shared with the child */
@@ -244,7 +244,8 @@ static bool is_as_before(const struct stage *s)
 
 	x.bank = &b;
 	y.bank = &c;
-	if (!same(&x, &y, (const char *)x.head, sizeof(*x.head)) || !same(&x, &y, b.state, STATE_LEN))
+	if (!same(&x, &y, (const char *)x.head, sizeof(*x.head)) ||
+	    !same(&x, &y, b.state, STATE_LEN))
 		return false;
 	for (uint32_t units; place <= x.end; place += units) {
 		const char *at = (const char *)x.head + place * RK_ARENA_UNIT;
@@ -252,7 +253,8 @@ static bool is_as_before(const struct stage *s)
 		size_t len;
 
 		units = word & ((1u << 28) - 1);
-		len = word >> 28 == RK_ARENA_FREE ? sizeof(struct rk_arena_block) : (size_t)units * RK_ARENA_UNIT;
+		len = word >> 28 == RK_ARENA_FREE ? sizeof(struct rk_arena_block)
+						  : (size_t)units * RK_ARENA_UNIT;
 		if (!same(&x, &y, at, len))
 			return false;
 	}
@@ -331,8 +333,8 @@ static bool is_possible(void)
 	open_stage(&s);
 	jobs[0].prepare(&s);
 	pid = begin(&jobs[0], &s);
-	ok = pid > 0 && ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid &&
-	     WIFSTOPPED(status);
+	ok = pid > 0 && ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0 &&
+	     waitpid(pid, &status, 0) == pid && WIFSTOPPED(status);
 	if (pid > 0) {
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, &status, 0);
@@ -357,8 +359,8 @@ static const char *walk(const struct job *job, unsigned long *ret_steps, unsigne
 	memcpy(last, s.bank, s.m.l.bank_stride);
 	pid = begin(job, &s);
 	for (*ret_steps = *ret_states = 0; pid > 0 && !why; ++*ret_steps) {
-		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) < 0 || waitpid(pid, &status, 0) != pid ||
-		    !WIFSTOPPED(status))
+		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) < 0 ||
+		    waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
 			break;
 		if (memcmp(last, s.bank, s.m.l.bank_stride) == 0)
 			continue;
@@ -370,7 +372,8 @@ static const char *walk(const struct job *job, unsigned long *ret_steps, unsigne
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, &status, 0);
 	} else {
-		why = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? look_at_the_end(&s) : "the job failed";
+		why = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? look_at_the_end(&s)
+								    : "the job failed";
 	}
 	(void)munmap(last, s.m.l.bank_stride);
 	close_stage(&s);
@@ -382,7 +385,8 @@ int main(void)
 	struct tap tap = { 0 };
 
 	if (!is_possible()) {
-		tap_skip(&tap, "an arena survives death at every instruction", "ptrace: not permitted here");
+		tap_skip(&tap, "an arena survives death at every instruction",
+			 "ptrace: not permitted here");
 		return tap_end(&tap);
 	}
 	for (size_t i = 0; i < rk_countof(jobs); i++) {
@@ -390,7 +394,8 @@ int main(void)
 		const char *why = walk(&jobs[i], &n_steps, &n_states);
 
 		tap_result(&tap, !why && n_states > 10, jobs[i].name);
-		printf("# %lu instructions, %lu states%s%s\n", n_steps, n_states, why ? ": " : "", why ? why : "");
+		printf("# %lu instructions, %lu states%s%s\n", n_steps, n_states, why ? ": " : "",
+		       why ? why : "");
 	}
 	return tap_end(&tap);
 }

@@ -57,7 +57,8 @@ static void choose(struct rk_rand *r, struct turn *t)
 		strcpy(t->body, "set ");
 		t->len = rk_rand_below(r, 1u << (1 + rk_rand_below(r, 9)));
 		if (t->key % 4 == 0)
-			t->len = (size_t)snprintf(t->body + 4, 16, "%d", (int)rk_rand_below(r, 1000));
+			t->len = (size_t)snprintf(t->body + 4, 16, "%d",
+						  (int)rk_rand_below(r, 1000));
 		else
 			for (size_t i = 0; i < t->len; i++)
 				t->body[4 + i] = (char)rk_rand_u64(r);
@@ -154,15 +155,16 @@ START_TEST(a_store_whose_workers_are_killed_is_a_map_all_the_same)
 		}
 		outcome = rk_call_retry(c, &request, &reply);
 		ck_assert_msg(outcome == (error ? RK_FAILED : RK_DONE) && reply.error == error,
-			      "seed %d, turn %d, %s %.20s: %s, error %d, not %d", _i, turn, key, t.body,
-			      rk_outcome_text(outcome), reply.error, error);
+			      "seed %d, turn %d, %s %.20s: %s, error %d, not %d", _i, turn, key,
+			      t.body, rk_outcome_text(outcome), reply.error, error);
 		ck_assert_msg(error || (reply.len == len && memcmp(reply.body, wanted, len) == 0),
 			      "seed %d, turn %d, %s %.20s: another answer", _i, turn, key, t.body);
 		rk_reply_release(c, &reply);
 	}
 	ck_assert_int_ge(n_kills, _i == WITH_CHECK_ALONE ? 0 : 20);
 	for (int i = 0; i < 2 && _i == WITH_CHECK_ALONE; i++)
-		ck_assert_msg(fleet_lives(fleet.worker[i]), "RK_CHECK found fault with worker %d", i);
+		ck_assert_msg(fleet_lives(fleet.worker[i]), "RK_CHECK found fault with worker %d",
+			      i);
 	rk_client_close(c);
 	fleet_stop(&fleet);
 }
@@ -179,7 +181,9 @@ START_TEST(a_full_store_says_so_and_has_room_again_after_deleting)
 	fleet_start(&fleet, 1, options, "workers/examples/kv");
 	c = fleet_client(NULL);
 	for (int round = 0; round < 2; round++) {
-		struct rk_request request = { .key = key, .body = value, .len = sizeof(value), .timeout_ms = FLEET_WAIT_MS };
+		struct rk_request request = {
+			.key = key, .body = value, .len = sizeof(value), .timeout_ms = FLEET_WAIT_MS
+		};
 		struct rk_reply reply = { 0 };
 		int r = RK_DONE;
 
@@ -210,7 +214,8 @@ int main(void)
 	TCase *c = unit_case("kv");
 
 	tcase_set_timeout(c, 100);
-	tcase_add_loop_test(c, a_store_whose_workers_are_killed_is_a_map_all_the_same, PLAIN, HARDSHIPS);
+	tcase_add_loop_test(c, a_store_whose_workers_are_killed_is_a_map_all_the_same, PLAIN,
+			    HARDSHIPS);
 	tcase_add_test(c, a_full_store_says_so_and_has_room_again_after_deleting);
 	return unit_run(c);
 }

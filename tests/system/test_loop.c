@@ -23,9 +23,12 @@
 
 static struct fleet fleet;
 
-static int call(struct rk_client *c, const char *key, const char *body, unsigned long *ret_n, int *ret_error)
+static int call(struct rk_client *c, const char *key, const char *body, unsigned long *ret_n,
+		int *ret_error)
 {
-	struct rk_request request = { .key = key, .body = body, .len = strlen(body), .timeout_ms = FLEET_WAIT_MS };
+	struct rk_request request = {
+		.key = key, .body = body, .len = strlen(body), .timeout_ms = FLEET_WAIT_MS
+	};
 	struct rk_reply reply = { 0 };
 	char text[32] = "";
 	int r = rk_call_retry(c, &request, &reply);
@@ -70,7 +73,8 @@ static void stop(struct rk_client *c)
 	fleet_stop(&fleet);
 }
 
-/* The living process that owns a key, once the board names it. Never 0 or -1, which kill() takes for many. */
+/* The living process that owns a key, once the board names it. Never 0 or -1, which kill() takes
+ * for many. */
 static int pid_of(struct rk_client *c, const char *key)
 {
 	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
@@ -79,7 +83,8 @@ static int pid_of(struct rk_client *c, const char *key)
 
 	do {
 		ck_assert(rk_clock_ns() < end_ns);
-		ck_assert_int_eq(rk_client_where(c, key, strlen(key), &partition, &worker, &pid), 0);
+		ck_assert_int_eq(rk_client_where(c, key, strlen(key), &partition, &worker, &pid),
+				 0);
 	} while (pid <= 0 || !fleet_lives(pid));
 	return pid;
 }
@@ -107,7 +112,7 @@ START_TEST(a_program_with_its_own_loop_serves_and_does_its_other_work)
 		snprintf(key, sizeof(key), "k%d", i % 10);
 		ck_assert_uint_eq(ask(c, key, "add"), ++counts[partition_of(c, key)]);
 	}
-	/* Its timer ticks, with or without jobs; each call here finds the worker asleep in epoll. */
+	/* Its timer ticks, with or without jobs; each call finds the worker asleep in epoll. */
 	while (n < 10) {
 		(void)poll(NULL, 0, 7);
 		n = ask(c, "k1", "ticks");
@@ -119,7 +124,8 @@ END_TEST
 
 START_TEST(many_calls_at_once_are_all_handled_a_round_at_a_time)
 {
-	static const char *const options[] = { "--slots", "600", "--max-clients", "4", "--dedup", "600", NULL };
+	static const char *const options[] = { "--slots", "600", "--max-clients", "4", "--dedup",
+					       "600",     NULL };
 	unsigned long counts[256] = { 0 };
 	struct rk_client *c;
 	uint64_t n_failed;
@@ -129,11 +135,15 @@ START_TEST(many_calls_at_once_are_all_handled_a_round_at_a_time)
 	c = fleet_client(NULL);
 	ck_assert_int_eq(kill(fleet.worker[0], SIGSTOP), 0);
 	fleet_await_state(fleet.worker[0], 'T');
-	for (unsigned long i = 0; i < 600; i++) { /* more than rk_worker_next() takes at once, over several partitions */
+	for (unsigned long i = 0; i < 600;
+	     i++) { /* more than rk_worker_next() takes at once, over several partitions */
 		char key[16];
 
 		snprintf(key, sizeof(key), "k%lu", i % 6);
-		ck_assert_int_eq(rk_submit(c, &(struct rk_request){ .key = key, .body = "add", .len = 3 }), 0);
+		ck_assert_int_eq(rk_submit(c, &(struct rk_request){ .key = key,
+								    .body = "add",
+								    .len = 3 }),
+				 0);
 		counts[partition_of(c, key)]++;
 	}
 	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
@@ -163,15 +173,16 @@ START_TEST(a_program_with_its_own_loop_stops_when_told)
 	rk_client_close(c);
 	start_ns = rk_clock_ns();
 	fleet_stop(&fleet);
-	ck_assert_uint_lt(rk_clock_ns() - start_ns, 10 * RK_NS_PER_S); /* not by the time-out's SIGKILL */
+	ck_assert_uint_lt(rk_clock_ns() - start_ns,
+			  10 * RK_NS_PER_S); /* not by the time-out's SIGKILL */
 }
 END_TEST
 
 /* Every point on a worker's way through a job, and through its start. */
 static const enum rk_kill_point points[] = {
-	RK_KP_OWNER_INIT,      RK_KP_OWNER_ROLLED,  RK_KP_OWNER_TAKEN,    RK_KP_STATE_SAVED,
+	RK_KP_OWNER_INIT,      RK_KP_OWNER_ROLLED,    RK_KP_OWNER_TAKEN,    RK_KP_STATE_SAVED,
 	RK_KP_OWNER_RAN,       RK_KP_OWNER_COMMITTED, RK_KP_OWNER_RELEASED, RK_KP_DELIVER_DECLARED,
-	RK_KP_DELIVER_WRITING, RK_KP_DELIVER_DONE,  RK_KP_DELIVER_HELPED, RK_KP_DELIVER_RECYCLED,
+	RK_KP_DELIVER_WRITING, RK_KP_DELIVER_DONE,    RK_KP_DELIVER_HELPED, RK_KP_DELIVER_RECYCLED,
 };
 
 START_TEST(a_loop_killed_anywhere_is_succeeded_by_one_that_goes_on)
@@ -227,7 +238,8 @@ START_TEST(blocks_of_the_arena_live_on_in_the_next_worker)
 		(void)ask(c, "k", "keep 20");
 		n++;
 		ck_assert_uint_eq(ask(c, "k", "kept"), n);
-		ck_assert_int_eq(pid_of(c, "k"), pid); /* one that RK_CHECK ends is succeeded by one that finds nothing */
+		ck_assert_int_eq(pid_of(c, "k"), pid); /* one that RK_CHECK ends is succeeded by one
+							  that finds nothing */
 		if (n % 2) {
 			ck_assert_int_eq(kill(pid, SIGKILL), 0);
 			fleet_await_line(&fleet, "SIGKILL");
@@ -235,7 +247,7 @@ START_TEST(blocks_of_the_arena_live_on_in_the_next_worker)
 		ck_assert_uint_eq(ask(c, "k", "kept"), n);
 	}
 	pid = pid_of(c, "k");
-	ck_assert_int_eq(error_of(c, "keep 3000"), -ENOSPC); /* the arena has no such room */
+	ck_assert_int_eq(error_of(c, "keep 3000"), -ENOSPC);  /* the arena has no such room */
 	ck_assert_int_eq(error_of(c, "drop twice"), -EFAULT); /* and is undone as a whole */
 	ck_assert_uint_eq(ask(c, "k", "kept"), 5);
 	for (; n > 0; n--) {
@@ -304,7 +316,8 @@ int main(void)
 	tcase_add_test(c, a_program_with_its_own_loop_serves_and_does_its_other_work);
 	tcase_add_test(c, many_calls_at_once_are_all_handled_a_round_at_a_time);
 	tcase_add_loop_test(c, a_program_with_its_own_loop_stops_when_told, 0, 2);
-	tcase_add_loop_test(c, a_loop_killed_anywhere_is_succeeded_by_one_that_goes_on, 0, rk_countof(points));
+	tcase_add_loop_test(c, a_loop_killed_anywhere_is_succeeded_by_one_that_goes_on, 0,
+			    rk_countof(points));
 	tcase_add_test(c, calls_survive_a_loop_killed_again_and_again);
 	tcase_add_loop_test(c, blocks_of_the_arena_live_on_in_the_next_worker, 0, 2);
 	tcase_add_test(c, rk_check_names_a_write_past_a_block);

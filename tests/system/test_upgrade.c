@@ -39,7 +39,9 @@ static void declare(const char *version)
 
 static unsigned long ask(struct rk_client *c, const char *body)
 {
-	struct rk_request request = { .key = "k", .body = body, .len = strlen(body), .timeout_ms = FLEET_WAIT_MS };
+	struct rk_request request = {
+		.key = "k", .body = body, .len = strlen(body), .timeout_ms = FLEET_WAIT_MS
+	};
 	struct rk_reply reply = { 0 };
 	char text[32] = "";
 	int r = rk_call_retry(c, &request, &reply);
@@ -50,7 +52,8 @@ static unsigned long ask(struct rk_client *c, const char *body)
 	return strtoul(text, NULL, 10);
 }
 
-/* The living process that owns a key, once the board names it. Never 0 or -1, which kill() takes for many. */
+/* The living process that owns a key, once the board names it. Never 0 or -1, which kill() takes
+ * for many. */
 static int pid_of(struct rk_client *c, const char *key)
 {
 	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
@@ -59,7 +62,8 @@ static int pid_of(struct rk_client *c, const char *key)
 
 	do {
 		ck_assert(rk_clock_ns() < end_ns);
-		ck_assert_int_eq(rk_client_where(c, key, strlen(key), &partition, &worker, &pid), 0);
+		ck_assert_int_eq(rk_client_where(c, key, strlen(key), &partition, &worker, &pid),
+				 0);
 	} while (pid <= 0 || !fleet_lives(pid));
 	return pid;
 }
@@ -107,9 +111,10 @@ static const struct {
 	enum rk_kill_point point;
 	unsigned int nth;
 } deaths[] = {
-	{ RK_KP_UPGRADE_RAN, 1 },   { RK_KP_STATE_SAVED, 1 },      { RK_KP_STATE_SAVED, 60 },  { RK_KP_STATE_SAVED, 104 },
-	{ RK_KP_UPGRADE_COPYING, 1 }, { RK_KP_UPGRADE_COPYING, 50 }, { RK_KP_UPGRADE_DONE, 1 }, { RK_KP_OWNER_TAKEN, 1 },
-	{ RK_KP_STATE_SAVED, 106 }, { RK_KP_OWNER_RAN, 1 },        { RK_KP_OWNER_COMMITTED, 1 },
+	{ RK_KP_UPGRADE_RAN, 1 },   { RK_KP_STATE_SAVED, 1 },     { RK_KP_STATE_SAVED, 60 },
+	{ RK_KP_STATE_SAVED, 104 }, { RK_KP_UPGRADE_COPYING, 1 }, { RK_KP_UPGRADE_COPYING, 50 },
+	{ RK_KP_UPGRADE_DONE, 1 },  { RK_KP_OWNER_TAKEN, 1 },     { RK_KP_STATE_SAVED, 106 },
+	{ RK_KP_OWNER_RAN, 1 },     { RK_KP_OWNER_COMMITTED, 1 },
 };
 
 START_TEST(an_upgrade_killed_anywhere_happens_once_and_whole)
@@ -117,7 +122,8 @@ START_TEST(an_upgrade_killed_anywhere_happens_once_and_whole)
 	struct rk_client *c;
 	char armed[64];
 
-	snprintf(armed, sizeof(armed), "%s:%u", rk_kill_point_name(deaths[_i].point), deaths[_i].nth);
+	snprintf(armed, sizeof(armed), "%s:%u", rk_kill_point_name(deaths[_i].point),
+		 deaths[_i].nth);
 	ck_assert_int_eq(setenv("RK_TEST_KILL_POINT", armed, 1), 0);
 	ck_assert_int_eq(setenv("RK_TEST_KILL_WHO", "2-2", 1), 0);
 	c = start(NULL);
@@ -134,13 +140,15 @@ START_TEST(an_upgrade_killed_before_its_commit_leaves_the_old_state_to_the_old_p
 	struct rk_client *c;
 	char armed[64];
 
-	snprintf(armed, sizeof(armed), "%s:1", rk_kill_point_name(_i ? RK_KP_UPGRADE_DONE : RK_KP_UPGRADE_COPYING));
+	snprintf(armed, sizeof(armed), "%s:1",
+		 rk_kill_point_name(_i ? RK_KP_UPGRADE_DONE : RK_KP_UPGRADE_COPYING));
 	ck_assert_int_eq(setenv("RK_TEST_KILL_POINT", armed, 1), 0);
 	ck_assert_int_eq(setenv("RK_TEST_KILL_WHO", "2-99", 1), 0);
 	c = start(NULL);
 	declare("2 1 0");
 	kill_worker();
-	ck_assert_int_eq(rk_submit(c, &(struct rk_request){ .key = "k", .body = "add", .len = 3 }), 0);
+	ck_assert_int_eq(rk_submit(c, &(struct rk_request){ .key = "k", .body = "add", .len = 3 }),
+			 0);
 	fleet_await_line(&fleet, "SIGKILL");
 	declare("1 0 0");
 	ck_assert_int_eq(rk_flush(c, FLEET_WAIT_MS, NULL), 0);
@@ -151,7 +159,8 @@ START_TEST(an_upgrade_killed_before_its_commit_leaves_the_old_state_to_the_old_p
 }
 END_TEST
 
-/* More than a hundred undo entries each time: without a memory of what is saved the log of 512 would be full. */
+/* More than a hundred undo entries each time: without a memory of what is saved the log of 512
+ * would be full. */
 START_TEST(an_upgrade_killed_again_and_again_does_not_fill_the_log)
 {
 	struct rk_client *c;
@@ -187,11 +196,12 @@ START_TEST(what_cannot_be_upgraded_is_refused_by_name_and_kept)
 
 	declare(refusals[_i].version);
 	ck_assert_int_eq(kill(fleet.worker[0], SIGKILL), 0);
-	ck_assert_int_eq(rk_submit(c, &(struct rk_request){ .key = "k", .body = "add", .len = 3 }), 0);
+	ck_assert_int_eq(rk_submit(c, &(struct rk_request){ .key = "k", .body = "add", .len = 3 }),
+			 0);
 	fleet_await_line(&fleet, "state is kept");
 	for (int i = 0; i < 2; i++)
-		ck_assert_msg(strstr(fleet.line, refusals[_i].words[i]) != NULL, "'%s' not in: %s", refusals[_i].words[i],
-			      fleet.line);
+		ck_assert_msg(strstr(fleet.line, refusals[_i].words[i]) != NULL, "'%s' not in: %s",
+			      refusals[_i].words[i], fleet.line);
 	declare("1 0 0");
 	ck_assert_int_eq(rk_flush(c, FLEET_WAIT_MS, NULL), 0);
 	ck_assert_uint_eq(ask(c, "get"), 6);
@@ -237,10 +247,14 @@ int main(void)
 	TCase *c = unit_case("upgrade");
 
 	tcase_set_timeout(c, 60);
-	tcase_add_loop_test(c, an_upgrade_killed_anywhere_happens_once_and_whole, 0, rk_countof(deaths));
-	tcase_add_loop_test(c, an_upgrade_killed_before_its_commit_leaves_the_old_state_to_the_old_program, 0, 2);
+	tcase_add_loop_test(c, an_upgrade_killed_anywhere_happens_once_and_whole, 0,
+			    rk_countof(deaths));
+	tcase_add_loop_test(
+		c, an_upgrade_killed_before_its_commit_leaves_the_old_state_to_the_old_program, 0,
+		2);
 	tcase_add_test(c, an_upgrade_killed_again_and_again_does_not_fill_the_log);
-	tcase_add_loop_test(c, what_cannot_be_upgraded_is_refused_by_name_and_kept, 0, rk_countof(refusals));
+	tcase_add_loop_test(c, what_cannot_be_upgraded_is_refused_by_name_and_kept, 0,
+			    rk_countof(refusals));
 	tcase_add_test(c, a_worker_of_another_version_without_upgrade_does_not_start);
 	tcase_add_test(c, a_state_goes_through_the_upgrade_once_however_often_workers_are_replaced);
 	return unit_run(c);

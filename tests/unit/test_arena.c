@@ -58,7 +58,8 @@ static struct rk_geometry geometry(uint32_t state_max)
 static void open_view(struct arena_under_test *t)
 {
 	rk_bank_view(&t->b, &t->f->m, fixture_bank(t->f, 0));
-	ck_assert_int_eq(rk_arena_view(&t->a, &t->b, STATE_LEN, rk_arena_room(&t->f->m, STATE_LEN)), 0);
+	ck_assert_int_eq(rk_arena_view(&t->a, &t->b, STATE_LEN, rk_arena_room(&t->f->m, STATE_LEN)),
+			 0);
 }
 
 static struct arena_under_test *open_arena(const struct rk_geometry *g, uint64_t seed)
@@ -69,7 +70,8 @@ static struct arena_under_test *open_arena(const struct rk_geometry *g, uint64_t
 	t->f = fixture_new(g, 0);
 	t->r = rk_rand_init(seed);
 	open_view(t);
-	memset(t->b.state, 0xa5, t->f->m.g.state_max); /* what lies in free memory is nobody's business */
+	memset(t->b.state, 0xa5,
+	       t->f->m.g.state_max); /* what lies in free memory is nobody's business */
 	rk_arena_init(&t->a);
 	rk_bank_begin(&t->b, 0);
 	return t;
@@ -109,12 +111,14 @@ static bool is_filled(const struct live *l)
 	return true;
 }
 
-/* Everything that is live lies where it was put, with its bytes, and the arena agrees on how much that is. */
+/* Everything that is live lies where it was put, with its bytes, and the arena agrees on how much
+ * that is. */
 static void verify(struct arena_under_test *t, const char *when)
 {
 	struct rk_arena_figures f = figures(t);
 
-	ck_assert_msg(f.n_used == (uint32_t)t->now.n, "%s: %u blocks, %d are live", when, f.n_used, t->now.n);
+	ck_assert_msg(f.n_used == (uint32_t)t->now.n, "%s: %u blocks, %d are live", when, f.n_used,
+		      t->now.n);
 	for (int i = 0; i < t->now.n; i++)
 		ck_assert_msg(is_filled(&t->now.block[i]), "%s: block %d has other bytes", when, i);
 }
@@ -138,7 +142,8 @@ static int allocate(struct arena_under_test *t, size_t len)
 	for (size_t i = 0; i < rk_arena_len(&t->a, p); i++)
 		t->zeroed &= l->at[i] == 0;
 	ck_assert(t->zeroed);
-	ck_assert(l->at >= t->b.state + STATE_LEN && l->at + len <= t->b.state + t->f->m.g.state_max);
+	ck_assert(l->at >= t->b.state + STATE_LEN &&
+		  l->at + len <= t->b.state + t->f->m.g.state_max);
 	for (int i = 0; i < t->now.n; i++)
 		ck_assert(l->at + len <= t->now.block[i].at ||
 			  t->now.block[i].at + t->now.block[i].len <= l->at);
@@ -209,7 +214,8 @@ START_TEST(random_jobs_leave_what_they_committed_and_nothing_else)
 	struct arena_under_test *t = open_arena(&g, (uint64_t)_i);
 
 	for (int round = 0; round < 300; round++) {
-		/* A job of a batch, whose log has entries before it, and which alone is undone when it aborts. */
+		/* A job of a batch, whose log has entries before it, and which alone is undone when
+		 * it aborts. */
 		struct rk_savepoint start = rk_bank_savepoint(&t->b);
 		struct set before = t->now;
 		int r = 0;
@@ -279,7 +285,8 @@ START_TEST(an_arena_is_used_up_and_after_freeing_all_is_one_block_again)
 		ck_assert_int_eq(rk_arena_alloc(&t->a, len, &p), -ENOMEM);
 	}
 	verify(t, "full");
-	ck_assert_uint_ge((uint64_t)n * (len + 32), rk_min_u64(65536 - 7000, (uint64_t)LIVE_MAX * (len + 16)));
+	ck_assert_uint_ge((uint64_t)n * (len + 32),
+			  rk_min_u64(65536 - 7000, (uint64_t)LIVE_MAX * (len + 16)));
 	while (t->now.n > 0) {
 		ck_assert_int_eq(release(t, (int)rk_rand_below(&t->r, (uint64_t)t->now.n)), 0);
 		commit(t);
@@ -295,7 +302,8 @@ END_TEST
 
 START_TEST(lengths_that_no_arena_has_are_refused)
 {
-	static const size_t lens[] = { 8192, 1u << 28, (1ull << 32) - 8, 1ull << 32, SIZE_MAX - 15, SIZE_MAX };
+	static const size_t lens[] = { 8192,       1u << 28,      (1ull << 32) - 8,
+				       1ull << 32, SIZE_MAX - 15, SIZE_MAX };
 	struct rk_geometry g = geometry(8192);
 	struct arena_under_test *t = open_arena(&g, 0);
 	void *p;
@@ -370,14 +378,31 @@ START_TEST(what_is_no_live_block_is_refused_and_changes_nothing)
 	ck_assert_int_eq(rk_arena_free(&t->a, NULL), 0);
 	ck_assert_int_eq(rk_arena_free(&t->a, b), 0);
 	commit(t);
-	const void *const bad[] = { b, b + 16, b - 16, a + 1, a + 16, a + 64, a - 16, c + 8, t->b.state, t->b.state + 8184,
-				    t->b.state + 8176, t->a.head, t->a.head + 1, (char *)(t->a.head + 1) + 16 + 208, t,
-				    t->b.state - 4096, (void *)16, (void *)UINTPTR_MAX };
+	const void *const bad[] = { b,
+				    b + 16,
+				    b - 16,
+				    a + 1,
+				    a + 16,
+				    a + 64,
+				    a - 16,
+				    c + 8,
+				    t->b.state,
+				    t->b.state + 8184,
+				    t->b.state + 8176,
+				    t->a.head,
+				    t->a.head + 1,
+				    (char *)(t->a.head + 1) + 16 + 208,
+				    t,
+				    t->b.state - 4096,
+				    (void *)16,
+				    (void *)UINTPTR_MAX };
 	for (size_t i = 0; i < rk_countof(bad); i++)
 		if (bad[i] != a && bad[i] != c)
-			ck_assert_msg(rk_arena_free(&t->a, (void *)(uintptr_t)bad[i]) == -EFAULT, "case %zu", i);
+			ck_assert_msg(rk_arena_free(&t->a, (void *)(uintptr_t)bad[i]) == -EFAULT,
+				      "case %zu", i);
 	ck_assert_uint_eq(t->b.n_entries, 0);
-	/* Merged into the block before it, it is no block either; nor when that is handed out again. */
+	/* Merged into the block before it, it is no block either; nor when that is handed out
+	 * again. */
 	ck_assert_int_eq(rk_arena_free(&t->a, a), 0);
 	ck_assert_int_eq(rk_arena_free(&t->a, b), -EFAULT);
 	ck_assert_int_eq(rk_arena_free(&t->a, a), -EFAULT);
@@ -414,7 +439,8 @@ START_TEST(a_full_log_refuses_and_the_roll_back_leaves_no_trace)
 		rk_bank_roll_back_to(&t->b, start);
 		verify(t, "after a free that did not fit the log");
 		ck_assert(left > 0 || (r_alloc == -ENOSPC && r_free == -ENOSPC));
-		ck_assert((r_alloc == 0 || r_alloc == -ENOSPC) && (r_free == 0 || r_free == -ENOSPC));
+		ck_assert((r_alloc == 0 || r_alloc == -ENOSPC) &&
+			  (r_free == 0 || r_free == -ENOSPC));
 		commit(t);
 	}
 	close_arena(t);
@@ -433,8 +459,11 @@ static void scribble(struct arena_under_test *t)
 		uint64_t i = rk_rand_below(&t->r, rk_rand_below(&t->r, 2) ? n_words : 140);
 
 		if (t->now.n && rk_rand_below(&t->r, 2)) /* just behind a block, or before it */
-			i = (uint64_t)((uint32_t *)(void *)t->now.block[rk_rand_below(&t->r, (uint64_t)t->now.n)].at -
-				       words) - rk_rand_below(&t->r, 5);
+			i = (uint64_t)((uint32_t *)(void *)t->now
+					       .block[rk_rand_below(&t->r, (uint64_t)t->now.n)]
+					       .at -
+				       words) -
+			    rk_rand_below(&t->r, 5);
 		switch (rk_rand_below(&t->r, 4)) {
 		case 0:
 			words[i] = (uint32_t)rk_rand_u64(&t->r);
@@ -464,7 +493,8 @@ START_TEST(a_damaged_arena_gives_errors_and_never_leads_outside)
 			ck_assert_int_eq(step(t, 500), 0);
 		commit(t);
 		scribble(t);
-		n_clean += rk_arena_check(&t->a, &f) == 0; /* it may be user's bytes that were hit */
+		n_clean +=
+			rk_arena_check(&t->a, &f) == 0; /* it may be user's bytes that were hit */
 		for (int i = 0; i < 200; i++) {
 			int n = t->now.n;
 			void *p;
@@ -478,7 +508,8 @@ START_TEST(a_damaged_arena_gives_errors_and_never_leads_outside)
 				r = rk_arena_free(&t->a, t->now.block[n - 1].at);
 				t->now.n -= r == 0;
 			}
-			ck_assert_msg(r == 0 || r == -ENOMEM || r == -EUCLEAN || r == -EFAULT, "seed %d: %d", _i, r);
+			ck_assert_msg(r == 0 || r == -ENOMEM || r == -EUCLEAN || r == -EFAULT,
+				      "seed %d: %d", _i, r);
 			n_errors += r == -EUCLEAN;
 			commit(t);
 		}
@@ -501,7 +532,8 @@ START_TEST(a_list_that_does_not_lead_back_is_not_followed)
 	for (int i = 5; i > 0; i -= 2)
 		ck_assert_int_eq(release(t, i), 0);
 	commit(t);
-	first = (struct rk_arena_block *)(void *)((char *)t->a.head + t->a.head->first[4] * RK_ARENA_UNIT);
+	first = (struct rk_arena_block *)(void *)((char *)t->a.head +
+						  t->a.head->first[4] * RK_ARENA_UNIT);
 	second = (struct rk_arena_block *)(void *)((char *)t->a.head + first->next * RK_ARENA_UNIT);
 	second->back ^= 1;
 	ck_assert_int_eq(rk_arena_alloc(&t->a, 40, &p), -EUCLEAN);
@@ -523,7 +555,8 @@ START_TEST(each_damaged_word_is_found_by_the_check)
 		ck_assert_int_eq(allocate(t, 40), 0);
 	for (int i = 7; i > 0; i -= 3)
 		ck_assert_int_eq(release(t, i), 0);
-	/* Every word of head, blocks' heads and end mark; all but contents, stamps and what is reserved. */
+	/* Every word of head, blocks' heads and end mark; all but contents, stamps and what is
+	 * reserved. */
 	words = (uint32_t *)(void *)t->a.head;
 	for (uint32_t i = 0; i < 8 + RK_ARENA_CLASSES; i++) {
 		words[i] ^= 2;
@@ -534,7 +567,8 @@ START_TEST(each_damaged_word_is_found_by_the_check)
 		words = (uint32_t *)(void *)t->now.block[k].at - 4;
 		for (int i = 0; i < 4; i++) {
 			words[i] ^= 2;
-			ck_assert_msg(rk_arena_check(&t->a, &f) == -EUCLEAN, "word %d of block %d", i, k);
+			ck_assert_msg(rk_arena_check(&t->a, &f) == -EUCLEAN, "word %d of block %d",
+				      i, k);
 			words[i] ^= 2;
 		}
 	}

@@ -42,7 +42,8 @@ static struct entry **find(struct store *s, const struct rk_job *job)
 	for (size_t i = 0; i < job->key_len; i++)
 		at = at * 33 + (unsigned char)job->key[i];
 	for (e = &s->bucket[at % BUCKETS]; *e; e = &(*e)->next)
-		if ((*e)->key_len == job->key_len && memcmp((*e)->bytes, job->key, job->key_len) == 0)
+		if ((*e)->key_len == job->key_len &&
+		    memcmp((*e)->bytes, job->key, job->key_len) == 0)
 			break;
 	return e;
 }
@@ -65,13 +66,13 @@ static int set(struct rk_job *job, struct entry **at, const char *value, size_t 
 	e->len = len;
 	memcpy(e->bytes, job->key, job->key_len);
 	memcpy(e->bytes + job->key_len, value, len);
-	rk_touch(job, at, sizeof(*at));   /* old memory only after this */
+	rk_touch(job, at, sizeof(*at)); /* old memory only after this */
 	*at = e;
 	rk_free(job, old);
 	return 0;
 }
 
-static int delete(struct rk_job *job, struct entry **at)
+static int delete (struct rk_job *job, struct entry **at)
 {
 	struct entry *old = *at;
 
@@ -120,7 +121,7 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	if (strcmp(body, "incr") == 0 || strncmp(body, "incr ", 5) == 0)
 		return incr(job, at, body[4] ? body + 5 : "");
 	if (strcmp(body, "delete") == 0)
-		return delete(job, at);
+		return delete (job, at);
 	return -EINVAL;
 }
 

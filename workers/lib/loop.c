@@ -23,11 +23,11 @@ struct rk_worker {
 	struct worker w;
 	struct rk_worker_def def;
 	struct rk_wake wake;
-	bool armed;    /* parked; the helper thread sleeps in our place */
-	bool inside;   /* rk_worker_next() is running */
+	bool armed;  /* parked; the helper thread sleeps in our place */
+	bool inside; /* rk_worker_next() is running */
 	pthread_t job_thread;
-	char *alive;   /* a page that a fork wipes */
-	int status;    /* main()'s exit status */
+	char *alive; /* a page that a fork wipes */
+	int status;  /* main()'s exit status */
 };
 
 static int prepare_handle(struct rk_worker *k)
@@ -44,7 +44,8 @@ static int prepare_handle(struct rk_worker *k)
 /* Frees the handle. */
 static void free_worker(struct rk_worker *k)
 {
-	if (k->alive == MAP_FAILED || *k->alive) { /* in a forked child there is no helper, and nothing mapped */
+	if (k->alive == MAP_FAILED ||
+	    *k->alive) { /* in a forked child there is no helper, and nothing mapped */
 		rk_wake_close(&k->wake);
 		rk_worker_tear_down(&k->w);
 	}
@@ -83,7 +84,8 @@ static void wake_up(struct rk_worker *k)
 	atomic_store_explicit(&k->w.beat->state, RK_BEAT_READY, memory_order_release);
 }
 
-/* Parks, with the helper asleep in our place. False if there is work, or a wish to stop: look again. */
+/* Parks, with the helper asleep in our place. False if there is work, or a wish to stop: look
+ * again. */
 static bool arm(struct rk_worker *k)
 {
 	struct worker *w = &k->w;
@@ -112,7 +114,10 @@ static int next(struct rk_worker *k, uint32_t timeout_ms)
 		int n = rk_worker_round(&k->w, &err);
 
 		if (n < 0)
-			k->status = rk_worker_give_up(&k->w, n == -ESTALE ? RK_EXIT_LOST : RK_EXIT_DOES_NOT_FIT, err.text);
+			k->status = rk_worker_give_up(&k->w,
+						      n == -ESTALE ? RK_EXIT_LOST
+								   : RK_EXIT_DOES_NOT_FIT,
+						      err.text);
 		if (n != 0)
 			return n;
 		if (!ends || (deadline_ns && rk_clock_ns() < deadline_ns))

@@ -38,7 +38,8 @@ void *rk_alloc(struct rk_job *job, size_t len)
 	if (rk_unlikely(r == -ENOMEM))
 		return NULL;
 	if (r == 0 && rk_unlikely(part->check != NULL))
-		r = rk_check_fresh(part->check, &part->owner.bank, p, rk_arena_len(&part->arena, p));
+		r = rk_check_fresh(part->check, &part->owner.bank, p,
+				   rk_arena_len(&part->arena, p));
 	if (rk_unlikely(r < 0))
 		leave(inner, r);
 	return p;
@@ -58,6 +59,7 @@ int rk_cancelled(struct rk_job *job)
 {
 	struct rk_owner_job *inner = job->internal;
 
-	return rk_beat_is_cancelled(rk_shm_beat(inner->owner->m, inner->owner->worker), inner->partition, inner->number) ||
+	return rk_beat_is_cancelled(rk_shm_beat(inner->owner->m, inner->owner->worker),
+				    inner->partition, inner->number) ||
 	       (inner->deadline_ns && rk_clock_ns() >= inner->deadline_ns);
 }

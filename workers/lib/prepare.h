@@ -30,7 +30,8 @@ struct rk_prepare {
 };
 
 /* Whether what the program declares fits the fleet. Returns 0; -EFBIG, -EINVAL with a sentence. */
-RK_MUST_USE int rk_prepare_fits(const struct rk_worker_def *def, const struct rk_shm *m, struct rk_err *err);
+RK_MUST_USE int rk_prepare_fits(const struct rk_worker_def *def, const struct rk_shm *m,
+				struct rk_err *err);
 
 /*
  * Before the partition is mapped: whether its state is one that this program
@@ -46,7 +47,7 @@ RK_MUST_USE int rk_prepare_look(const struct rk_prepare *p, struct rk_err *err);
  * upgrade, -ENOSPC when the undo log is too small for one, or the hook's error:
  * with a sentence, and the old state stays.
  */
-RK_MUST_USE int rk_prepare(const struct rk_prepare *p, struct rk_bank *bank, void *mapped, struct rk_arena *ret_arena,
-			   struct rk_err *err);
+RK_MUST_USE int rk_prepare(const struct rk_prepare *p, struct rk_bank *bank, void *mapped,
+			   struct rk_arena *ret_arena, struct rk_err *err);
 
 #endif

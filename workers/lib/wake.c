@@ -38,7 +38,8 @@ static void *help(void *arg)
 		}
 		w->served = w->armed;
 		(void)pthread_mutex_unlock(&w->lock);
-		/* Whatever ends it: look. A word that has changed since it was armed ends it at once. */
+		/* Whatever ends it: look. A word that has changed since it was armed ends it at
+		 * once. */
 		(void)rk_bell_wait(w->bell, word, 0);
 		rk_wake_raise(w);
 		(void)pthread_mutex_lock(&w->lock);

@@ -26,8 +26,8 @@ struct rk_wake {
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t changed;
-	uint32_t word;           /* of the bell, to sleep on */
-	uint64_t armed, served;  /* how often, and how many of them the helper has begun with */
+	uint32_t word;          /* of the bell, to sleep on */
+	uint64_t armed, served; /* how often, and how many of them the helper has begun with */
 	bool closing;
 };
 

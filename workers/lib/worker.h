@@ -29,7 +29,7 @@ struct partition {
 	struct rk_arena arena;  /* its head is NULL without one */
 	struct rk_check *check; /* with RK_CHECK=1 */
 	void *mapped;
-	uint32_t n_quiet;       /* visits in vain since its last job */
+	uint32_t n_quiet; /* visits in vain since its last job */
 	bool open;
 };
 
@@ -45,24 +45,27 @@ struct worker {
 	char *room;
 	struct sigaction old_term, old_int;
 	bool caught_term, caught_int; /* by our handler */
-	jmp_buf leave_handler; /* where a failed rk_touch() goes */
+	jmp_buf leave_handler;        /* where a failed rk_touch() goes */
 	uint64_t spin_ns;
 	uint32_t batch_max;
 	uint32_t jobs_max, n_jobs; /* of the present round: when it ends, and where it is */
 	uint32_t scan_from;        /* partition that the next round begins with */
-	uint64_t ready_ns; /* when it began to scan */
-	bool told;         /* the supervisor knows that we serve */
+	uint64_t ready_ns;         /* when it began to scan */
+	bool told;                 /* the supervisor knows that we serve */
 	bool opened_space; /* whoever waits for room in a ring of ours has been woken once */
 	bool checking;
 };
 
-/* Attaches and begins to serve. w->def and w->jobs_max are set. Returns 0, or main()'s exit status, having said why. */
+/* Attaches and begins to serve. w->def and w->jobs_max are set. Returns 0, or main()'s exit status,
+ * having said why. */
 int rk_worker_start(struct worker *w);
 
-/* Frees what is private, and unmaps the states, which nobody is to write to any more; the rest ends with the process. */
+/* Frees what is private, and unmaps the states, which nobody is to write to any more; the rest ends
+ * with the process. */
 void rk_worker_tear_down(struct worker *w);
 
-/* One round over what there is, at most about w->jobs_max jobs. Returns how many it handled; -errno. */
+/* One round over what there is, at most about w->jobs_max jobs. Returns how many it handled;
+ * -errno. */
 RK_MUST_USE int rk_worker_round(struct worker *w, struct rk_err *err);
 
 /* Whether a partition is marked as having work. seq_cst: for a look after parking. */
@@ -74,7 +77,8 @@ void rk_worker_idle(struct worker *w, uint64_t deadline_ns);
 /* Whether this process was asked to end. */
 bool rk_worker_must_stop(void);
 
-/* Says one line to stderr and leaves it in the beat page for the supervisor's own message. Returns status. */
+/* Says one line to stderr and leaves it in the beat page for the supervisor's own message. Returns
+ * status. */
 int rk_worker_give_up(struct worker *w, int status, const char *text);
 
 #endif
