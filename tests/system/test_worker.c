@@ -17,6 +17,7 @@
 #include "shm/fault.h"
 #include "workers/lib/rekindle.h"
 
+#define TAIL 8 /* words of fill that version 1 does not have */
 #define UPGRADED 100 /* words of fill that an upgrade changes, apart from each other */
 
 /* A block of the arena. */
@@ -105,14 +106,14 @@ static int answer_kept(struct rk_job *job, const struct state *s)
 	return answer(job, sum);
 }
 
-/* How many words of fill an upgrade has changed, each once. */
+/* How many words of fill an upgrade has changed, each once, the last one too. */
 static int answer_upgraded(struct rk_job *job, const struct state *s)
 {
 	unsigned long n = 0;
 
 	for (int i = 0; i < UPGRADED; i++)
 		n += s->fill[i * 70] == (uint64_t)i + 7;
-	return answer(job, n);
+	return answer(job, n + s->fill[7999]);
 }
 
 static int work_until_cancelled(struct rk_job *job, struct state *s)
@@ -213,6 +214,10 @@ static int upgrade(void *state, uint32_t from_version, uint32_t partition, void 
 		s->fill[i * 70] += (uint64_t)i + 7;
 	for (struct kept *k = s->kept; k; k = k->next)
 		k->value += 100;
+	for (int i = 1; i <= TAIL; i++) /* what version 1 did not have */
+		if (s->fill[8000 - i])
+			return -EUCLEAN;
+	s->fill[7999] = 1;
 	return from_version == 1 ? *(const int *)arg : -EPROTO;
 }
 
@@ -227,6 +232,8 @@ static void read_version(struct rk_worker_def *def, int *ret_result)
 		return;
 	if (fscanf(file, "%u %d %d", &def->state_version, &hook, ret_result) == 3 && hook)
 		def->upgrade = upgrade;
+	if (def->state_version == 1)
+		def->state_size -= TAIL * sizeof(uint64_t);
 	(void)fclose(file);
 }
 
