@@ -13,7 +13,7 @@
  *            waiter bit by the supervisor)
  *   calls    one page per client: its cells, written by the client; replies by
  *            workers
- *   queues   rings and bells, written by clients and workers
+ *   queues   rings and bells, written by clients and workers; the guard's bell
  *   parts    commit, owner and gate words of each partition; worker, supervisor
  *   readers  one line per reader of the board
  *   state    the partitions' banks (undo log, dedup table, user's state), each
@@ -138,6 +138,15 @@ struct rk_ring {
 RK_ABI_AT(struct rk_ring, space, 64);
 RK_ABI_SIZE(struct rk_ring, 128);
 
+/* The segment's head; followed by n_partitions rings, then n_workers worker bells. */
+struct rk_queues {
+	struct rk_segment segment;
+	_Atomic uint32_t vigil; /* bell: the supervisor's guard parks here; workers, clients ring (shm/vigil.h) */
+	uint8_t reserved[60];   /* zero */
+};
+RK_ABI_AT(struct rk_queues, vigil, 64);
+RK_ABI_SIZE(struct rk_queues, 128);
+
 /* One per worker slot; followed by a bitmap of n_partitions bits, padded to a line. */
 struct rk_worker_bell {
 	_Atomic uint32_t bell; /* the worker parks here */
@@ -226,7 +235,8 @@ struct rk_beat {
 	_Atomic uint64_t deadline_ns; /* worker: of the job it runs; 0 = none */
 	_Atomic uint64_t calling_until_ns; /* worker: rk_calling() */
 	_Atomic uint64_t beats;       /* worker: rk_beat() count */
-	uint8_t reserved0[16];
+	_Atomic uint64_t cancel_job;  /* supervisor: where word of the job to give up; worker clears at its start */
+	uint8_t reserved0[8];
 	_Atomic uint64_t incarnation; /* worker: whose the words below are */
 	_Atomic uint64_t ready_ns;    /* worker: when it began to scan; stored after its first commit or empty scan */
 	_Atomic uint64_t first_commit_ns;        /* worker: its first commit, 0 = none yet */
@@ -243,6 +253,7 @@ struct rk_beat {
 	uint8_t reserved3[RK_BEAT_SIZE - 512];
 };
 RK_ABI_AT(struct rk_beat, cell, 64);
+RK_ABI_AT(struct rk_beat, cancel_job, 112);
 RK_ABI_AT(struct rk_beat, incarnation, 128);
 RK_ABI_AT(struct rk_beat, n_jobs, 168);
 RK_ABI_AT(struct rk_beat, last_words, 256);
@@ -323,6 +334,8 @@ enum rk_slot_state {
 	RK_SLOT_READY,
 	RK_SLOT_STOPPING,
 	RK_SLOT_DOWN,
+	RK_SLOT_SUSPECT, /* alive, and close to be judged hung, or found so and only reported */
+	RK_SLOT_PAUSED,  /* alive, and stopped, traced or frozen */
 	RK_SLOT_STATES
 };
 

@@ -20,7 +20,6 @@
 
 /* The order is that of the words in the key's table. */
 enum rk_kind { RK_KIND_NATIVE };
-enum rk_verdict { RK_VERDICT_REPORT, RK_VERDICT_MOVE, RK_VERDICT_KILL };
 enum rk_level { RK_LEVEL_ERROR, RK_LEVEL_WARNING, RK_LEVEL_NOTICE, RK_LEVEL_INFO, RK_LEVEL_DEBUG };
 enum rk_output_to { RK_OUTPUT_INHERIT, RK_OUTPUT_JOURNAL, RK_OUTPUT_NULL, RK_OUTPUT_FILE };
 
@@ -112,7 +111,7 @@ struct rk_fleet_options {
 	bool is_blocking;
 	uint64_t core_timeout_ns; /* 0: no core is wanted */
 	uint32_t kill_signal;
-	uint32_t on_hang, on_paused; /* enum rk_verdict */
+	uint32_t on_hang, on_paused; /* enum rk_policy, of respond.h */
 
 	/* restarts */
 	uint32_t restart;  /* enum rk_restart_when */

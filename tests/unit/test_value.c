@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/cleanup.h"
+#include "supervisor/respond.h"
 #include "tests/unit/unit.h"
 
 static struct rk_fleet_options o;
@@ -198,8 +199,8 @@ START_TEST(values_arrive_where_programs_look_for_them)
 	ck_assert(o.is_blocking && !o.user.is_set && !o.umask.is_set && !o.cpus.is_set);
 	ck_assert_uint_eq(o.kill_signal, SIGTERM);
 	ck_assert_uint_eq(o.memory_max, RK_INFINITE);
-	ck_assert_uint_eq(o.on_hang, RK_VERDICT_KILL);
-	ck_assert_uint_eq(o.on_paused, RK_VERDICT_REPORT);
+	ck_assert_uint_eq(o.on_hang, RK_POLICY_KILL);
+	ck_assert_uint_eq(o.on_paused, RK_POLICY_REPORT);
 	ck_assert_uint_eq(o.stop_timeout_ns, 5 * RK_NS_PER_S);
 	ck_assert_int_eq(set("Strategy", "rest-for-one", &err), 0);
 	ck_assert_uint_eq(o.strategy, RK_STRATEGY_REST_FOR_ONE);

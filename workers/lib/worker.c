@@ -23,6 +23,7 @@
 #include "shm/owner.h"
 #include "shm/queue.h"
 #include "shm/region.h"
+#include "shm/vigil.h"
 #include "shm/words.h"
 #include "workers/lib/attach.h"
 #include "workers/lib/check.h"
@@ -424,7 +425,7 @@ static void park(struct worker *w)
 	if (!has_pending(w) && !is_stop_wanted(w)) {
 		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
 		(void)rk_bell_wait(&w->bell->bell, word, 0); /* whatever woke us: look */
-		atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
+		rk_vigil_rouse(&w->m, w->number);
 	}
 	rk_bell_unpark(&w->bell->bell);
 }
