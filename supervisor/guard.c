@@ -72,8 +72,7 @@ static void wards_gather(struct rk_guard *g, struct round *r)
 static struct rk_ward_tick tick(struct rk_guard *g, const struct round *r, uint64_t due_ns)
 {
 	uint64_t now_ns = rk_clock_ns();
-	struct rk_ward_tick t = { .lateness_ns = now_ns > due_ns ? now_ns - due_ns : 0,
-				  .boot_ns = rk_clock_boot_ns() };
+	struct rk_ward_tick t = { .lateness_ns = now_ns > due_ns ? now_ns - due_ns : 0 };
 
 	for (uint32_t i = 0; i < r->n; i++)
 		rk_ward_tick(r->ward[i], &t);

@@ -162,10 +162,18 @@ void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f)
 
 /* ---- ends that the slot's own clock brings ---- */
 
+static uint64_t bound_ns(const struct rk_slot *s)
+{
+	const struct rk_fleet_options *o = &s->host->c->conf->o;
+
+	return s->state == RK_FSM_ABORTING ? o->start_timeout_ns : o->stop_timeout_ns;
+}
+
 /* What the guard would have found: the process as it is now. */
 static void found_now(struct rk_slot *s, enum rk_verdict verdict, struct rk_observe *o, struct rk_finding *ret)
 {
 	uint64_t now_ns = rk_clock_ns();
+	uint64_t late_ns = now_ns - (verdict == RK_VERDICT_START_TIMEOUT ? s->started_ns : s->entered_ns);
 	struct rk_detect_beat beat;
 
 	rk_detect_hear(rk_shm_beat(s->host->c->m, s->number), s->incarnation, &beat);
@@ -173,8 +181,8 @@ static void found_now(struct rk_slot *s, enum rk_verdict verdict, struct rk_obse
 				    .phase = beat.state == RK_BEAT_RUNNING ? RK_PHASE_WORKING :
 					     verdict == RK_VERDICT_STOP_TIMEOUT ? RK_PHASE_STOPPING :
 										  RK_PHASE_STARTING,
-				    .stalled_ns = now_ns - s->entered_ns,
-				    .bound_ns = now_ns - s->entered_ns,
+				    .stalled_ns = late_ns,
+				    .bound_ns = bound_ns(s),
 				    .state = beat.state,
 				    .partition = beat.partition,
 				    .job = beat.job };

@@ -340,9 +340,8 @@ static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 		charge_begin(c, s ? s->incarnation : 0);
 	if (!s)
 		return;
-	in = (struct rk_detect_input){ .now_ns = rk_clock_ns(),
-				       .lateness_ns = tick->lateness_ns,
-				       .boot_ns = tick->boot_ns };
+	in = (struct rk_detect_input){ .now_ns = rk_clock_ns(), .lateness_ns = tick->lateness_ns };
+	in.boot_ns = rk_clock_boot_ns(); /* at once behind the other: their difference counts */
 	rk_detect_hear(rk_shm_beat(w->m, slot), s->incarnation, &in.beat);
 	if (!rk_vigil_has_work(w->m, slot))
 		c->pending_since_ns = 0;

@@ -96,7 +96,7 @@ static pid_t begin(uint32_t slot, uint64_t incarnation, enum rk_beat_state state
 
 static struct rk_ward_tick tick(void)
 {
-	struct rk_ward_tick t = { .boot_ns = rk_clock_boot_ns() };
+	struct rk_ward_tick t = { 0 };
 
 	rk_ward_tick(ward, &t);
 	return t;
