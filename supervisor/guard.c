@@ -25,10 +25,11 @@
 
 struct rk_guard {
 	struct rk_ward_watcher watcher;
-	_Atomic uint32_t bell; /* parked while the thread sleeps until it is rung; else a sign to look */
+	_Atomic uint32_t
+		bell; /* parked while the thread sleeps until it is rung; else a sign to look */
 	_Atomic(struct rk_ward *) ward[RK_GUARD_WARDS_MAX]; /* loop sets, guard clears */
-	_Atomic(struct rk_ward *) leaving; /* the same */
-	_Atomic uint32_t n_left;           /* futex: wards that have left */
+	_Atomic(struct rk_ward *) leaving;                  /* the same */
+	_Atomic uint32_t n_left;                            /* futex: wards that have left */
 	_Atomic bool is_quitting;
 	_Atomic uint64_t n_ticks;
 	bool is_realtime;
@@ -277,7 +278,8 @@ int rk_guard_join(struct rk_guard *g, struct rk_ward *w)
 
 void rk_guard_leave(struct rk_guard *g, struct rk_ward *w)
 {
-	uint32_t n_left = atomic_load_explicit(&g->n_left, memory_order_relaxed); /* ours to wait for */
+	uint32_t n_left =
+		atomic_load_explicit(&g->n_left, memory_order_relaxed); /* ours to wait for */
 	bool is_in = false;
 
 	for (uint32_t i = 0; i < RK_GUARD_WARDS_MAX; i++)

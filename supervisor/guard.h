@@ -31,7 +31,8 @@ RK_MUST_USE int rk_guard_open(bool is_realtime, struct rk_guard **ret, struct rk
 /* Accepts NULL; every ward has left. */
 void rk_guard_close(struct rk_guard *g);
 
-/* Watches over the ward's workers from now on. Returns 0; -ENOSPC beyond RK_GUARD_WARDS_MAX. */
+/* Watches over the ward's workers from now on; no other ward has their memory. Returns 0; -ENOSPC
+ * beyond RK_GUARD_WARDS_MAX. */
 RK_MUST_USE int rk_guard_join(struct rk_guard *g, struct rk_ward *w);
 
 /* The guard touches nothing of the ward any more. Nothing if it has not joined. */

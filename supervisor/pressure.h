@@ -17,7 +17,7 @@
 #include "base/macro.h"
 
 #define RK_PRESSURE_AGE_NS (250 * RK_NS_PER_MS) /* a younger answer stands */
-#define RK_PRESSURE_SHARE 10u                   /* pressed: a tenth of the time since the last look */
+#define RK_PRESSURE_SHARE 10u /* pressed: a tenth of the time since the last look */
 
 enum rk_pressure_kind { RK_PRESSURE_MEMORY, RK_PRESSURE_IO, RK_PRESSURE_KINDS };
 

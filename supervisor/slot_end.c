@@ -30,13 +30,15 @@ static void evidence_note(const struct rk_slot *s, const struct rk_evidence *e)
 	struct rk_recorder *recorder = s->host->c->recorder;
 
 	if (e->finding.look.error)
-		(void)rk_recorder_note(recorder, &note, "process cannot be seen error=%d", e->finding.look.error);
+		(void)rk_recorder_note(recorder, &note, "process cannot be seen error=%d",
+				       e->finding.look.error);
 	for (uint32_t i = 0; i < e->n_threads; i++) {
 		const struct rk_evidence_thread *t = &e->thread[i];
 
-		(void)rk_recorder_note(recorder, &note,
-				       "thread tid=%d of=%d name=\"%s\" state=%c wchan=\"%s\" syscall=\"%s\" stack=\"%s\"",
-				       t->tid, t->pid, t->name, t->state, t->wchan, t->syscall, t->stack);
+		(void)rk_recorder_note(
+			recorder, &note,
+			"thread tid=%d of=%d name=\"%s\" state=%c wchan=\"%s\" syscall=\"%s\" stack=\"%s\"",
+			t->tid, t->pid, t->name, t->state, t->wchan, t->syscall, t->stack);
 	}
 	if (e->n_more)
 		(void)rk_recorder_note(recorder, &note, "threads that had no room n=%u", e->n_more);
@@ -46,7 +48,8 @@ static const char *where_of(const struct rk_finding *f, char *text, size_t size)
 {
 	text[0] = '\0';
 	if (f->phase == RK_PHASE_WORKING)
-		(void)snprintf(text, size, " job=%llu partition=%u", (unsigned long long)f->job, f->partition);
+		(void)snprintf(text, size, " job=%llu partition=%u", (unsigned long long)f->job,
+			       f->partition);
 	return text;
 }
 
@@ -64,14 +67,14 @@ static void verdict_note(struct rk_slot *s, const struct rk_finding *f, enum rk_
 	char found[RK_DETECT_LINE], where[64];
 
 	note.group = 0;
-	s->group = rk_recorder_note(s->host->c->recorder, &note,
-				    "%s%s verdict=%s%s for_ms=%llu bound_ms=%llu response=%s found=\"%s\"",
-				    f->verdict == RK_VERDICT_LATE ? "job is past its deadline" : "worker ",
-				    what_of(f->verdict), rk_verdict_name(f->verdict),
-				    where_of(f, where, sizeof(where)),
-				    (unsigned long long)(f->stalled_ns / RK_NS_PER_MS),
-				    (unsigned long long)(f->bound_ns / RK_NS_PER_MS), rk_response_name(response),
-				    rk_detect_format(f, found));
+	s->group = rk_recorder_note(
+		s->host->c->recorder, &note,
+		"%s%s verdict=%s%s for_ms=%llu bound_ms=%llu response=%s found=\"%s\"",
+		f->verdict == RK_VERDICT_LATE ? "job is past its deadline" : "worker ",
+		what_of(f->verdict), rk_verdict_name(f->verdict), where_of(f, where, sizeof(where)),
+		(unsigned long long)(f->stalled_ns / RK_NS_PER_MS),
+		(unsigned long long)(f->bound_ns / RK_NS_PER_MS), rk_response_name(response),
+		rk_detect_format(f, found));
 	if (evidence)
 		evidence_note(s, evidence);
 }
@@ -130,7 +133,8 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 {
 	switch (f->response) {
 	case RK_RESPOND_CANCEL:
-		rk_beat_cancel(rk_shm_beat(s->host->c->m, s->number), f->found.partition, f->found.job);
+		rk_beat_cancel(rk_shm_beat(s->host->c->m, s->number), f->found.partition,
+			       f->found.job);
 		response_note(s, "job asked to give up");
 		return;
 	case RK_RESPOND_MOVE:
@@ -170,17 +174,20 @@ static uint64_t bound_ns(const struct rk_slot *s)
 }
 
 /* What the guard would have found: the process as it is now. */
-static void found_now(struct rk_slot *s, enum rk_verdict verdict, struct rk_observe *o, struct rk_finding *ret)
+static void found_now(struct rk_slot *s, enum rk_verdict verdict, struct rk_observe *o,
+		      struct rk_finding *ret)
 {
 	uint64_t now_ns = rk_clock_ns();
-	uint64_t late_ns = now_ns - (verdict == RK_VERDICT_START_TIMEOUT ? s->started_ns : s->entered_ns);
+	uint64_t late_ns =
+		now_ns - (verdict == RK_VERDICT_START_TIMEOUT ? s->started_ns : s->entered_ns);
 	struct rk_detect_beat beat;
 
 	rk_detect_hear(rk_shm_beat(s->host->c->m, s->number), s->incarnation, &beat);
 	*ret = (struct rk_finding){ .verdict = verdict,
-				    .phase = beat.state == RK_BEAT_RUNNING ? RK_PHASE_WORKING :
-					     verdict == RK_VERDICT_STOP_TIMEOUT ? RK_PHASE_STOPPING :
-										  RK_PHASE_STARTING,
+				    .phase = beat.state == RK_BEAT_RUNNING ? RK_PHASE_WORKING
+					     : verdict == RK_VERDICT_STOP_TIMEOUT
+						     ? RK_PHASE_STOPPING
+						     : RK_PHASE_STARTING,
 				    .stalled_ns = late_ns,
 				    .bound_ns = bound_ns(s),
 				    .state = beat.state,
@@ -202,7 +209,8 @@ static void judge_late(struct rk_slot *s, enum rk_verdict verdict, enum rk_respo
 	struct rk_evidence evidence;
 	struct rk_finding f;
 
-	if (rk_observe_open(&s->host->killer->observatory, s->process.pid, s->process.pidfd, &o) < 0)
+	if (rk_observe_open(&s->host->killer->observatory, s->process.pid, s->process.pidfd, &o) <
+	    0)
 		o = NULL;
 	found_now(s, verdict, o, &f);
 	rk_evidence_gather(&about, &f, o, &evidence);
@@ -218,7 +226,8 @@ void rk_slot_abort(struct rk_slot *s)
 
 	if (s->verdict == RK_VERDICT_FINE) {
 		s->wants_core = core_timeout_ns > 0;
-		judge_late(s, RK_VERDICT_START_TIMEOUT, s->wants_core ? RK_RESPOND_ABORT : RK_RESPOND_KILL);
+		judge_late(s, RK_VERDICT_START_TIMEOUT,
+			   s->wants_core ? RK_RESPOND_ABORT : RK_RESPOND_KILL);
 	}
 	if (!s->wants_core) {
 		rk_slot_event(s, RK_FSM_EV_TIMER); /* leads to rk_slot_kill() */
@@ -240,7 +249,9 @@ void rk_slot_kill(struct rk_slot *s)
 	n = rk_killer_kill(s->host->killer, s->process.pid, s->process.pidfd);
 	if (is_first)
 		response_note(s, "worker killed%s below=%u",
-			      s->verdict == RK_VERDICT_STOP_TIMEOUT ? ", it did not stop in time" : "", n);
+			      s->verdict == RK_VERDICT_STOP_TIMEOUT ? ", it did not stop in time"
+								    : "",
+			      n);
 	else
 		response_note(s, "worker killed again, it is not gone yet below=%u", n);
 }

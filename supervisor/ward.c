@@ -15,8 +15,8 @@
 #include "shm/bell.h"
 #include "shm/vigil.h"
 
-#define RESTS_AFTER 25u               /* ticks without a look, about a second */
-#define FOREVER_NS (UINT64_MAX / 8)   /* "infinity": sums of bounds do not wrap */
+#define RESTS_AFTER 25u                /* ticks without a look, about a second */
+#define FOREVER_NS (UINT64_MAX / 8)    /* "infinity": sums of bounds do not wrap */
 #define UNSEEN_NS (250 * RK_NS_PER_MS) /* of a start: most are over by then, and a look is dear */
 
 /* Whose process a slot has. Immutable once published. */
@@ -37,7 +37,7 @@ struct charge {
 	uint64_t incarnation; /* 0 = nobody */
 	struct rk_detect detect;
 	uint64_t begun_ns;
-	uint64_t pending_since_ns; /* its partitions have had work since; 0 = have none */
+	uint64_t pending_since_ns;  /* its partitions have had work since; 0 = have none */
 	struct rk_observe *observe; /* NULL: not looked at lately */
 	int pidfd;                  /* with it; -1 */
 	uint32_t n_unneeded;        /* ticks without a look */
@@ -78,8 +78,11 @@ static uint64_t hang_ns(const struct rk_fleet_options *o, bool has_hang_after)
 {
 	if (has_hang_after)
 		return bound_ns(o->hang_after_ns);
-	/* That Blocking=no finds sleepers at once is the detector's rule; who burns CPU is at work. */
-	return o->hang_after_ns == RK_DETECT_HANG_NS || !o->is_blocking ? 0 : bound_ns(o->hang_after_ns);
+	/* That Blocking=no finds sleepers at once is the detector's rule; who burns CPU is at work.
+	 */
+	return o->hang_after_ns == RK_DETECT_HANG_NS || !o->is_blocking
+		       ? 0
+		       : bound_ns(o->hang_after_ns);
 }
 
 struct rk_ward_rules rk_ward_rules(const struct rk_fleet_options *o, bool has_hang_after)
@@ -261,15 +264,15 @@ static void charge_begin(struct charge *c, uint64_t incarnation)
 static bool is_fresh(const struct charge *c, const struct rk_detect_bounds *b,
 		     const struct rk_detect_input *in)
 {
-	uint64_t unseen_ns = b->start_timeout_ns ? rk_min_u64(UNSEEN_NS, b->start_timeout_ns / 4) :
-						   UNSEEN_NS;
+	uint64_t unseen_ns =
+		b->start_timeout_ns ? rk_min_u64(UNSEEN_NS, b->start_timeout_ns / 4) : UNSEEN_NS;
 
 	return in->beat.state == RK_BEAT_STARTING && in->now_ns - c->begun_ns < unseen_ns;
 }
 
 /* Fills *ret as far as the process can be seen: what it cannot, ret->error says. */
-static void charge_look(struct rk_ward *w, struct charge *c, const struct subject *s, bool want_list,
-			uint64_t now_ns, struct rk_look *ret)
+static void charge_look(struct rk_ward *w, struct charge *c, const struct subject *s,
+			bool want_list, uint64_t now_ns, struct rk_look *ret)
 {
 	int r = 0;
 
@@ -314,8 +317,8 @@ static void charge_judge(struct rk_ward *w, uint32_t slot, const struct subject 
 
 	if (rules->bounds.is_nonblocking && in->beat.state == RK_BEAT_RUNNING)
 		in->is_pressed = rk_pressure_is_high(&w->watcher->pressure, in->now_ns);
-	need = is_fresh(c, &rules->bounds, in) ? RK_DETECT_NOTHING :
-						 rk_detect_need(&rules->bounds, &c->detect, in);
+	need = is_fresh(c, &rules->bounds, in) ? RK_DETECT_NOTHING
+					       : rk_detect_need(&rules->bounds, &c->detect, in);
 	if (need == RK_DETECT_NOTHING) {
 		charge_unneeded(c);
 	} else {

@@ -106,7 +106,7 @@ struct rk_ward_watcher {
 void rk_ward_enter(struct rk_ward *w, struct rk_ward_watcher *watcher);
 
 struct rk_ward_tick {
-	uint64_t lateness_ns; /* in */
+	uint64_t lateness_ns;              /* in */
 	bool is_any_suspect, is_any_awake; /* set where it is so, else left alone */
 };
 

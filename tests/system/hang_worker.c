@@ -69,8 +69,8 @@ static bool is_cancelled(struct rk_job *job)
 {
 	struct rk_owner_job *inner = job->internal;
 
-	return rk_beat_is_cancelled(rk_shm_beat(inner->owner->m, inner->owner->worker), inner->partition,
-				    inner->number);
+	return rk_beat_is_cancelled(rk_shm_beat(inner->owner->m, inner->owner->worker),
+				    inner->partition, inner->number);
 }
 
 static int misbehave(struct rk_job *job)
@@ -108,7 +108,8 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 		return -1;
 	rk_touch(job, n, sizeof(*n));
 	(*n)++;
-	return rk_reply(job, reply, (size_t)snprintf(reply, sizeof(reply), "%llu", (unsigned long long)*n));
+	return rk_reply(job, reply,
+			(size_t)snprintf(reply, sizeof(reply), "%llu", (unsigned long long)*n));
 }
 
 /* RK_TEST_MUTE=1: never attaches, like a program that knows nothing of us. */
@@ -120,5 +121,6 @@ int main(void)
 		for (;;)
 			(void)pause();
 	is_first = worker && strstr(worker, "incarnation=1 ");
-	return rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(uint64_t), .on_job = on_job });
+	return rk_worker_main(
+		&(struct rk_worker_def){ .state_size = sizeof(uint64_t), .on_job = on_job });
 }

@@ -42,7 +42,9 @@ static void stop(void)
 
 static int call(const char *body, uint32_t timeout_ms)
 {
-	const struct rk_request request = { .key = "k", .body = body, .len = strlen(body) + 1, .timeout_ms = timeout_ms };
+	const struct rk_request request = {
+		.key = "k", .body = body, .len = strlen(body) + 1, .timeout_ms = timeout_ms
+	};
 
 	return rk_call(client, &request, &reply);
 }
@@ -89,7 +91,8 @@ static void await_told(const char *arguments, const char *text)
 	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
 
 	while (!strstr(ask(arguments), text))
-		ck_assert_msg(rk_clock_ns() < end_ns, "'%s' does not say '%s' but: %s", arguments, text, told);
+		ck_assert_msg(rk_clock_ns() < end_ns, "'%s' does not say '%s' but: %s", arguments,
+			      text, told);
 }
 
 static void must_say(const char *text)
@@ -142,7 +145,8 @@ END_TEST
 
 START_TEST(where_a_core_is_wanted_it_is_aborted_first)
 {
-	static const char *const options[] = { "--hang-after", "300ms", "--core-timeout", "20s", NULL };
+	static const char *const options[] = { "--hang-after", "300ms", "--core-timeout", "20s",
+					       NULL };
 
 	start(options);
 	begin("deadlock");
@@ -159,7 +163,8 @@ END_TEST
 
 START_TEST(who_is_only_reported_is_left_to_finish)
 {
-	static const char *const options[] = { "--hang-after", "300ms", "--on-hang", "report", NULL };
+	static const char *const options[] = { "--hang-after", "300ms", "--on-hang", "report",
+					       NULL };
 
 	start(options);
 	begin("sleep 1500");
@@ -239,7 +244,8 @@ END_TEST
 
 START_TEST(one_that_honors_cancellation_answers_and_nobody_dies)
 {
-	static const char *const options[] = { "--job-timeout", "300ms", "--hang-after", "20s", NULL };
+	static const char *const options[] = { "--job-timeout", "300ms", "--hang-after", "20s",
+					       NULL };
 
 	start(options);
 	begin("until cancelled");
@@ -318,7 +324,8 @@ static pid_t trace(pid_t worker)
 	ck_assert_int_eq(pipe(held), 0);
 	pid = fork();
 	if (pid == 0) {
-		if (ptrace(PTRACE_SEIZE, worker, 0, 0) < 0 || ptrace(PTRACE_INTERRUPT, worker, 0, 0) < 0 ||
+		if (ptrace(PTRACE_SEIZE, worker, 0, 0) < 0 ||
+		    ptrace(PTRACE_INTERRUPT, worker, 0, 0) < 0 ||
 		    waitpid(worker, NULL, __WALL) != worker || write(held[1], "h", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -342,7 +349,8 @@ START_TEST(a_traced_worker_is_found)
 	tracer = trace(fleet.worker[0]);
 	if (tracer) { /* some machines forbid it */
 		await_reply("1");
-		(void)kill(tracer, SIGKILL); /* a traced process stays with its tracer when it is dead */
+		(void)kill(tracer,
+			   SIGKILL); /* a traced process stays with its tracer when it is dead */
 		await_told(VERDICTS, "verdict=traced");
 		fleet_await_line(&fleet, "was traced in job 0");
 		(void)waitpid(tracer, NULL, 0);
@@ -381,7 +389,8 @@ START_TEST(a_worker_that_does_not_stop_is_ended_with_its_verdict)
 	begin("sleep 60000");
 	await_told("status", "running");
 	fleet_path(program, "rekindle");
-	snprintf(command, sizeof(command), "%.4000s events -f -n 0 --kind verdict,evidence,response", program);
+	snprintf(command, sizeof(command),
+		 "%.4000s events -f -n 0 --kind verdict,evidence,response", program);
 	events = popen(command, "r");
 	ck_assert_ptr_nonnull(events);
 	rk_client_close(client);

@@ -16,7 +16,9 @@
 
 #include "tests/unit/unit.h"
 
-#define TEXT(full) "some avg10=1.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=" full "\n"
+#define TEXT(full)                                                                                            \
+	"some avg10=1.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=" full \
+	"\n"
 
 static const struct {
 	const char *text;
@@ -43,7 +45,8 @@ END_TEST
 static void say(int fd, uint64_t us)
 {
 	char text[128];
-	int n = snprintf(text, sizeof(text), "full avg10=0.00 total=%llu\n", (unsigned long long)us);
+	int n = snprintf(text, sizeof(text), "full avg10=0.00 total=%llu\n",
+			 (unsigned long long)us);
 
 	ck_assert_int_eq(ftruncate(fd, 0), 0);
 	ck_assert_int_eq(pwrite(fd, text, (size_t)n, 0), n);
@@ -60,7 +63,8 @@ START_TEST(a_tenth_of_the_time_is_pressure_of_either_kind)
 	say(p.fd[_i], (_i ? 0 : 5000000) + 99999);
 	ck_assert(!rk_pressure_is_high(&p, now_ns += RK_NS_PER_S));
 	say(p.fd[_i], (_i ? 0 : 5000000) + 200000);
-	ck_assert(!rk_pressure_is_high(&p, now_ns + RK_PRESSURE_AGE_NS - 1)); /* the old answer stands */
+	ck_assert(!rk_pressure_is_high(&p, now_ns + RK_PRESSURE_AGE_NS -
+						   1)); /* the old answer stands */
 	ck_assert(rk_pressure_is_high(&p, now_ns += RK_NS_PER_S));
 	ck_assert(!rk_pressure_is_high(&p, now_ns += RK_NS_PER_S));
 	say(p.fd[_i], 1); /* backwards */
@@ -96,7 +100,8 @@ int main(void)
 	TCase *c = unit_case("pressure");
 
 	tcase_add_loop_test(c, the_full_total_is_found_or_nothing_is, 0, (int)rk_countof(texts));
-	tcase_add_loop_test(c, a_tenth_of_the_time_is_pressure_of_either_kind, 0, RK_PRESSURE_KINDS);
+	tcase_add_loop_test(c, a_tenth_of_the_time_is_pressure_of_either_kind, 0,
+			    RK_PRESSURE_KINDS);
 	tcase_add_test(c, a_machine_without_psi_is_never_pressed);
 	tcase_add_test(c, this_machines_files_are_understood_if_it_has_them);
 	return unit_run(c);

@@ -108,7 +108,8 @@ START_TEST(only_one_that_is_parked_without_work_need_not_be_watched)
 		rk_bell_ring_partition(&f->m, 3, p);
 		ck_assert(rk_vigil_has_work(&f->m, 3));
 		ck_assert(!rk_vigil_is_needless(&f->m, 3, 9));
-		atomic_store_explicit(rk_bell_pending(rk_shm_bell(&f->m, 3)), 0, memory_order_relaxed);
+		atomic_store_explicit(rk_bell_pending(rk_shm_bell(&f->m, 3)), 0,
+				      memory_order_relaxed);
 	}
 	ck_assert(rk_vigil_is_needless(&f->m, 3, 9));
 	fixture_free(f);
@@ -119,11 +120,14 @@ int main(void)
 {
 	TCase *c = unit_case("vigil");
 
-	tcase_add_loop_test(c, who_brings_work_to_a_parked_worker_rings_the_guard, 0, (int)rk_countof(counts));
-	tcase_add_loop_test(c, who_asks_a_parked_worker_to_stop_rings_the_guard, 0, (int)rk_countof(counts));
+	tcase_add_loop_test(c, who_brings_work_to_a_parked_worker_rings_the_guard, 0,
+			    (int)rk_countof(counts));
+	tcase_add_loop_test(c, who_asks_a_parked_worker_to_stop_rings_the_guard, 0,
+			    (int)rk_countof(counts));
 	tcase_add_loop_test(c, who_brings_work_to_one_that_is_awake_leaves_the_guard_alone, 0,
 			    (int)rk_countof(counts));
-	tcase_add_loop_test(c, a_worker_that_wakes_says_so_and_rings_the_guard, 0, (int)rk_countof(counts));
+	tcase_add_loop_test(c, a_worker_that_wakes_says_so_and_rings_the_guard, 0,
+			    (int)rk_countof(counts));
 	tcase_add_loop_test(c, a_guard_that_is_awake_is_not_rung, 0, (int)rk_countof(counts));
 	tcase_add_test(c, only_one_that_is_parked_without_work_need_not_be_watched);
 	return unit_run(c);

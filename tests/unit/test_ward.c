@@ -33,7 +33,8 @@ static _Atomic uint32_t bell;
 static pid_t child[N_SLOTS];
 
 static const struct rk_ward_rules report = { .bounds = { .hang_after_ns = 10 * RK_NS_PER_S },
-					     .policies = { RK_POLICY_REPORT, RK_POLICY_REPORT, 0 } };
+					     .policies = { RK_POLICY_REPORT, RK_POLICY_REPORT,
+							   0 } };
 static const struct rk_ward_rules end = { .bounds = { .hang_after_ns = 10 * RK_NS_PER_S },
 					  .policies = { RK_POLICY_KILL, RK_POLICY_KILL, 0 } };
 
@@ -137,15 +138,23 @@ static const struct {
 	struct rk_detect_bounds golden;
 } options[] = {
 	{ "the defaults leave a job its own deadline",
-	  { .hang_after_ns = 10 * S, .is_blocking = true, .start_timeout_ns = 60 * S, .job_timeout_ns = RK_INFINITE },
+	  { .hang_after_ns = 10 * S,
+	    .is_blocking = true,
+	    .start_timeout_ns = 60 * S,
+	    .job_timeout_ns = RK_INFINITE },
 	  false,
 	  { .start_timeout_ns = 60 * S } },
 	{ "HangAfter that was written holds for every job",
-	  { .hang_after_ns = 10 * S, .is_blocking = true, .job_timeout_ns = S, .start_timeout_ns = RK_INFINITE },
+	  { .hang_after_ns = 10 * S,
+	    .is_blocking = true,
+	    .job_timeout_ns = S,
+	    .start_timeout_ns = RK_INFINITE },
 	  true,
 	  { .hang_after_ns = 10 * S, .job_timeout_ns = S } },
 	{ "Blocking=no alone bounds no CPU",
-	  { .hang_after_ns = RK_NS_PER_S / 10, .start_timeout_ns = S, .job_timeout_ns = RK_INFINITE },
+	  { .hang_after_ns = RK_NS_PER_S / 10,
+	    .start_timeout_ns = S,
+	    .job_timeout_ns = RK_INFINITE },
 	  false,
 	  { .start_timeout_ns = S, .is_nonblocking = true } },
 	{ "Blocking=no with HangAfter",
@@ -153,14 +162,18 @@ static const struct {
 	  true,
 	  { .hang_after_ns = S, .start_timeout_ns = S, .is_nonblocking = true } },
 	{ "infinity is a long time, and sums of it do not wrap",
-	  { .hang_after_ns = RK_INFINITE, .is_blocking = true, .start_timeout_ns = S, .job_timeout_ns = RK_INFINITE },
+	  { .hang_after_ns = RK_INFINITE,
+	    .is_blocking = true,
+	    .start_timeout_ns = S,
+	    .job_timeout_ns = RK_INFINITE },
 	  true,
 	  { .hang_after_ns = UINT64_MAX / 8, .start_timeout_ns = S } },
 };
 
 START_TEST(options_become_rules)
 {
-	struct rk_detect_bounds is = rk_ward_rules(&options[_i].o, options[_i].has_hang_after).bounds;
+	struct rk_detect_bounds is =
+		rk_ward_rules(&options[_i].o, options[_i].has_hang_after).bounds;
 	const struct rk_detect_bounds *golden = &options[_i].golden;
 
 	ck_assert_msg(is.hang_after_ns == golden->hang_after_ns, "%s", options[_i].what);
@@ -358,7 +371,8 @@ START_TEST(who_is_awake_or_has_work_is_said_to_be)
 	rk_bell_ring_partition(&segments.m, 0, 2);
 	ck_assert(tick().is_any_awake);
 	ck_assert(!rk_ward_is_needless(ward));
-	atomic_store_explicit(rk_bell_pending(rk_shm_bell(&segments.m, 0)), 0, memory_order_relaxed);
+	atomic_store_explicit(rk_bell_pending(rk_shm_bell(&segments.m, 0)), 0,
+			      memory_order_relaxed);
 	declare(0, 1, RK_BEAT_READY, 1);
 	ck_assert(tick().is_any_awake);
 	declare(0, 1, RK_BEAT_PARKED, 1);
