@@ -12,6 +12,7 @@ cd "$(dirname "$0")/../.." || exit 1
 build=$(cd "${BUILD:-build}" && pwd) || exit 1
 rekindle=$build/rekindle
 wordcount=$build/workers/examples/wordcount
+exec=$wordcount # what launch() runs
 tmp=$(mktemp -d /tmp/rk-spawn.XXXXXX)
 chmod 755 "$tmp"
 export REKINDLE_RUNTIME_DIR=$tmp/r
@@ -78,7 +79,7 @@ await() {
 
 # launch CONFIGURATION-LINES: a fleet "spawn" of one worker; its event lines come on descriptor 7
 launch() {
-	printf '[Fleet spawn]\nExec=%s\nWorkers=1\n%s\n' "$wordcount" "$1" >"$tmp/spawn.conf"
+	printf '[Fleet spawn]\nExec=%s\nWorkers=1\n%s\n' "$exec" "$1" >"$tmp/spawn.conf"
 	rm -f "$tmp/events"
 	mkfifo "$tmp/events"
 	"$rekindle" run --config "$tmp/spawn.conf" >"$tmp/events" 2>"$tmp/run.err" </dev/null &
@@ -235,6 +236,221 @@ User=nobody"
 	result "the directory is entered as the user" "$(await "did not start \(chdir to '$tmp/private': Permission denied\)")"
 	finish
 fi
+
+# ---- commands beside the worker ---------------------------------------------------------------
+
+# A hook tells of itself through a FIFO on descriptor 8, so that nobody has to look for it.
+mkfifo "$tmp/told"
+exec 8<>"$tmp/told"
+cat >"$tmp/tell" <<TXT
+#!/bin/sh
+echo "\$1 slot=\$REKINDLE_WORKER_SLOT fleet=\$REKINDLE_FLEET cause=\$REKINDLE_CAUSE word=\$WORD uid=\$(id -u) worker=\$REKINDLE_WORKER." >"$tmp/told"
+exit "\${2:-0}"
+TXT
+printf '#!/bin/sh\necho "waits \$\$" >"%s"\nexec sleep 1000\n' "$tmp/told" >"$tmp/wait"
+chmod +x "$tmp/tell" "$tmp/wait"
+chmod 666 "$tmp/told"
+told() {
+	IFS= read -r -t 30 -u 8 said || said="nothing was told"
+}
+
+start "Environment=WORD=w
+ExecStartPre=$tmp/tell pre-1
+ExecStartPre=-$tmp/tell pre-2 3
+ExecStartPre=-$tmp/none
+ExecStartPost=$tmp/tell post"
+uid=$(id -u)
+told
+equal "ExecStartPre runs, with slot, fleet and environment" "$said" "pre-1 slot=0 fleet=spawn cause= word=w uid=$uid worker=."
+told
+equal "the next one behind it" "${said%% *}" pre-2
+told
+equal "failures behind '-' are ignored, and ExecStartPost runs when the worker is ready" "${said%% *}" post
+kill -KILL "$pid"
+told
+equal "ExecStartPre runs before each start" "${said%% *}" pre-1
+told
+told
+equal "ExecStartPost behind each" "${said%% *}" post
+run "$rekindle" status --wait=20s --check
+result "and the worker is there" "$([ $status -eq 0 ] || echo "status $status")"
+finish
+
+launch "ExecStartPre=$tmp/tell pre 3
+ExecStartPre=$tmp/tell never
+OnFailure=$tmp/tell failed
+RestartBackoff=1ms
+RestartBackoffMax=20ms"
+result "a failing ExecStartPre fails the start" "$(await "worker 0 \(pid [0-9]+\) did not start \(ExecStartPre '$tmp/tell': exited 3\)")"
+while told; [ "${said%% *}" = pre ]; do :; done
+equal "OnFailure runs when that goes on, and knows why" "$said" \
+	"failed slot=0 fleet=spawn cause=did not start (ExecStartPre '$tmp/tell': exited 3) word= uid=$uid worker=."
+run "$rekindle" stop
+expect "such a fleet stops" 0 stopped
+wait "$keeper" 2>/dev/null
+keeper=
+
+launch "ExecStartPre=$tmp/wait
+StartTimeout=50ms"
+told
+hook=${said#* }
+result "ExecStartPre has StartTimeout" "$(await "ExecStartPre '$tmp/wait': killed, it took longer than StartTimeout")"
+result "then it is killed" "$(lives "$hook")"
+finish
+launch "ExecStartPre=$tmp/wait"
+told
+hook=${said#* }
+run "$rekindle" status -o json
+expect "the supervisor answers while it runs" 0 '"state":"starting"'
+run "$rekindle" stop
+expect "and can be stopped meanwhile" 0 'stopped spawn'
+wait "$keeper" 2>/dev/null
+keeper=
+result "which ends it" "$(lives "$hook")"
+launch "ExecStartPre=$tmp/wait"
+told
+kill -KILL "$keeper"
+wait "$keeper" 2>/dev/null
+keeper=
+result "it dies with keeper" "$(lives "${said#* }")"
+
+start "ExecStartPost=$tmp/wait
+OnFailure=$tmp/wait"
+told
+hook=${said#* }
+run "$rekindle" call apple
+expect "a long ExecStartPost holds nobody up" 0 '^1$'
+finish
+result "and does not outlive the fleet" "$(lives "$hook")"
+
+start "Restart=no
+OnFailure=$tmp/tell failed"
+kill -KILL "$pid"
+told
+equal "OnFailure runs when a worker stays down" "${said%% word*}" "failed slot=0 fleet=spawn cause=SIGKILL"
+finish
+printf '#!/bin/sh\nexit 5\n' >"$tmp/dies"
+chmod +x "$tmp/dies"
+printf '[Fleet spawn]\nExec=%s\nWorkers=1\nRestartBurst=2\nOnFailure=%s failed\n' "$tmp/dies" "$tmp/tell" >"$tmp/spawn.conf"
+"$rekindle" run --config "$tmp/spawn.conf" >/dev/null 2>"$tmp/run.err" </dev/null &
+keeper=$!
+told
+equal "and when RestartBurst is used up" "${said%% word*}" "failed slot=0 fleet=spawn cause=exited 5"
+finish
+if [ -n "$root" ]; then
+	start "User=nobody
+ExecStartPre=$tmp/tell pre"
+	told
+	equal "hooks run as the fleet's user" "$(sed 's/.*\(uid=[0-9]*\).*/\1/' <<<"$said")" uid=65534
+	finish
+else
+	skip "hooks run as the fleet's user" "user: needs root"
+fi
+
+# ---- output -----------------------------------------------------------------------------------
+
+mkdir "$tmp/log"
+start "Output=file:$tmp/log/%f-%i.log
+ExecStartPre=/bin/echo a line"
+equal "Output=file: the worker's standard error" "$(readlink "/proc/$pid/fd/2")" "$tmp/log/spawn-0.log"
+equal "and standard output" "$(readlink "/proc/$pid/fd/1")" "$tmp/log/spawn-0.log"
+equal "hooks write there too" "$(cat "$tmp/log/spawn-0.log")" "a line"
+equal "the file's mode" "$(stat -c %a "$tmp/log/spawn-0.log")" 640
+mv "$tmp/log/spawn-0.log" "$tmp/log/old"
+kill -KILL "$pid"
+await "worker 0 .*SIGKILL: " >/dev/null
+equal "it is opened anew at each start" "$(cat "$tmp/log/spawn-0.log")" "a line"
+finish
+launch "Output=file:$tmp/nowhere/x.log"
+result "one that cannot be opened fails the start" "$(await "did not start \(Output=file:$tmp/nowhere/x.log: No such file")"
+finish
+mkfifo "$tmp/log/fifo"
+launch "Output=file:$tmp/log/fifo"
+result "a FIFO holds nobody up" "$(await 'did not start \(Output=file:.*fifo: ')"
+finish
+start "Output=null"
+equal "Output=null" "$(readlink "/proc/$pid/fd/1")" /dev/null
+finish
+start ""
+equal "Output=inherit" "$(readlink "/proc/$pid/fd/2")" "$tmp/run.err"
+finish
+if [ -S /run/systemd/journal/stdout ]; then
+	start "Output=journal"
+	result "Output=journal: a socket of its own" "$([[ $(readlink "/proc/$pid/fd/1") == socket:* ]] || readlink "/proc/$pid/fd/1")"
+else
+	start "Output=journal"
+	equal "Output=journal without a journal: where ours goes" "$(readlink "/proc/$pid/fd/2")" "$tmp/run.err"
+	result "and that is logged once" "$(grep -q 'the journal cannot be reached' "$tmp/run.err" || echo silent)"
+fi
+finish
+
+# ---- control groups ---------------------------------------------------------------------------
+
+mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+group_of() {
+	sed -n 's/^0:://p' "/proc/$1/cgroup"
+}
+# A worker that leaves a process behind, out of its session.
+cat >"$tmp/leaves" <<TXT
+#!/bin/sh
+setsid sh -c 'echo "left \$\$" >"$tmp/told"; exec sleep 1000' &
+exec $wordcount
+TXT
+chmod +x "$tmp/leaves"
+exec=$tmp/leaves
+start ""
+exec=$wordcount
+told
+left=${said#* }
+group=$(group_of "$pid")
+if [[ $group != *rekindle-spawn-* ]]; then
+	skip "control groups" "cgroup: no control group (version 2) is delegated"
+	kill -KILL "$left"
+	finish
+else
+	equal "a worker has a control group of its own" "${group##*/rekindle-spawn-"$keeper"}" /spawn/0.0
+	equal "whatever it starts is in it" "$(group_of "$left")" "$group"
+	kill -KILL "$pid"
+	result "and is killed with it" "$(lives "$left")"
+	told
+	left=${said#* }
+	equal "its successor has the next one" "$(basename "$(group_of "$left")")" 0.1
+	run "$rekindle" call apple
+	expect "and works" 0 '^1$'
+	directory=$mount${group%/spawn/*}
+	finish
+	result "a stop ends what the worker left" "$(lives "$left")"
+	result "and removes the groups" "$([ ! -e "$directory" ] || find "$directory" -type d)"
+	start ""
+	kill -KILL "$keeper"
+	wait "$keeper" 2>/dev/null
+	result "workers are gone" "$(lives "$pid")"
+	start ""
+	result "what a killed keeper left is removed by the next" "$(find "$mount" -path '*rekindle-spawn-*' -type d |
+		grep -v -- "-$keeper")"
+	finish
+	controllers=$(cat "$mount/cgroup.controllers")
+	if [[ " $controllers " == *" memory "* && " $controllers " == *" pids "* ]]; then
+		start "MemoryHigh=100M
+MemoryMax=200M
+TasksMax=50"
+		directory=$mount$(dirname "$(group_of "$pid")")
+		equal "MemoryHigh" "$(cat "$directory/memory.high")" 104857600
+		equal "MemoryMax" "$(cat "$directory/memory.max")" 209715200
+		equal "TasksMax" "$(cat "$directory/pids.max")" 50
+		finish
+	else
+		skip "MemoryHigh, MemoryMax, CPUWeight, TasksMax" "cgroup: no controller memory or pids in version 2"
+	fi
+fi
+start "MemoryMax=1G
+TasksMax=1000"
+limited=$(cat "$mount$(dirname "$(group_of "$pid")")/pids.max" 2>/dev/null)
+result "limits hold, or one line says how many do not" "$([ "$limited" = 1000 ] ||
+	[ "$(grep -c 'limits of the fleet do not hold n=2 why=' "$tmp/run.err")" = 1 ] || echo silent)"
+run "$rekindle" call apple
+expect "and everything else works" 0 '^1$'
+finish
 
 echo "1..$n"
 exit "$failed"
