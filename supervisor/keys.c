@@ -48,13 +48,16 @@ static const struct rk_key keys[] = {
 		  "expanded. A program without a '/' is looked for along PATH. The only key a fleet cannot do "
 		  "without." },
 	{ KEY("ExecStartPre", RUN, COMMANDS, NOW, F(exec_start_pre)), .normal = "", .systemd = "ExecStartPre",
-	  .help = "A command to run before a worker starts; if it fails the worker does not start, unless '-' "
-		  "stands before it. May be repeated." },
+	  .help = "A command to run before a worker starts, for StartTimeout at most; if it fails the worker does not "
+		  "start, unless '-' stands before it. The fleet's user, environment and limits hold for it; "
+		  "REKINDLE_FLEET and REKINDLE_WORKER_SLOT say for whom it runs. May be repeated." },
 	{ KEY("ExecStartPost", RUN, COMMANDS, NOW, F(exec_start_post)), .normal = "", .systemd = "ExecStartPost",
-	  .help = "A command to run when a worker is ready; '-' before it ignores its failure. May be repeated." },
+	  .help = "A command to run when a worker is ready, as ExecStartPre is. Its failure is logged, unless '-' stands "
+		  "before it; the worker goes on. May be repeated." },
 	{ KEY("OnFailure", RUN, COMMANDS, NOW, F(on_failure)), .normal = "", .systemd = "OnFailure",
-	  .help = "A command to run when a slot has used up RestartBurst, or its exit forbids a restart. systemd "
-		  "names units here. May be repeated." },
+	  .help = "A command to run when a slot has used up RestartBurst, its starts keep failing, or its exit forbids "
+		  "a restart: once until it is healthy again, as ExecStartPre is, with REKINDLE_CAUSE saying "
+		  "what happened. systemd names units here. May be repeated." },
 	{ KEY("Kind", RUN, ENUM, NEVER, F(kind)), .words = "native", .normal = "native", .systemd = "Type",
 	  .help = "How workers get their jobs: native ones use librekindle." },
 	{ KEY("Workers", RUN, COUNT, NOW, F(n_workers)), RANGE(1, RK_WORKERS_MAX), .normal = "4",
@@ -109,7 +112,8 @@ static const struct rk_key keys[] = {
 	  .systemd = "WorkingDirectory", .supervisord = "directory",
 	  .help = "Where workers run; without it where rekindled was started." },
 	{ KEY("User", PROCESS, USER, SPAWN, F(user)), .normal = "", .systemd = "User", .supervisord = "user",
-	  .help = "User that workers run as, a name or a number; needs root." },
+	  .help = "User that workers run as, a name or a number; needs root. HOME, USER and LOGNAME are the user's, "
+		  "its groups too." },
 	{ KEY("Group", PROCESS, GROUP, SPAWN, F(group)), .normal = "", .systemd = "Group",
 	  .help = "Group that workers run as, instead of User's own; needs root." },
 	{ KEY("UMask", PROCESS, MODE, SPAWN, F(umask)), .normal = "", .systemd = "UMask", .supervisord = "umask",
@@ -138,7 +142,8 @@ static const struct rk_key keys[] = {
 	{ KEY("Output", PROCESS, OUTPUT, SPAWN, F(output)), .normal = "inherit", .systemd = "StandardOutput",
 	  .supervisord = "stdout_logfile",
 	  .help = "Where workers' standard output and error go: inherit (where rekindled's go), journal, null or "
-		  "file:PATH, which is appended to." },
+		  "file:PATH, which is appended to and opened anew at each start; in it %f is the fleet's name "
+		  "and %i the worker's slot." },
 
 	/* ---- cgroup ---- */
 	{ KEY("MemoryHigh", CGROUP, SIZE, NOW, F(memory_high)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
@@ -216,13 +221,16 @@ static const struct rk_key keys[] = {
 	/* ---- clients ---- */
 	{ KEY("ClientUser", CLIENTS, USER, NOW, F(client_user)), .normal = "", .systemd = "SocketUser",
 	  .supervisord = "chown",
-	  .help = "User that owns the control socket, beside root; without it rekindled's own." },
+	  .help = "User that may be a client, beside root and rekindled's own, and owns the control socket; needs root. It "
+		  "may call and look, but not stop or change anything. All fleets of a configuration share the "
+		  "socket and must agree." },
 	{ KEY("ClientGroup", CLIENTS, GROUP, NOW, F(client_group)), .normal = "", .systemd = "SocketGroup",
-	  .supervisord = "chown", .help = "Group whose members may be clients, if SocketMode lets them." },
+	  .supervisord = "chown", .help = "Group whose members may be clients, as ClientUser may, if SocketMode lets them." },
 	{ KEY("SocketMode", CLIENTS, MODE, NOW, F(socket_mode)), .normal = "0600", .systemd = "SocketMode",
 	  .supervisord = "chmod", .help = "Mode of the control socket, in octal; 0660 admits ClientGroup." },
 	{ KEY("QuotaPerClient", CLIENTS, COUNT, NOW, F(n_quota)), RANGE(0, RK_SLOTS_MAX), .normal = "0",
-	  .help = "Calls one client may have outstanding; 0 allows all of its Slots." },
+	  .help = "Calls one client may have outstanding; 0 allows all of its Slots. The client library keeps to it: it "
+		  "bounds who is careless, not who is hostile." },
 	{ KEY("AllowFaults", CLIENTS, BOOL, NOW, F(allow_faults)), .normal = "no",
 	  .help = "Let 'rekindle fault' kill, stop and slow down workers." },
 };

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/percent.h"
 
 #define FILE_MODE 0640
 
@@ -24,28 +25,11 @@ const char *rk_output_name(enum rk_output_to to)
 int rk_output_path(const char *path, const char *fleet, uint32_t slot, char ret[static PATH_MAX],
 		   struct rk_err *err)
 {
-	size_t at = 0;
+	char number[12];
+	const struct rk_percent with[] = { { 'f', fleet }, { 'i', number }, { 0, NULL } };
 
-	for (const char *c = path; *c; c++) {
-		int n;
-
-		if (*c != '%')
-			n = snprintf(ret + at, PATH_MAX - at, "%c", *c);
-		else if (*++c == 'i')
-			n = snprintf(ret + at, PATH_MAX - at, "%u", slot);
-		else if (*c == 'f')
-			n = snprintf(ret + at, PATH_MAX - at, "%s", fleet);
-		else if (*c == '%')
-			n = snprintf(ret + at, PATH_MAX - at, "%%");
-		else
-			return rk_err_set(err, -EINVAL,
-					  "'%.120s': only %%i (slot), %%f (fleet) and %%%% are known", path);
-		at += (size_t)n;
-		if (at >= PATH_MAX)
-			return rk_err_set(err, -ENAMETOOLONG, "Output's path is too long");
-	}
-	ret[at] = '\0';
-	return 0;
+	(void)snprintf(number, sizeof(number), "%u", slot);
+	return rk_percent_expand(path, with, ret, PATH_MAX, err);
 }
 
 const char *rk_output_identifier(const char *fleet, uint32_t slot,

@@ -452,5 +452,175 @@ run "$rekindle" call apple
 expect "and everything else works" 0 '^1$'
 finish
 
+# ---- rekindle logs ----------------------------------------------------------------------------
+
+rm -f "$tmp/log/"*
+printf '#!/bin/sh\nfor i in 1 2 3 4 5; do echo "slot $REKINDLE_WORKER_SLOT line $i"; done\n' >"$tmp/lines"
+chmod +x "$tmp/lines"
+start "Output=file:$tmp/log/%f-%i.log
+ExecStartPre=$tmp/lines"
+run "$rekindle" logs
+equal "logs prints the workers' files" "$out" "$(for i in 1 2 3 4 5; do echo "slot 0 line $i"; done)"
+run "$rekindle" logs -n 2
+equal "logs -n 2: the last two lines" "$out" "slot 0 line 4
+slot 0 line 5"
+run "$rekindle" logs -n 0
+equal "logs -n 0: none" "$out" ""
+run "$rekindle" logs --worker 7
+expect "logs of a worker that there is not" 64 'workers 0 to 0'
+mkfifo "$tmp/follow"
+"$rekindle" logs -f -n 1 >"$tmp/follow" 2>&1 &
+follower=$!
+exec 9<"$tmp/follow"
+next() {
+	IFS= read -r -t 30 -u 9 said || said="nothing was said"
+}
+next
+equal "logs -f begins with the last" "$said" "slot 0 line 5"
+echo more >>"$tmp/log/spawn-0.log"
+next
+equal "and goes on" "$said" more
+mv "$tmp/log/spawn-0.log" "$tmp/log/old"
+echo late >>"$tmp/log/old"
+kill -KILL "$pid"
+next
+equal "what a file gets that was moved away is not lost" "$said" late
+next
+equal "the one made in its place is read from its beginning" "$said" "slot 0 line 1"
+finish
+wait $follower
+equal "logs -f ends with the fleet" $? 0
+exec 9<&-
+exec=$wordcount
+launch "Output=file:$tmp/log/%i.log
+ExecStartPre=$tmp/lines
+Workers=2"
+await "fleet spawn, 2 workers" >/dev/null
+run "$rekindle" logs -n 1
+equal "several files have heads" "$out" "==> $tmp/log/0.log <==
+slot 0 line 5
+
+==> $tmp/log/1.log <==
+slot 1 line 5"
+run "$rekindle" logs -n 1 --worker 1
+equal "one worker's has none" "$out" "slot 1 line 5"
+finish
+start "Output=null"
+run "$rekindle" logs
+expect "logs with Output=null" 0 'thrown away'
+finish
+start ""
+run "$rekindle" logs
+expect "logs with Output=inherit says where" 0 "rekindled \(pid $keeper\) goes, "
+finish
+mkdir "$tmp/bin"
+printf '#!/bin/sh\necho "journalctl $*"\n' >"$tmp/bin/journalctl"
+chmod +x "$tmp/bin/journalctl"
+start "Output=journal"
+run env PATH="$tmp/bin:$PATH" "$rekindle" logs -n 3 -f
+expect "logs with Output=journal executes journalctl" 0 '^journalctl --lines=3 --follow -t spawn/0$'
+finish
+run "$rekindle" logs
+expect "logs without a fleet" 3 'no fleet is running'
+
+# ---- clients ----------------------------------------------------------------------------------
+
+probe=$build/tests/system/probe
+abi=$("$rekindle" version -o json | sed 's/.*"abi":\([0-9]*\).*/\1/')
+if [ -z "$root" ]; then
+	skip "roles" "user: needs root"
+elif ! as_other test -x "$wordcount"; then
+	skip "roles" "user: others cannot enter the build directory"
+else
+	export REKINDLE_NAME=spawn
+	socket=$tmp/r/spawn/control
+	as_group() {
+		setpriv --reuid=65533 --regid=65533 --groups=1 --inh-caps=-all "$@"
+	}
+	as_foreign() {
+		setpriv --reuid=65532 --regid=65532 --clear-groups --inh-caps=-all "$@"
+	}
+
+	start ""
+	run as_other "$rekindle" call apple
+	expect "without ClientUser nobody else gets at the socket" 77 '[Pp]ermission denied'
+	equal "its directory is ours alone" "$(stat -c %a "$tmp/r/spawn")" 700
+	finish
+
+	start "ClientUser=65534
+ClientGroup=daemon
+SocketMode=0666"
+	equal "SocketMode" "$(stat -c '%a' "$socket")" 666
+	equal "the socket belongs to ClientUser and ClientGroup" "$(stat -c '%u %g' "$socket")" "65534 1"
+	result "directories can be passed, not listed" "$([ "$(stat -c %a "$tmp/r/spawn") $(stat -c %a "$tmp/r")" = "711 711" ] ||
+		stat -c %a "$tmp/r/spawn" "$tmp/r")"
+	for who in as_other as_group; do
+		run $who "$rekindle" call apple
+		expect "$who: may call" 0 '^[0-9]+$'
+		run $who "$rekindle" stop
+		expect "$who: may not stop" 77 "is for root and the owner"
+		run $who "$rekindle" logs
+		expect "$who: may not see the logs" 77 "is for root and the owner"
+		run $who "$rekindle" status
+		expect "$who: may not see what workers do" 77 "you are a client"
+		run $who "$probe" ask "$socket" '{"verb":"ping"}'
+		expect "$who: may ping" 0 '"ok":true'
+		run $who "$probe" ask "$socket" "{\"verb\":\"read\",\"abi\":$abi}"
+		expect "$who: reads the board, and gets no other segment" 0 '"ok":true.* 2$'
+		run $who "$probe" ask "$socket" "{\"verb\":\"open\",\"abi\":$abi}"
+		expect "$who: opens with what a client needs" 0 '"ok":true.* 4$'
+	done
+	for verb in open read ping stop output nonsense; do
+		run as_foreign "$probe" ask "$socket" "{\"verb\":\"$verb\",\"abi\":$abi}"
+		expect "a foreign uid is refused: $verb" 0 '^(cut off|\{"ok":false,"code":"EPERM".* 0)$'
+	done
+	run "$rekindle" status --check
+	expect "none of that harmed the fleet" 0 ''
+	finish
+	rm -rf "$tmp/r"
+
+	start "ClientGroup=daemon
+SocketMode=0660"
+	equal "ClientGroup alone: the directory is the group's to pass" "$(stat -c '%a %g' "$tmp/r/spawn")" "710 1"
+	run as_group "$rekindle" call apple
+	expect "a member may call" 0 '^1$'
+	run as_foreign "$rekindle" call apple
+	expect "nobody else gets at the socket" 77 '[Pp]ermission denied'
+	finish
+	rm -rf "$tmp/r"
+
+	printf '[Fleet a]\nExec=%s\nWorkers=1\nClientUser=65534\n[Fleet b]\nExec=%s\nWorkers=1\n' \
+		"$wordcount" "$wordcount" >"$tmp/spawn.conf"
+	rm -f "$tmp/events"
+	mkfifo "$tmp/events"
+	"$rekindle" run --config "$tmp/spawn.conf" >"$tmp/events" 2>"$tmp/run.err" </dev/null &
+	keeper=$!
+	exec 7<"$tmp/events"
+	await "fleet b" >/dev/null
+	run as_other "$rekindle" call --name spawn/a apple
+	expect "one of two fleets: its client may call" 0 '^1$'
+	run as_other "$rekindle" call --name spawn/b apple
+	expect "but not the other's workers" 77 "may not use fleet 'b'"
+	finish
+	printf '[Fleet a]\nExec=%s\nClientUser=65534\n[Fleet b]\nExec=%s\nClientUser=65533\n' \
+		"$wordcount" "$wordcount" >"$tmp/spawn.conf"
+	run "$rekindle" check "$tmp/spawn.conf"
+	expect "two fleets that disagree about their socket are a mistake" 78 "spawn\.conf:6: ClientUser=65533: fleet 'a' says 65534"
+fi
+
+start "MaxClients=1
+Slots=4
+QuotaPerClient=2"
+run "$probe" outstanding
+expect "QuotaPerClient: the library lets so many calls out" 0 '^2 no free slot$'
+"$probe" ask "$tmp/r/spawn/control" "{\"verb\":\"open\",\"abi\":$abi}" - >"$tmp/held" &
+holder=$!
+until grep -q ok "$tmp/held" 2>/dev/null; do :; done
+run "$rekindle" call apple
+expect "MaxClients: one more is refused" 1 'all 1 client pages are in use'
+kill -KILL $holder
+wait $holder 2>/dev/null
+finish
+
 echo "1..$n"
 exit "$failed"
