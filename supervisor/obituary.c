@@ -110,7 +110,8 @@ const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_
 	outcome_format(o, outcome, sizeof(outcome));
 	if (o->pid)
 		(void)snprintf(pid, sizeof(pid), "(pid %d) ", o->pid);
-	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u %s%s%s%s%.*s%s: %s", o->worker, pid, cause, rk_obituary_job(o, job, sizeof(job)), o->last_words[0] ? " (\"" : "", 200, o->last_words,
-		       o->last_words[0] ? "\")" : "", outcome);
+	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u %s%s%s%s%.*s%s: %s", o->worker, pid, cause,
+		       rk_obituary_job(o, job, sizeof(job)), o->last_words[0] ? " (\"" : "", 200,
+		       o->last_words, o->last_words[0] ? "\")" : "", outcome);
 	return text;
 }

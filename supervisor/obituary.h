@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define RK_OBITUARY_WORDS 256u
-#define RK_OBITUARY_LINE 512u
+#define RK_OBITUARY_LINE 576u
 #define RK_OBITUARY_FAILED 112u
 
 enum rk_obituary_outcome {
