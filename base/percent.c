@@ -23,8 +23,10 @@ int rk_percent_expand(const char *pattern, const struct rk_percent *with, char *
 		size_t len = text ? strlen(text) : 0;
 
 		if (!text)
-			return rk_err_set(err, -EINVAL, "'%.120s': '%%%.1s' stands for nothing; a '%%' is written %%%%",
-					  pattern, c + 1);
+			return rk_err_set(
+				err, -EINVAL,
+				"'%.120s': '%%%.1s' stands for nothing; a '%%' is written %%%%",
+				pattern, c + 1);
 		if (len >= size - at)
 			return rk_err_set(err, -ENAMETOOLONG, "'%.120s' is too long", pattern);
 		memcpy(ret + at, text, len);

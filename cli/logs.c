@@ -65,8 +65,8 @@ static int output_ask(struct logs *l, const char *name, struct rk_err *err)
 	int64_t n_slots;
 	int r = rk_ask_open(&l->ask, name, err);
 
-	(void)snprintf(request, sizeof(request), "{\"verb\":\"output\"%s%s%s}", part ? ",\"fleet\":\"" : "",
-		       part ? part : "", part ? "\"" : "");
+	(void)snprintf(request, sizeof(request), "{\"verb\":\"output\"%s%s%s}",
+		       part ? ",\"fleet\":\"" : "", part ? part : "", part ? "\"" : "");
 	if (r == 0)
 		r = rk_ask(&l->ask, request, &answer, &fds, err);
 	if (r < 0)
@@ -78,11 +78,12 @@ static int output_ask(struct logs *l, const char *name, struct rk_err *err)
 	n_slots = rk_connect_int(answer, "slots");
 	json_object_put(answer);
 	if (rk_name_check(l->fleet, err) < 0 || n_slots < 1 || n_slots > RK_WORKERS_MAX)
-		return rk_err_set(err, -EPROTO, "%s: the supervisor's answer makes no sense", l->ask.fleet);
+		return rk_err_set(err, -EPROTO, "%s: the supervisor's answer makes no sense",
+				  l->ask.fleet);
 	l->n_slots = (uint32_t)n_slots;
 	if (l->worker != RK_FLIGHT_NOBODY && l->worker >= l->n_slots)
-		return rk_err_set(err, -EINVAL, "%s has workers 0 to %u, and no worker %u", l->fleet,
-				  l->n_slots - 1, l->worker);
+		return rk_err_set(err, -EINVAL, "%s has workers 0 to %u, and no worker %u",
+				  l->fleet, l->n_slots - 1, l->worker);
 	return 0;
 }
 
@@ -274,7 +275,8 @@ static int watch_open(const struct logs *l, struct rk_err *err)
 		slash = strrchr(directory, '/');
 		slash[slash == directory] = '\0'; /* the path is absolute */
 		if (inotify_add_watch(fd, directory, WATCHED) < 0)
-			return rk_err_set(err, -errno, "cannot watch %s: %s", directory, strerror(errno));
+			return rk_err_set(err, -errno, "cannot watch %s: %s", directory,
+					  strerror(errno));
 	}
 	return rk_take_fd(&fd);
 }
@@ -328,9 +330,10 @@ static void inherited_tell(const struct logs *l)
 	(void)snprintf(link, sizeof(link), "/proc/%d/fd/1", l->keeper);
 	n = readlink(link, to, sizeof(to) - 1);
 	to[n > 0 ? n : 0] = '\0';
-	(void)printf("The output of %s's workers goes where that of rekindled (pid %d) goes%s%s: see Output= in "
-		     "rekindle.conf(5).\n",
-		     l->fleet, l->keeper, n > 0 ? ", " : "", to);
+	(void)printf(
+		"The output of %s's workers goes where that of rekindled (pid %d) goes%s%s: see Output= in "
+		"rekindle.conf(5).\n",
+		l->fleet, l->keeper, n > 0 ? ", " : "", to);
 }
 
 static int show(struct logs *l, struct rk_err *err)
@@ -340,7 +343,9 @@ static int show(struct logs *l, struct rk_err *err)
 	if (strcmp(l->to, "journal") == 0)
 		return journal_exec(l, err);
 	if (strcmp(l->to, "null") == 0)
-		(void)printf("The output of %s's workers is thrown away: see Output= in rekindle.conf(5).\n", l->fleet);
+		(void)printf(
+			"The output of %s's workers is thrown away: see Output= in rekindle.conf(5).\n",
+			l->fleet);
 	else
 		inherited_tell(l);
 	return 0;

@@ -76,7 +76,8 @@ static bool mount_find(char *ret, size_t size)
 	bool found = false;
 
 	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%*s %4095s %31s", at, type) == 2 && strcmp(type, "cgroup2") == 0;
+		found = sscanf(line, "%*s %4095s %31s", at, type) == 2 &&
+			strcmp(type, "cgroup2") == 0;
 	if (f)
 		(void)fclose(f);
 	return found && snprintf(ret, size, "%s", at) < (int)size;
@@ -108,7 +109,8 @@ static const char *own_name(const char *name, pid_t keeper, char text[static OWN
 /* Opens the group that rekindled was started in; *ret_is_root: it is the root that we see. */
 static int ours_open(const char *name, pid_t keeper, bool *ret_is_root)
 {
-	char path[2 * PATH_MAX], below[PATH_MAX], own[OWN_MAX], end_of[OWN_MAX + 8], mount[PATH_MAX];
+	char path[2 * PATH_MAX], below[PATH_MAX], own[OWN_MAX], end_of[OWN_MAX + 8],
+		mount[PATH_MAX];
 	size_t len, end;
 	int fd;
 
@@ -156,8 +158,8 @@ static void controllers_of(const struct rk_fleet_options *o, char *text, size_t 
 {
 	bool has_memory = o->memory_high != RK_INFINITE || o->memory_max != RK_INFINITE;
 
-	(void)snprintf(text, size, "%s%s%s", has_memory ? "+memory " : "", o->cpu_weight ? "+cpu " : "",
-		       o->n_tasks_max ? "+pids" : "");
+	(void)snprintf(text, size, "%s%s%s", has_memory ? "+memory " : "",
+		       o->cpu_weight ? "+cpu " : "", o->n_tasks_max ? "+pids" : "");
 }
 
 /* Passes the controllers on from ours to the fleet's, where no process may live then. */
@@ -177,10 +179,12 @@ static int controllers_enable(int ours, int all, int fleet, const struct rk_flee
 	if (r == 0)
 		r = file_write(all, "cgroup.subtree_control", text);
 	if (r == 0)
-		(void)file_write(fleet, "cgroup.subtree_control", text); /* for memory.events alone */
+		(void)file_write(fleet, "cgroup.subtree_control",
+				 text); /* for memory.events alone */
 	if (r < 0)
 		return rk_err_set(err, r, "the controllers '%s' cannot be used here: %s", text,
-				  r == -EBUSY ? "other processes live in our control group" : strerror(-r));
+				  r == -EBUSY ? "other processes live in our control group"
+					      : strerror(-r));
 	return 0;
 }
 
@@ -205,8 +209,8 @@ int rk_cgroup_limit(const struct rk_cgroup *c, const struct rk_fleet_options *o,
 	if (r == 0 && o->cpu_weight)
 		r = limit_set(c->dir, "CPUWeight", "cpu.weight", o->cpu_weight, err);
 	if (r == 0)
-		r = limit_set(c->dir, "TasksMax", "pids.max", o->n_tasks_max ? o->n_tasks_max : RK_INFINITE,
-			      err);
+		r = limit_set(c->dir, "TasksMax", "pids.max",
+			      o->n_tasks_max ? o->n_tasks_max : RK_INFINITE, err);
 	return r;
 }
 
@@ -247,7 +251,8 @@ static bool is_stale(const char *directory, const char *name)
 	    directory[9 + len] != '-')
 		return false;
 	pid = strtol(directory + 10 + len, &end, 10);
-	return *end == '\0' && pid > 0 && pid <= INT32_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+	return *end == '\0' && pid > 0 && pid <= INT32_MAX && kill((pid_t)pid, 0) < 0 &&
+	       errno == ESRCH;
 }
 
 /* What a keeper left that was killed. */
@@ -316,7 +321,8 @@ int rk_cgroup_open(struct rk_cgroup *c, const struct rk_cgroup_name *name,
 
 	c->dir = -1;
 	if (ours < 0 || !is_delegated(ours, is_root)) {
-		(void)rk_err_set(err, -ENOENT, "no control group (version 2) is delegated to rekindled");
+		(void)rk_err_set(err, -ENOENT,
+				 "no control group (version 2) is delegated to rekindled");
 		return RK_CGROUP_NONE;
 	}
 	stale_remove(ours, name->name);

@@ -76,7 +76,8 @@ int rk_cgroup_slot_open(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 /* Removes a slot's group; if something still lives in it, that goes with the fleet's. */
 void rk_cgroup_slot_close(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 
-/* Ends every process of a slot's group. Returns whether there was one. The next one needs a new group. */
+/* Ends every process of a slot's group. Returns whether there was one. The next one needs a new
+ * group. */
 bool rk_cgroup_slot_kill(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 
 /* How many of its processes the kernel has killed for want of memory; 0 when that is not known. */

@@ -136,7 +136,8 @@ struct rk_setup_failure rk_child_failure(int gate)
 {
 	struct rk_setup_failure f = { 0 };
 
-	if (gate < 0 || recv(gate, &f, sizeof(f), MSG_DONTWAIT) != (ssize_t)sizeof(f) || f.error < 0)
+	if (gate < 0 || recv(gate, &f, sizeof(f), MSG_DONTWAIT) != (ssize_t)sizeof(f) ||
+	    f.error < 0)
 		return (struct rk_setup_failure){ 0 };
 	return f;
 }

@@ -72,7 +72,8 @@ static int put(struct rk_environment *e, const char *variable, struct rk_err *er
 	}
 	if (!copy || e->n == VARIABLES_MAX || room_make(e) < 0) {
 		free(copy);
-		return rk_err_set(err, copy ? -E2BIG : -ENOMEM, "no room for the workers' environment");
+		return rk_err_set(err, copy ? -E2BIG : -ENOMEM,
+				  "no room for the workers' environment");
 	}
 	e->at[e->n++] = copy;
 	e->at[e->n] = NULL;
@@ -101,7 +102,8 @@ static int inherit(struct rk_environment *e, struct rk_err *err)
 	return r;
 }
 
-static int pair_put(struct rk_environment *e, const char *name, const char *value, struct rk_err *err)
+static int pair_put(struct rk_environment *e, const char *name, const char *value,
+		    struct rk_err *err)
 {
 	rk_cleanup(rk_free_p) char *variable = NULL;
 
@@ -130,7 +132,8 @@ static int account_put(struct rk_environment *e, const struct rk_who *user, stru
 	return r == 0 ? pair_put(e, "LOGNAME", found->pw_name, err) : r;
 }
 
-int rk_environment_init(struct rk_environment *e, const struct rk_fleet_options *o, struct rk_err *err)
+int rk_environment_init(struct rk_environment *e, const struct rk_fleet_options *o,
+			struct rk_err *err)
 {
 	int r;
 
@@ -166,7 +169,8 @@ static void blanks_trim(char *text)
 }
 
 /* A value in quotes; it must be one word. */
-static int quoted_put(struct rk_environment *e, const char *name, const char *value, struct rk_err *err)
+static int quoted_put(struct rk_environment *e, const char *name, const char *value,
+		      struct rk_err *err)
 {
 	rk_cleanup(rk_wordlist_free_p) struct rk_wordlist words = { 0 };
 	int r = rk_wordlist_split(&words, value, 2, err);
@@ -189,7 +193,7 @@ static int line_read(struct rk_environment *e, char *line, struct rk_err *err)
 		return rk_err_set(err, -EINVAL, "'%.60s' is no NAME=VALUE", line);
 	*value++ = '\0';
 	return *value == '"' || *value == '\'' ? quoted_put(e, line, value, err)
-						 : pair_put(e, line, value, err);
+					       : pair_put(e, line, value, err);
 }
 
 /* Opens a regular file only: a FIFO would hold up the supervisor. */
@@ -203,7 +207,8 @@ static int regular_open(const char *path, struct rk_err *err)
 	if (!S_ISREG(st.st_mode))
 		return rk_err_set(err, -EINVAL, "EnvironmentFile %s is no regular file", path);
 	if (st.st_size > FILE_MAX)
-		return rk_err_set(err, -EFBIG, "EnvironmentFile %s is longer than %u bytes", path, FILE_MAX);
+		return rk_err_set(err, -EFBIG, "EnvironmentFile %s is longer than %u bytes", path,
+				  FILE_MAX);
 	return rk_take_fd(&fd);
 }
 
@@ -254,7 +259,8 @@ static int file_read(struct rk_environment *e, const char *path, struct rk_err *
 		return fd == -ENOENT && may_be_missing ? 0 : fd;
 	len = whole_read(fd, text, FILE_MAX);
 	if (len < 0)
-		return rk_err_set(err, (int)len, "EnvironmentFile %s: %s", path, strerror((int)-len));
+		return rk_err_set(err, (int)len, "EnvironmentFile %s: %s", path,
+				  strerror((int)-len));
 	if (strlen(text) != (size_t)len)
 		return rk_err_set(err, -EINVAL, "EnvironmentFile %s holds a NUL byte", path);
 	return lines_read(e, path, text, err);

@@ -38,7 +38,8 @@ RK_MUST_USE int rk_environment_read(struct rk_environment *ret, const struct rk_
 				    const struct rk_fleet_options *o, struct rk_err *err);
 
 /* Adds NAME=VALUE, in the place of one of the same name. 0; -EINVAL for a name that is ours. */
-RK_MUST_USE int rk_environment_set(struct rk_environment *e, const char *variable, struct rk_err *err);
+RK_MUST_USE int rk_environment_set(struct rk_environment *e, const char *variable,
+				   struct rk_err *err);
 
 /* Frees all; also a cleanup. */
 void rk_environment_free_p(struct rk_environment *e);

@@ -27,12 +27,13 @@ static const struct rk_commands *commands_of(const struct rk_hook *h)
 {
 	const struct rk_fleet_options *o = h->host->o;
 
-	return h->kind == RK_HOOK_PRE  ? &o->exec_start_pre :
-	       h->kind == RK_HOOK_POST ? &o->exec_start_post :
-					 &o->on_failure;
+	return h->kind == RK_HOOK_PRE    ? &o->exec_start_pre
+	       : h->kind == RK_HOOK_POST ? &o->exec_start_post
+					 : &o->on_failure;
 }
 
-void rk_hook_init(struct rk_hook *h, struct rk_hook_host *host, enum rk_hook_kind kind, uint32_t slot)
+void rk_hook_init(struct rk_hook *h, struct rk_hook_host *host, enum rk_hook_kind kind,
+		  uint32_t slot)
 {
 	*h = (struct rk_hook){ .host = host, .kind = kind, .slot = slot, .process = no_process };
 }
@@ -178,7 +179,8 @@ static void failure_note(struct rk_hook *h, const struct rk_err *err)
 
 	host->n_failed[h->kind]++;
 	(void)rk_recorder_note(host->recorder, &note, "%s ignored=%s n=%llu", err->text,
-			       may_fail(h) ? "yes" : "no", (unsigned long long)host->n_failed[h->kind]);
+			       may_fail(h) ? "yes" : "no",
+			       (unsigned long long)host->n_failed[h->kind]);
 }
 
 /* "ExecStartPre 'mkdir': …" */
@@ -220,7 +222,9 @@ int rk_hook_run(struct rk_hook *h, const char *cause, struct rk_err *err)
 /* What keeper's words mean: 0, or -errno with a sentence. */
 static int end_judge(const struct rk_hook *h, const struct rk_link_msg *msg, struct rk_err *err)
 {
-	const struct rk_obituary o = { .is_cause_known = true, .code = msg->code, .status = msg->status };
+	const struct rk_obituary o = { .is_cause_known = true,
+				       .code = msg->code,
+				       .status = msg->status };
 	struct rk_setup_failure f = rk_child_failure(h->process.gate);
 	char text[200];
 

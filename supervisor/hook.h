@@ -55,7 +55,8 @@ struct rk_hook {
 
 #define RK_HOOK_THROUGH 1 /* there is nothing to run */
 
-void rk_hook_init(struct rk_hook *h, struct rk_hook_host *host, enum rk_hook_kind kind, uint32_t slot);
+void rk_hook_init(struct rk_hook *h, struct rk_hook_host *host, enum rk_hook_kind kind,
+		  uint32_t slot);
 
 /*
  * Runs the commands; what still runs of an earlier time is killed. cause: for people, or NULL.

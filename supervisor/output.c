@@ -43,7 +43,8 @@ const char *rk_output_identifier(const char *fleet, uint32_t slot,
 static int file_open(const char *path, int *ret_fd, struct rk_err *err)
 {
 	rk_cleanup(rk_close_p) int fd =
-		open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, FILE_MODE);
+		open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		     FILE_MODE);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -71,7 +72,8 @@ static int journal_open(const char *fleet, uint32_t slot, int *ret_fd, struct rk
 	int fd = sd_journal_stream_fd(rk_output_identifier(fleet, slot, identifier), LOG_INFO, 1);
 
 	if (fd < 0)
-		return rk_err_set(err, fd, "Output=journal: the journal cannot be reached: %s", strerror(-fd));
+		return rk_err_set(err, fd, "Output=journal: the journal cannot be reached: %s",
+				  strerror(-fd));
 	*ret_fd = fd;
 	return 0;
 }

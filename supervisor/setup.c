@@ -49,7 +49,8 @@ static int groups_find(struct rk_setup *s, struct rk_err *err)
 			return 0;
 		}
 		if (n <= had || n > GROUPS_MAX)
-			return rk_err_set(err, -E2BIG, "User=%s is in too many groups", s->o->user.name);
+			return rk_err_set(err, -E2BIG, "User=%s is in too many groups",
+					  s->o->user.name);
 	}
 	s->n_groups = 1;
 	return 0;

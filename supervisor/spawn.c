@@ -126,8 +126,8 @@ int rk_spawn_output(struct rk_spawn *s, uint32_t slot, int *ret_fd, struct rk_er
 	if (r == 0 || s->o->output.to != RK_OUTPUT_JOURNAL)
 		return r;
 	if (!s->has_warned)
-		rk_log(RK_LOG_WARNING, "%s; the workers' output goes where ours goes fleet=%s", err->text,
-		       s->fleet);
+		rk_log(RK_LOG_WARNING, "%s; the workers' output goes where ours goes fleet=%s",
+		       err->text, s->fleet);
 	s->has_warned = true;
 	*ret_fd = -1;
 	return 0;

@@ -45,8 +45,9 @@ RK_MUST_USE int rk_spawn_find(const char *command, char ret[static PATH_MAX], st
  * Prepares for a fleet's command; options and name are borrowed. fds are duplicated. Returns 0 or
  * -errno; rk_spawn_close() afterwards in any case.
  */
-RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o,
-			      const int fds[RK_SPAWN_FDS], struct rk_err *err);
+RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *fleet,
+			      const struct rk_fleet_options *o, const int fds[RK_SPAWN_FDS],
+			      struct rk_err *err);
 void rk_spawn_close(struct rk_spawn *s);
 
 /*

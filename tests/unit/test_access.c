@@ -36,8 +36,10 @@ START_TEST(only_whom_the_options_name_may_use_a_fleet)
 	const struct rk_fleet_options group = { .client_group = { .is_set = true, .id = 30 } };
 
 	ck_assert_msg(!rk_access_may_use(&none, &cases[_i].peer), "%s", cases[_i].what);
-	ck_assert_msg(rk_access_may_use(&user, &cases[_i].peer) == cases[_i].by_user, "%s", cases[_i].what);
-	ck_assert_msg(rk_access_may_use(&group, &cases[_i].peer) == cases[_i].by_group, "%s", cases[_i].what);
+	ck_assert_msg(rk_access_may_use(&user, &cases[_i].peer) == cases[_i].by_user, "%s",
+		      cases[_i].what);
+	ck_assert_msg(rk_access_may_use(&group, &cases[_i].peer) == cases[_i].by_group, "%s",
+		      cases[_i].what);
 }
 END_TEST
 
@@ -77,7 +79,8 @@ int main(void)
 {
 	TCase *c = unit_case("access");
 
-	tcase_add_loop_test(c, only_whom_the_options_name_may_use_a_fleet, 0, (int)rk_countof(cases));
+	tcase_add_loop_test(c, only_whom_the_options_name_may_use_a_fleet, 0,
+			    (int)rk_countof(cases));
 	tcase_add_test(c, a_socket_lets_in_whom_any_fleet_names);
 	tcase_add_test(c, a_peer_comes_with_all_its_groups);
 	return unit_run(c);

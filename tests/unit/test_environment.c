@@ -96,7 +96,8 @@ START_TEST(a_file_says_what_its_lines_say_or_which_one_is_bad)
 		ck_assert_ptr_nonnull(value_of(&e, files[_i].name));
 		ck_assert_str_eq(value_of(&e, files[_i].name), files[_i].value);
 	} else {
-		ck_assert_msg(strstr(err.text, files[_i].value) && strstr(err.text, path), "%s", err.text);
+		ck_assert_msg(strstr(err.text, files[_i].value) && strstr(err.text, path), "%s",
+			      err.text);
 	}
 	rk_environment_free_p(&e);
 	(void)unlink(path);
@@ -169,7 +170,8 @@ int main(void)
 {
 	TCase *c = unit_case("environment");
 
-	tcase_add_loop_test(c, a_file_says_what_its_lines_say_or_which_one_is_bad, 0, (int)rk_countof(files));
+	tcase_add_loop_test(c, a_file_says_what_its_lines_say_or_which_one_is_bad, 0,
+			    (int)rk_countof(files));
 	tcase_add_test(c, a_missing_file_is_refused_unless_a_dash_stands_before_it);
 	tcase_add_test(c, a_fifo_holds_nobody_up);
 	tcase_add_test(c, what_is_ours_alone_is_not_passed_on);

@@ -32,7 +32,8 @@ START_TEST(each_letter_becomes_what_it_stands_for)
 	char text[64];
 	struct rk_err err = { 0 };
 
-	ck_assert_int_eq(rk_percent_expand(cases[_i].pattern, with, text, sizeof(text), &err), cases[_i].r);
+	ck_assert_int_eq(rk_percent_expand(cases[_i].pattern, with, text, sizeof(text), &err),
+			 cases[_i].r);
 	if (cases[_i].is)
 		ck_assert_str_eq(text, cases[_i].is);
 	else

@@ -48,7 +48,8 @@ START_TEST(a_step_that_fails_is_named)
 	const struct rk_setup s = { .o = &o };
 	char text[200];
 
-	ck_assert_str_eq(rk_setup_explain(&s, &cases[_i].failure, text, sizeof(text)), cases[_i].text);
+	ck_assert_str_eq(rk_setup_explain(&s, &cases[_i].failure, text, sizeof(text)),
+			 cases[_i].text);
 }
 END_TEST
 
@@ -75,7 +76,8 @@ START_TEST(without_privileges_another_user_is_refused_and_our_own_is_not)
 		_exit(f.error == EPERM && geteuid() != 12 ? 0 : 13);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "step %d", WEXITSTATUS(status));
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "step %d",
+		      WEXITSTATUS(status));
 }
 END_TEST
 
