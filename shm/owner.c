@@ -8,6 +8,7 @@
 #include "shm/copy.h"
 #include "shm/deliver.h"
 #include "shm/fault.h"
+#include "shm/part.h"
 #include "shm/queue.h"
 #include "shm/words.h"
 
@@ -402,4 +403,13 @@ int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
 	open_gate(o);
 	(void)deliver_pending(o);
 	return (int)n;
+}
+
+int rk_owner_release(struct rk_owner *o)
+{
+	/* Acquire, as in rk_owner_step(): lost, it delivers nothing. */
+	if (atomic_load_explicit(&rk_shm_part(o->m, o->partition)->commit, memory_order_acquire) != o->commit)
+		return -ESTALE;
+	(void)deliver_pending(o);
+	return rk_part_release(o->m, o->partition, o->worker);
 }

@@ -85,6 +85,13 @@ RK_MUST_USE int rk_owner_look(const struct rk_shm *m, uint32_t partition, uint32
  */
 RK_MUST_USE int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg);
 
+/*
+ * Between two steps, when asked (rk_part_is_asked()): delivers what its gate
+ * lets through and gives the partition back; o and the mapping are done with.
+ * Returns 0; -ESTALE when it was not asked, or taken away.
+ */
+RK_MUST_USE int rk_owner_release(struct rk_owner *o);
+
 /* Handler: saves len bytes at p, inside the state, before they change. 0; -EFAULT, -ENOSPC (the job will be aborted). */
 int rk_owner_touch(struct rk_owner_job *job, const void *p, size_t len);
 

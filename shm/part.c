@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "shm/bell.h"
 #include "shm/fault.h"
 #include "shm/words.h"
 
@@ -41,4 +42,53 @@ void rk_part_route(const struct rk_shm *m, uint32_t partition, uint32_t worker, 
 	/* seq_cst: against a client's publish and look (Q3, rk_bell_ring_owner); the new owner scans after this. */
 	atomic_store_explicit(&rk_shm_routes(m)[partition], rk_route(rk_owner_incarnation(owner), worker, flags),
 			      memory_order_seq_cst);
+}
+
+/* ---- hand-over ---- */
+
+int rk_part_ask(const struct rk_shm *m, uint32_t partition)
+{
+	_Atomic uint64_t *word = &rk_shm_part(m, partition)->owner;
+	uint64_t owner = atomic_load_explicit(word, memory_order_acquire);
+
+	/* H1: release; pairs with H2. Fails only for damaged memory: ask again. */
+	if (rk_owner_flag(owner) == RK_OWNER_RUN &&
+	    atomic_compare_exchange_strong_explicit(word, &owner, rk_owner_with(owner, RK_OWNER_STOP),
+						    memory_order_seq_cst, memory_order_acquire))
+		owner = rk_owner_with(owner, RK_OWNER_STOP);
+	if (rk_owner_flag(owner) != RK_OWNER_STOP)
+		return rk_owner_flag(owner) == RK_OWNER_RELEASED ? 0 : -ESTALE;
+	rk_bell_ring_partition(m, rk_owner_worker(owner), partition);
+	return 0;
+}
+
+bool rk_part_is_released(const struct rk_shm *m, uint32_t partition)
+{
+	/* Acquire; pairs with H2. */
+	return rk_owner_flag(atomic_load_explicit(&rk_shm_part(m, partition)->owner, memory_order_acquire)) ==
+	       RK_OWNER_RELEASED;
+}
+
+bool rk_part_is_asked(const struct rk_shm *m, uint32_t partition, uint32_t worker)
+{
+	uint64_t owner = atomic_load_explicit(&rk_shm_part(m, partition)->owner, memory_order_acquire);
+
+	return rk_owner_flag(owner) == RK_OWNER_STOP && rk_owner_worker(owner) == worker;
+}
+
+int rk_part_release(const struct rk_shm *m, uint32_t partition, uint32_t worker)
+{
+	_Atomic uint64_t *word = &rk_shm_part(m, partition)->owner;
+	uint64_t owner = atomic_load_explicit(word, memory_order_acquire);
+
+	if (rk_owner_flag(owner) != RK_OWNER_STOP || rk_owner_worker(owner) != worker)
+		return -ESTALE;
+	/*
+	 * H2: release: whoever is assigned it (A2, O2) sees all we did. Killed
+	 * before: an ordinary death.
+	 */
+	if (!atomic_compare_exchange_strong_explicit(word, &owner, rk_owner_with(owner, RK_OWNER_RELEASED),
+						     memory_order_acq_rel, memory_order_relaxed))
+		return -ESTALE;
+	return 0;
 }

@@ -185,6 +185,12 @@ static inline uint32_t rk_owner_bank(uint64_t owner)
 	return (uint32_t)(owner >> 32) & 0xffff;
 }
 
+/* The same with another flag. */
+static inline uint64_t rk_owner_with(uint64_t owner, enum rk_owner_flag flag)
+{
+	return (owner & ~0xffffull) | (uint64_t)flag;
+}
+
 static inline uint32_t rk_owner_worker(uint64_t owner)
 {
 	return (uint32_t)(owner >> 16) & 0xffff;

@@ -21,6 +21,7 @@
 #include "shm/bell.h"
 #include "shm/fault.h"
 #include "shm/owner.h"
+#include "shm/part.h"
 #include "shm/queue.h"
 #include "shm/region.h"
 #include "shm/words.h"
@@ -44,6 +45,7 @@ struct partition {
 	struct rk_owner owner;
 	struct rk_check *check; /* with RK_CHECK=1 */
 	uint32_t n_quiet;       /* visits in vain since its last job */
+	void *mapped;           /* its bank, while it is open */
 	bool open;
 };
 
@@ -62,6 +64,7 @@ struct worker {
 	uint32_t batch_max;
 	uint64_t ready_ns; /* when it began to scan */
 	bool told;         /* the supervisor knows that we serve */
+	uint64_t told_at;  /* the last of its milestones that it was told of */
 	bool opened_space; /* whoever waits for room in a ring of ours has been woken once */
 	bool checking;
 };
@@ -88,6 +91,12 @@ static void on_stop_signal(int number)
 static bool is_stop_wanted(const struct worker *w)
 {
 	return stop_wanted || rk_beat_is_stop_wanted(w->beat);
+}
+
+/* The supervisor wants something that is not worth waiting for the end of a queue. */
+static bool has_wish(const struct worker *w)
+{
+	return stop_wanted || rk_beat_is_stop_wanted(w->beat) || rk_beat_is_pause_wanted(w->beat);
 }
 
 static void tell_supervisor(const struct worker *w)
@@ -233,6 +242,7 @@ static int open_partition(struct worker *w, uint32_t p, struct rk_err *err)
 		rk_region_unmap(mapped, w->m.l.bank_stride);
 		return 1;
 	}
+	part->mapped = mapped;
 	part->owner.batch_max = w->batch_max;
 	if (part->owner.rolled_back)
 		atomic_fetch_add_explicit(&w->beat->n_rolled_back, 1, memory_order_relaxed);
@@ -241,6 +251,23 @@ static int open_partition(struct worker *w, uint32_t p, struct rk_err *err)
 		r = rk_check_new(&part->check, &part->owner.bank, w->def->state_size, err);
 	part->open = r == 0;
 	return r;
+}
+
+/* Gives a partition back that the supervisor asks for, open or not. Returns 1, or -errno when it was taken away. */
+static int release_partition(struct worker *w, uint32_t p, struct rk_err *err)
+{
+	struct partition *part = &w->partitions[p];
+	int r = part->open ? rk_owner_release(&part->owner) : rk_part_release(&w->m, p, w->number);
+
+	if (r < 0)
+		return rk_err_set(err, r, "partition %u was taken away", p);
+	if (part->open) {
+		rk_check_free(part->check);
+		rk_region_unmap(part->mapped, w->m.l.bank_stride);
+	}
+	*part = (struct partition){ 0 };
+	tell_supervisor(w);
+	return 1;
 }
 
 /* From the protocol's job to the user's. */
@@ -279,6 +306,17 @@ static void add(_Atomic uint64_t *figure, uint64_t n)
 				      memory_order_relaxed);
 }
 
+/* Once each time the supervisor has set one. Relaxed: its wish is a figure, and whichever we see will do. */
+static void tell_milestone(struct worker *w)
+{
+	uint64_t at = atomic_load_explicit(&w->beat->news_at, memory_order_relaxed);
+
+	if (rk_likely(!at || at == w->told_at || atomic_load_explicit(&w->beat->n_jobs, memory_order_relaxed) < at))
+		return;
+	w->told_at = at;
+	tell_supervisor(w);
+}
+
 /* What the beat page says of the work done. */
 static void note_progress(struct worker *w, const struct rk_owner *o, const struct rk_owner *before)
 {
@@ -288,6 +326,7 @@ static void note_progress(struct worker *w, const struct rk_owner *o, const stru
 	add(&b->n_errors, o->n_errors - before->n_errors);
 	add(&b->n_without_effect, o->n_without_effect - before->n_without_effect);
 	add(&b->n_refused, o->n_refused - before->n_refused);
+	tell_milestone(w);
 }
 
 static void stamp_first_commit(struct worker *w, const struct rk_owner *o)
@@ -314,6 +353,8 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 	struct rk_owner before;
 	int steps = 0, r;
 
+	if (rk_unlikely(rk_part_is_asked(&w->m, p, w->number)))
+		return release_partition(w, p, err);
 	if (!part->open) {
 		r = open_partition(w, p, err);
 		if (r != 0)
@@ -329,7 +370,7 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 			stamp_first_commit(w, o);
 			announce(w);
 		}
-	} while (r > 0 && ++steps < STEPS_PER_VISIT);
+	} while (r > 0 && ++steps < STEPS_PER_VISIT && !has_wish(w) && !rk_part_is_asked(&w->m, p, w->number));
 	if (steps > 0)
 		note_progress(w, o, &before);
 	if (r == -ESTALE)
@@ -382,6 +423,8 @@ static int scan(struct worker *w, struct rk_err *err)
 				atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
 				continue;
 			}
+			if (rk_unlikely(has_wish(w)))
+				return 1;
 			r = turn(w, p, err);
 			if (r < 0)
 				return r;
@@ -421,7 +464,7 @@ static void park(struct worker *w)
 {
 	uint32_t word = rk_bell_park(&w->bell->bell);
 
-	if (!has_pending(w) && !is_stop_wanted(w)) {
+	if (!has_pending(w) && !has_wish(w)) {
 		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
 		(void)rk_bell_wait(&w->bell->bell, word, 0); /* whatever woke us: look */
 		atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
@@ -434,7 +477,7 @@ static void idle(struct worker *w)
 {
 	uint64_t until = 0;
 
-	for (uint32_t round = 0; !is_stop_wanted(w); round++) {
+	for (uint32_t round = 0; !has_wish(w); round++) {
 		if (has_pending(w))
 			return;
 		rk_relax();
@@ -445,7 +488,7 @@ static void idle(struct worker *w)
 		else if (rk_clock_ns() >= until)
 			break;
 	}
-	if (!is_stop_wanted(w))
+	if (!has_wish(w))
 		park(w);
 }
 
@@ -458,6 +501,34 @@ static void open_space(struct worker *w)
 	w->opened_space = true;
 }
 
+/* A partition that we are asked to release; n_partitions if there is none. */
+static uint32_t find_asked(const struct worker *w)
+{
+	uint32_t p = 0;
+
+	while (p < w->m.g.n_partitions && !rk_part_is_asked(&w->m, p, w->number))
+		p++;
+	return p;
+}
+
+/* Runs no job until told, but gives back what it is asked for. Bits stay set. Returns 0 or -errno. */
+static int pause_jobs(struct worker *w, struct rk_err *err)
+{
+	while (rk_beat_is_pause_wanted(w->beat) && !is_stop_wanted(w)) {
+		uint32_t word = rk_bell_park(&w->bell->bell), p = find_asked(w);
+
+		if (p == w->m.g.n_partitions && rk_beat_is_pause_wanted(w->beat) && !is_stop_wanted(w)) {
+			atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
+			(void)rk_bell_wait(&w->bell->bell, word, 0);
+			atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
+		}
+		rk_bell_unpark(&w->bell->bell);
+		if (p < w->m.g.n_partitions && release_partition(w, p, err) < 0)
+			return -ESTALE;
+	}
+	return 0;
+}
+
 static int serve(struct worker *w)
 {
 	struct rk_err err;
@@ -466,8 +537,10 @@ static int serve(struct worker *w)
 	w->ready_ns = rk_clock_ns();
 	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
 	while (!is_stop_wanted(w)) {
-		int did = scan(w, &err);
+		int did = pause_jobs(w, &err);
 
+		if (did == 0)
+			did = scan(w, &err);
 		if (did < 0)
 			return give_up(w, did == -ESTALE ? EXIT_LOST : EXIT_DOES_NOT_FIT, err.text);
 		if (!did && !w->told)
