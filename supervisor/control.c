@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/rundir.h"
+#include "supervisor/verb.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5; this libc's headers are older */
@@ -203,25 +204,29 @@ static int fleet_choose(const struct rk_control_conf *c, struct rk_err *err)
 {
 	char names[160] = "";
 
-	for (uint32_t i = 0; i < c->n_fleets; i++)
+	for (uint32_t i = 0; i < c->fleets->n; i++)
 		(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), " %s/%s", c->name,
-			       c->fleets[i].conf->name);
-	return rk_err_set(err, -E2BIG, "%u fleets run under this name: choose one of%s", c->n_fleets, names);
+			       c->fleets->at[i]->conf->name);
+	return rk_err_set(err, -E2BIG, "%u fleets run under this name: choose one of%s", c->fleets->n, names);
 }
 
 /* The fleet that is asked for: the only one, or the one of the request's "fleet". */
 static int fleet_get(const struct request *q, struct rk_fleet **ret, struct rk_err *err)
 {
-	const struct rk_control_conf *c = &q->from->control->c;
 	const char *name;
 	int r = text_get(q, "fleet", &name, err);
 
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < c->n_fleets; i++) {
-		if (name ? strcmp(c->fleets[i].conf->name, name) != 0 : c->n_fleets > 1)
+	return r < 0 ? r : rk_control_fleet(&q->from->control->c, name, ret, err);
+}
+
+int rk_control_fleet(const struct rk_control_conf *c, const char *name, struct rk_fleet **ret, struct rk_err *err)
+{
+	for (uint32_t i = 0; i < c->fleets->n; i++) {
+		struct rk_fleet *f = c->fleets->at[i];
+
+		if (name ? strcmp(f->conf->name, name) != 0 : c->fleets->n > 1)
 			continue;
-		*ret = &c->fleets[i];
+		*ret = f;
 		return 0;
 	}
 	return name ? rk_err_set(err, -ENOENT, "'%s' runs no fleet named '%.60s'", c->name, name) : fleet_choose(c, err);
@@ -311,8 +316,8 @@ static int verb_ping(struct request *q, struct rk_err *err)
 	put_number(q, "supervisor_pid", (uint64_t)c->supervisor);
 	json_object_object_add(q->out, "release", json_object_new_string(PACKAGE_VERSION));
 	fleets = json_object_new_array();
-	for (uint32_t i = 0; i < c->n_fleets; i++)
-		json_object_array_add(fleets, json_object_new_string(c->fleets[i].conf->name));
+	for (uint32_t i = 0; i < c->fleets->n; i++)
+		json_object_array_add(fleets, json_object_new_string(c->fleets->at[i]->conf->name));
 	json_object_object_add(q->out, "fleets", fleets);
 	return 0;
 }
@@ -337,22 +342,31 @@ static const struct verb {
 	{ "stop", verb_stop },
 };
 
-static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
+static const char *verb_name(struct json_object *in, struct rk_err *err)
 {
 	struct json_object *name;
 
-	if (!json_object_object_get_ex(in, "verb", &name) ||
-	    !json_object_is_type(name, json_type_string)) {
-		(void)rk_err_set(err, -EINVAL, "the request names no \"verb\"");
-		return NULL;
-	}
-	for (size_t i = 0; i < rk_countof(verbs); i++)
-		if (strcmp(verbs[i].name, json_object_get_string(name)) == 0)
-			return &verbs[i];
-	(void)rk_err_set(err, -EOPNOTSUPP,
-			 "verb '%.32s' is not known: open, read, ping and stop are",
-			 json_object_get_string(name));
+	if (json_object_object_get_ex(in, "verb", &name) && json_object_is_type(name, json_type_string))
+		return json_object_get_string(name);
+	(void)rk_err_set(err, -EINVAL, "the request names no \"verb\"");
 	return NULL;
+}
+
+/* One of the verbs that need a connection; NULL if it is none of them. */
+static const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < rk_countof(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* One of the operators' (verb.h), which only want an answer. */
+static int verb_operate(struct request *q, const struct rk_verb *verb, struct rk_err *err)
+{
+	struct rk_verb_request request = { .c = &q->from->control->c, .in = q->in, .out = q->out };
+
+	return verb->run(&request, err);
 }
 
 /* ---- messages ---- */
@@ -380,16 +394,25 @@ static struct json_object *message_parse(const char *text, size_t len, struct rk
 }
 
 /* Returns false when the connection is no more to be read from. */
-static bool request_answer(struct connection *k, const struct verb *verb, struct json_object *in)
+static bool request_answer(struct connection *k, const char *name, struct json_object *in)
 {
+	const struct verb *verb = verb_find(name);
+	const struct rk_verb *other = verb ? NULL : rk_verb_find(name);
+
 	struct request q = { .from = k, .in = in, .out = json_object_new_object() };
 	struct rk_err err = { 0 };
 	bool go_on;
+	int r;
 
+	if (!verb && !other) {
+		(void)rk_err_set(&err, -EOPNOTSUPP, "verb '%.32s' is not known: doc/architecture.md lists them", name);
+		return answer_nonsense(k, &err);
+	}
 	if (!q.out)
 		return cut_off(k);
 	json_object_object_add(q.out, "ok", json_object_new_boolean(1));
-	go_on = verb->run(&q, &err) < 0 ? answer_error(k, &err) : answer_send(k, q.out, &q.fds);
+	r = verb ? verb->run(&q, &err) : verb_operate(&q, other, &err);
+	go_on = r < 0 ? answer_error(k, &err) : answer_send(k, q.out, &q.fds);
 	json_object_put(q.out);
 	return go_on;
 }
@@ -398,7 +421,7 @@ static bool message_answer(struct connection *k, const char *text, size_t len)
 {
 	struct rk_err err = { 0 };
 	struct json_object *in = message_parse(text, len, &err);
-	const struct verb *verb = in ? verb_find(in, &err) : NULL;
+	const char *verb = in ? verb_name(in, &err) : NULL;
 	bool go_on = verb ? request_answer(k, verb, in) : answer_nonsense(k, &err);
 
 	json_object_put(in);
@@ -628,8 +651,8 @@ int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 		return rk_err_set(err, -ENOMEM, "no memory for the control socket");
 	c->c = *conf;
 	c->n_max = CONNECTIONS_ROOM;
-	for (uint32_t i = 0; i < conf->n_fleets; i++)
-		c->n_max += conf->fleets[i].segments.m.g.n_clients + conf->fleets[i].segments.m.g.n_readers;
+	for (uint32_t i = 0; i < conf->fleets->n; i++)
+		rk_control_admit(c, conf->fleets->at[i]);
 	c->fd = r = listen_at(path, err);
 	if (r >= 0) {
 		r = sd_event_add_io(conf->event, &c->source, c->fd, EPOLLIN, on_connect, c);
@@ -643,6 +666,21 @@ int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 	(void)sd_event_source_set_priority(c->source, CONTROL_PRIORITY);
 	*ret = c;
 	return 0;
+}
+
+void rk_control_admit(struct rk_control *c, const struct rk_fleet *f)
+{
+	c->n_max += f->segments.m.g.n_clients + f->segments.m.g.n_readers;
+}
+
+void rk_control_forget(struct rk_control *c, const struct rk_fleet *f)
+{
+	for (struct connection *k = c->connections, *next; k; k = next) {
+		next = k->next;
+		if (k->fleet == f)
+			connection_close(k);
+	}
+	c->n_max -= f->segments.m.g.n_clients + f->segments.m.g.n_readers;
 }
 
 void rk_control_close(struct rk_control *c)

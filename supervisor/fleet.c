@@ -73,19 +73,30 @@ static void on_slots_change(void *arg)
 	struct rk_fleet *f = arg;
 
 	rk_publish_request(&f->publish);
+	f->env->on_step(f, f->env->arg);
 }
 
 static void on_crew_ready(void *arg)
 {
 	struct rk_fleet *f = arg;
 
+	f->is_ready = true;
 	f->env->on_ready(f, f->env->arg);
+}
+
+static bool takes_over(uint32_t slot, uint64_t due_ns, void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	return f->env->takes_over(f, slot, due_ns, f->env->arg);
 }
 
 static void on_crew_end(void *arg)
 {
 	struct rk_fleet *f = arg;
 
+	if (f->has_ended)
+		return;
 	rk_publish_now(&f->publish); /* who watches sees the last change too */
 	f->has_ended = true;
 	f->env->on_end(f, f->env->arg);
@@ -120,7 +131,7 @@ static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 static int keeper_give(struct rk_fleet *f, const char *name, int fd, struct rk_err *err)
 {
-	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .value = f->number };
+	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .tag = rk_link_memory_tag(f->number), .value = f->number };
 	int r;
 
 	memcpy(msg.name, name, strlen(name) + 1); /* our own short names */
@@ -174,7 +185,9 @@ static int crew_make(struct rk_fleet *f, struct rk_err *err)
 		.watch = f->watch,
 		.say = f->env->say,
 		.recorder = f->env->recorder,
+		.pressure = f->env->pressure,
 		.link = f->env->link,
+		.takes_over = takes_over,
 		.on_change = on_slots_change,
 		.on_ready = on_crew_ready,
 		.on_end = on_crew_end,
@@ -191,6 +204,7 @@ static void view_begin(struct rk_fleet *f)
 	size_t at = 0;
 
 	memcpy(v->name, f->conf->name, sizeof(v->name));
+	memset(v->command, 0, sizeof(v->command));
 	for (char *const *arg = f->conf->o.exec.at; *arg && at < sizeof(v->command); arg++)
 		at += (size_t)snprintf(v->command + at, sizeof(v->command) - at, "%s%s", at ? " " : "", *arg);
 }
@@ -240,7 +254,7 @@ static int make(struct rk_fleet *f, struct rk_err *err)
 	if (r == 0 && rk_clients_new(&f->segments.m, &f->clients) < 0)
 		r = rk_err_set(err, -ENOMEM, "no memory for the clients' books");
 	if (r == 0)
-		r = rk_watch_open(&f->segments.m, f->conf->o.n_workers, &f->watch, err);
+		r = rk_watch_open(&f->segments.m, f->segments.m.g.n_workers, &f->watch, err);
 	if (r == 0)
 		r = crew_make(f, err);
 	if (r == 0)
@@ -287,6 +301,43 @@ void rk_fleet_start(struct rk_fleet *f)
 {
 	f->has_started = true;
 	rk_crew_start(f->crew);
+}
+
+bool rk_fleet_has_workers(const struct rk_fleet *f)
+{
+	return !rk_crew_is_range_empty(f->crew, 0, UINT32_MAX);
+}
+
+void rk_fleet_halt(struct rk_fleet *f, const char *why)
+{
+	f->has_started = false;
+	f->is_ready = false;
+	rk_crew_halt(f->crew, why);
+}
+
+int rk_fleet_configure(struct rk_fleet *f, const struct rk_conf_fleet *conf, bool has_new_command, struct rk_err *err)
+{
+	const struct rk_conf_fleet *old = f->conf;
+	struct rk_spawn spawn = f->spawn;
+	int r;
+
+	f->conf = conf;
+	if (has_new_command) {
+		r = spawn_prepare(f, err);
+		if (r < 0) {
+			rk_spawn_close(&f->spawn);
+			f->spawn = spawn;
+			f->conf = old;
+			return r;
+		}
+		rk_spawn_close(&spawn);
+		view_begin(f);
+	} else {
+		f->spawn.argv = conf->o.exec.at; /* the same words */
+	}
+	rk_crew_configure(f->crew, conf);
+	rk_publish_request(&f->publish);
+	return 0;
 }
 
 void rk_fleet_stop(struct rk_fleet *f, const char *why)

@@ -22,6 +22,7 @@
 #define PIDFD_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 20)
 #define BUSY_NS RK_NS_PER_S          /* a successor's first job that takes longer is worth a line */
 #define ATTACH_NS (5 * RK_NS_PER_S)  /* a worker made with librekindle attaches in a millisecond */
+#define CAUSE_US 1000000u /* keeper tells within a millisecond, if it has been told of the process */
 #define AT_WORK_NS (100 * RK_NS_PER_MS) /* who dies later than this in its first job did start well */
 
 static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
@@ -251,42 +252,109 @@ static enum rk_fsm_event recover_event(enum rk_restart_kind kind)
 	return RK_FSM_EV_GIVE_UP;
 }
 
+/* Nobody waits for its end any more: partitions that are its own get their next incarnation. */
+static struct remains lay_down(struct rk_slot *s, uint32_t route_flags, bool is_ours)
+{
+	mourn(s);
+	if (is_ours)
+		rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
+	repair(s);
+	s->host->on_down(s, s->host->arg);
+	rk_slot_take_partitions(s, route_flags);
+	rk_beat_reset_lease(beat_of(s));
+	return process_leave(s);
+}
+
+/* When the next process is due, the brake's part included. */
+static void decide(struct rk_slot *s, const struct rk_restart_death *death, uint64_t now_ns)
+{
+	s->next = rk_restart_on_death(&s->restart, &s->host->restart, death, now_ns, rk_rand_u64(&s->host->random));
+	if (death->is_ours || s->next.kind == RK_RESTART_NEVER)
+		return;
+	rk_restart_stretch(&s->restart, &s->next, rk_pressure_on_restart(s->host->pressure, now_ns), now_ns);
+}
+
+/* What follows on DOWN. */
+static enum rk_fsm_event follow_up(struct rk_slot *s)
+{
+	if (s->next.reason != RK_RESTART_PLANNED && s->next.kind != RK_RESTART_NEVER &&
+	    s->host->takes_over(s, s->host->arg))
+		return RK_FSM_EV_STOP;
+	return recover_event(s->next.kind);
+}
+
+/* Keeper's word is there, or it will not come. */
+static void recover_with_cause(struct rk_slot *s)
+{
+	const struct rk_obituary *o = &s->mourning.last.obituary;
+	struct rk_restart_death death = { .code = o->is_cause_known ? o->code : -1, .status = o->status };
+	enum rk_fsm_event event;
+
+	if (!s->awaits_cause)
+		return;
+	s->timer = sd_event_source_disable_unref(s->timer);
+	decide(s, &death, rk_clock_ns());
+	event = follow_up(s);
+	if (event == RK_FSM_EV_START)
+		partitions_route(s, RK_ROUTE_UP);
+	rk_slot_event(s, event);
+}
+
+static int on_no_cause(sd_event_source *source, uint64_t usec, void *arg)
+{
+	(void)source;
+	(void)usec;
+	recover_with_cause(arg);
+	return 0;
+}
+
+/* How it ended decides whether it gets another process at all. */
+static void recover_later(struct rk_slot *s)
+{
+	struct remains r = lay_down(s, 0, false);
+
+	bury(s, &r);
+	s->awaits_cause = true;
+	s->timer = sd_event_source_disable_unref(s->timer);
+	if (sd_event_add_time_relative(s->host->c->event, &s->timer, CLOCK_MONOTONIC, CAUSE_US, 0, on_no_cause, s) < 0)
+		recover_with_cause(s);
+}
+
 static void recover(struct rk_slot *s)
 {
-	static const struct rk_restart_death death = { .code = -1 };
+	const struct rk_restart_death death = { .code = -1, .is_ours = s->came_from == RK_FSM_RECYCLING };
 	uint64_t now_ns = rk_clock_ns();
+	enum rk_fsm_event event;
 	struct remains r;
-	bool waits;
 
 	if (has_worked(s, now_ns))
 		rk_restart_on_ready(&s->restart, now_ns);
-	s->next = rk_restart_on_death(&s->restart, &s->host->restart, &death, now_ns,
-				      rk_rand_u64(&s->host->random));
-	s->n_restarts++;
-	waits = s->next.kind != RK_RESTART_NOW;
-	repair(s);
-	rk_slot_take_partitions(s, waits ? 0 : RK_ROUTE_UP);
-	mourn(s);
-	rk_beat_reset_lease(beat_of(s));
-	r = process_leave(s);
+	if (!death.is_ours && rk_restart_needs_cause(&s->host->restart)) {
+		recover_later(s);
+		return;
+	}
+	decide(s, &death, now_ns);
+	event = follow_up(s);
+	r = lay_down(s, event == RK_FSM_EV_START ? RK_ROUTE_UP : 0, death.is_ours);
 	/* The wait must know why the command could not be executed: bury first when there is one. */
-	if (waits)
+	if (event != RK_FSM_EV_START)
 		bury(s, &r);
-	rk_slot_event(s, recover_event(s->next.kind));
-	if (!waits)
+	rk_slot_event(s, event);
+	if (event == RK_FSM_EV_START)
 		bury(s, &r);
 }
 
 static void settle(struct rk_slot *s)
 {
+	static const struct rk_restart_death death = { .code = -1, .is_ours = true };
+	uint64_t now_ns = rk_clock_ns();
 	struct remains r;
 
-	repair(s);
-	partitions_route(s, 0);
+	if (has_worked(s, now_ns))
+		rk_restart_on_ready(&s->restart, now_ns);
+	decide(s, &death, now_ns);
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
-	mourn(s);
-	rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
-	r = process_leave(s);
+	r = lay_down(s, 0, true);
 	bury(s, &r);
 }
 
@@ -309,8 +377,11 @@ void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
 		rk_slot_event(s, RK_FSM_EV_EXITED); /* keeper was faster than the pidfd */
 	if (!rk_mourning_cause(&s->mourning, msg->tag, msg->code, msg->status))
 		return;
-	if (s->mourning.last.tag == msg->tag && !s->mourning.last.obituary.exec_error)
+	if (s->mourning.last.tag != msg->tag)
+		return;
+	if (!s->mourning.last.obituary.exec_error)
 		rk_journal_cause(s->host->c->m, s->number, msg->code, msg->status);
+	recover_with_cause(s);
 }
 
 /* ---- a birth ---- */
@@ -362,6 +433,7 @@ static void spawn(struct rk_slot *s)
 	s->noticed_ns = 0;
 	rk_journal_intent(c->m, s->number, s->incarnation);
 	rk_beat_ask_stop(beat_of(s), false);
+	rk_beat_ask_pause(beat_of(s), s->is_held);
 	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, &s->process);
 	if (r < 0) {
 		spawn_failed(s, -r);
@@ -374,6 +446,8 @@ static void spawn(struct rk_slot *s)
 	if (rk_spawn_go(&s->process) < 0)
 		rk_log(RK_LOG_DEBUG, "worker died at its gate slot=%u pid=%d", s->number, s->process.pid);
 	s->started_ns = rk_clock_ns();
+	s->n_restarts += s->was_started;
+	s->was_started = true;
 	rk_restart_on_start(&s->restart, s->started_ns);
 	if (r < 0)
 		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-r));
@@ -391,6 +465,8 @@ static void announce(struct rk_slot *s)
 	if (rk_watch_follow(s->host->c->watch, s->number, s->incarnation) < 0)
 		rk_log(RK_LOG_WARNING, "lease not watched, its pidfd has to do slot=%u", s->number);
 	rk_close_p(&s->process.gate);
+	if (s->is_held)
+		rk_slot_event(s, RK_FSM_EV_PAUSE);
 }
 
 /* ---- timers ---- */
@@ -481,7 +557,6 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 		s->timer = sd_event_source_disable_unref(s->timer);
 		return;
 	case RK_FSM_HOLD:
-	case RK_FSM_DRAIN:
 		partitions_route(s, 0);
 		return;
 	case RK_FSM_RESUME:
@@ -493,6 +568,7 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 	case RK_FSM_GIVE_UP:
 		give_up(s);
 		return;
+	case RK_FSM_DRAIN: /* the crew hands its partitions over, and it serves them until then */
 	case RK_FSM_NOTHING:
 	case RK_FSM_ACTIONS:
 		return;
@@ -516,13 +592,51 @@ void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
 {
 	struct rk_fsm_step step = rk_fsm_step(s->state, event);
 
+	if (event == RK_FSM_EV_RESUME && s->is_held)
+		return; /* that it runs again is not for the detector to say */
 	if (s->noticed_ns == 0 && (event == RK_FSM_EV_LEASE || event == RK_FSM_EV_EXITED))
 		s->noticed_ns = rk_clock_ns();
 	s->host->n_steps[s->state][event]++;
 	note_step(s, event, step);
+	s->came_from = s->state;
 	s->state = step.next;
+	s->awaits_cause = s->awaits_cause && s->state == RK_FSM_DOWN;
 	act(s, step.action);
 	s->host->on_step(s, step, s->host->arg);
+}
+
+/* ---- what operators want ---- */
+
+bool rk_slot_is_empty(const struct rk_slot *s)
+{
+	return s->state == RK_FSM_EMPTY || s->state == RK_FSM_ENDED;
+}
+
+bool rk_slot_is_up(const struct rk_slot *s)
+{
+	return s->state == RK_FSM_READY || s->state == RK_FSM_SUSPECT || s->state == RK_FSM_PAUSED;
+}
+
+void rk_slot_start(struct rk_slot *s)
+{
+	if (rk_slot_is_empty(s) || s->state == RK_FSM_WAITING || s->state == RK_FSM_QUARANTINED)
+		rk_slot_take_partitions(s, RK_ROUTE_UP);
+	rk_slot_event(s, RK_FSM_EV_START);
+}
+
+void rk_slot_forgive(struct rk_slot *s)
+{
+	rk_restart_reset(&s->restart, &s->host->restart);
+}
+
+void rk_slot_hold(struct rk_slot *s, bool wanted)
+{
+	s->is_held = wanted;
+	if (s->process.pid) {
+		rk_beat_ask_pause(beat_of(s), wanted);
+		rk_bell_ring_stop(s->host->c->m, s->number);
+	}
+	rk_slot_event(s, wanted ? RK_FSM_EV_PAUSE : RK_FSM_EV_RESUME);
 }
 
 /* ---- beginning and end ---- */
@@ -590,6 +704,5 @@ void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)
 		.died_pid = has_died ? o->pid : 0,
 		.exit_code = !has_died ? 0 : o->exec_error ? RK_EXIT_EXEC : o->code,
 		.exit_status = o->exec_error ? o->exec_error : o->status,
-		.n_partitions = s->n_partitions,
 	};
 }

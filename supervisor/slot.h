@@ -21,6 +21,7 @@
 #include "supervisor/crew.h"
 #include "supervisor/fsm.h"
 #include "supervisor/mourning.h"
+#include "supervisor/pressure.h"
 #include "supervisor/restart.h"
 
 struct rk_slot;
@@ -31,9 +32,17 @@ struct rk_slot_host {
 	const uint16_t *table; /* partition -> slot */
 	struct rk_restart_conf restart;
 	struct rk_rand random;
+	struct rk_pressure *pressure; /* borrowed; the brake of all fleets */
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
+	/* Its process is dead and what it left is repaired; what it owned is still its own. */
+	void (*on_down)(struct rk_slot *s, void *arg);
+	/*
+	 * next says when it may have another process: whether others are to be stopped before that.
+	 * Then it stays empty until rk_slot_start().
+	 */
+	bool (*takes_over)(struct rk_slot *s, void *arg);
 	void *arg;
 };
 
@@ -45,7 +54,11 @@ struct rk_slot {
 	int stat_fd;
 	uint64_t incarnation;
 	uint64_t n_restarts;
-	uint32_t n_partitions;
+	bool is_wanted;    /* somebody wants a process here: the configuration, or an operator */
+	bool is_held;      /* an operator has paused it: whatever process it has runs no job */
+	bool was_started;  /* it had a process before */
+	bool awaits_cause; /* DOWN until keeper says how its process ended */
+	enum rk_fsm_state came_from; /* the state before the present one */
 	struct rk_restart restart;
 	struct rk_restart_step next; /* as decided at the last death */
 	uint64_t started_ns;
@@ -63,6 +76,21 @@ void rk_slot_close(struct rk_slot *s);
 /* The one caller of the table. Actions may lead to further events: at most three deep. */
 void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event);
 
+/* Gives it a process now, if it has none or is about to lose it. */
+void rk_slot_start(struct rk_slot *s);
+
+/* Nothing of its past counts any more. */
+void rk_slot_forgive(struct rk_slot *s);
+
+/* Its process, and each that follows, runs no job until that is taken back. */
+void rk_slot_hold(struct rk_slot *s, bool wanted);
+
+/* Whether it has a process that serves, or could if nobody held it. */
+bool rk_slot_is_up(const struct rk_slot *s);
+
+/* Whether it has no process, and none on its way. */
+bool rk_slot_is_empty(const struct rk_slot *s);
+
 /* Gives the slot's partitions to its coming incarnation. route_flags: 0 while it has no process. */
 void rk_slot_take_partitions(struct rk_slot *s, uint32_t route_flags);
 
@@ -75,7 +103,7 @@ bool rk_slot_is_expectant(const struct rk_slot *s);
 /* Keeper says how a process of this slot ended. */
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 
-/* The slot as people see it. */
+/* The slot as people see it; the number of its partitions is the caller's to add. */
 void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret);
 
 #endif
