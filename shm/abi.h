@@ -331,6 +331,7 @@ enum rk_slot_state {
 	RK_SLOT_READY,
 	RK_SLOT_STOPPING,
 	RK_SLOT_DOWN,
+	RK_SLOT_PAUSED, /* by an operator: its process runs no job */
 	RK_SLOT_STATES
 };
 

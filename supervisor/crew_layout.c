@@ -113,36 +113,55 @@ static bool has_arrived(const struct rk_slot *s)
 	return s->is_wanted ? rk_slot_is_up(s) || s->state == RK_FSM_ENDED : rk_slot_is_empty(s);
 }
 
-static void change_note(struct rk_crew *f, uint32_t n_ready, uint32_t n_wanted, uint32_t n_pending, bool is_over)
+/* How many of the slots are where they shall be, and where not. */
+struct tally {
+	uint32_t n_wanted, n_ready, n_leaving, n_arrived;
+};
+
+static struct tally tally_of(const struct rk_crew *f)
+{
+	struct tally t = { .n_wanted = 0 };
+
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		const struct rk_slot *s = &f->slots[i];
+
+		t.n_arrived += has_arrived(s);
+		t.n_wanted += s->is_wanted;
+		t.n_ready += s->is_wanted && rk_slot_is_up(s);
+		t.n_leaving += !s->is_wanted && !rk_slot_is_empty(s);
+	}
+	return t;
+}
+
+static void change_note(struct rk_crew *f, const struct tally *t, uint32_t n_pending, bool is_over)
 {
 	struct rk_note note = rk_crew_note(f, RK_FLIGHT_SCALE);
+	char leaving[32] = "";
 
+	if (t->n_leaving)
+		(void)snprintf(leaving, sizeof(leaving), ", %u leaving", t->n_leaving);
 	for (uint32_t i = 0; i < f->change.n_groups; i++) {
 		note.group = f->change.groups[i];
 		(void)rk_recorder_note(f->c.recorder, &note,
-				       "%u of %u workers ready, %u partitions moved, %u to move state=%s", n_ready,
-				       n_wanted, f->change.n_moved, n_pending, is_over ? "done" : "running");
+				       "%u of %u workers ready%s, %u partitions moved, %u to move state=%s", t->n_ready,
+				       t->n_wanted, leaving, f->change.n_moved, n_pending, is_over ? "done" : "running");
 	}
 }
 
 /* A line whenever one more worker is where it shall be, and the last one. */
 static void change_tell(struct rk_crew *f, uint32_t n_pending)
 {
-	uint32_t n_arrived = 0, n_wanted = 0, n_ready = 0;
+	struct tally t;
 	bool is_over;
 
 	if (f->change.n_groups == 0)
 		return;
-	for (uint32_t i = 0; i < f->n_slots; i++) {
-		n_arrived += has_arrived(&f->slots[i]);
-		n_wanted += f->slots[i].is_wanted;
-		n_ready += f->slots[i].is_wanted && rk_slot_is_up(&f->slots[i]);
-	}
-	is_over = n_arrived == f->n_slots && n_pending == 0;
-	if (!is_over && n_arrived == f->change.n_arrived)
+	t = tally_of(f);
+	is_over = t.n_arrived == f->n_slots && n_pending == 0;
+	if (!is_over && t.n_arrived == f->change.n_arrived)
 		return;
-	f->change.n_arrived = n_arrived;
-	change_note(f, n_ready, n_wanted, n_pending, is_over);
+	f->change.n_arrived = t.n_arrived;
+	change_note(f, &t, n_pending, is_over);
 	if (is_over)
 		f->change = (struct rk_crew_change){ .n_groups = 0 };
 }
@@ -151,7 +170,7 @@ void rk_crew_layout_progress(struct rk_crew *f)
 {
 	uint32_t n_pending;
 
-	if (f->is_stopping || f->is_halted)
+	if (f->is_stopping || f->is_halted || f->is_changing)
 		return;
 	moves_finish(f);
 	moves_begin(f);
@@ -303,12 +322,14 @@ int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_
 	r = change_begin(f, ret_group, err, "fleet is scaled workers=%u", n);
 	if (r < 0)
 		return r;
+	f->is_changing = true;
 	for (uint32_t i = 0; i < n; i++)
 		if (!f->slots[i].is_wanted)
 			want(f, i);
 	for (uint32_t i = f->n_slots; r == 0 && i-- > n;)
 		if (f->slots[i].is_wanted)
 			r = leave(f, i, err);
+	f->is_changing = false;
 	rk_crew_layout_progress(f);
 	f->c.on_change(f->c.arg);
 	return r;

@@ -30,6 +30,8 @@ struct rk_crew_roll {
 	struct rk_rolling_slot *slots;
 	uint64_t group;
 	char line[RK_ROLLING_LINE]; /* the last one told */
+	bool is_open;               /* its last line has not been told */
+	bool is_obeying;
 	sd_event_source *timer;
 };
 
@@ -55,6 +57,7 @@ struct rk_crew {
 	struct rk_crew_roll roll;
 	struct rk_crew_growth *growth;
 	uint64_t recycled_ns; /* the last one */
+	bool is_changing; /* in the middle of an operator's change: progress is told at its end */
 	bool is_stopping;
 	bool is_halted;
 	bool is_ready;      /* all that are wanted, as last told */

@@ -59,12 +59,15 @@ void rk_crew_roll_progress(struct rk_crew *f)
 {
 	struct rk_rolling_order order;
 
-	if (!is_on(f) || f->is_stopping)
+	if (!f->roll.is_open || f->roll.is_obeying || f->is_stopping)
 		return;
+	f->roll.is_obeying = true; /* orders lead to steps, which lead here */
 	while (rk_rolling_next(&f->roll.plan, rk_clock_ns(), &order))
 		obey(f, &order);
+	f->roll.is_obeying = false;
 	rk_crew_timer_set(f->roll.timer, rk_rolling_due_ns(&f->roll.plan));
 	tell(f);
+	f->roll.is_open = is_on(f);
 }
 
 void rk_crew_roll_on(struct rk_crew *f, enum rk_rolling_event event, uint32_t slot)
@@ -158,11 +161,9 @@ int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint6
 				    rk_rolling_progress(&f->roll.plan).n_planned, what->max_unavailable);
 	f->roll.group = what->group ? what->group : sequence;
 	f->roll.line[0] = '\0';
+	f->roll.is_open = true;
 	*ret_group = f->roll.group;
-	if (is_on(f))
-		rk_crew_roll_progress(f);
-	else
-		tell(f); /* nobody was to be restarted */
+	rk_crew_roll_progress(f);
 	return 0;
 }
 
@@ -173,10 +174,7 @@ static int change_plan(struct rk_crew *f, enum rk_rolling_event event, uint64_t 
 	*ret_group = f->roll.group;
 	f->roll.line[0] = '\0';
 	rk_crew_roll_on(f, event, 0);
-	if (is_on(f))
-		rk_crew_roll_progress(f);
-	else
-		tell(f);
+	rk_crew_roll_progress(f);
 	return 0;
 }
 

@@ -662,16 +662,17 @@ void rk_slot_close(struct rk_slot *s)
 	rk_close_p(&s->process.gate);
 }
 
-static uint32_t view_state(enum rk_fsm_state state)
+/* A slot that is wanted and has no process is down, whatever it is down for. */
+static uint32_t view_state(const struct rk_slot *s)
 {
-	switch (state) {
+	switch (s->state) {
 	case RK_FSM_STARTING:
 		return RK_SLOT_STARTING;
 	case RK_FSM_READY:
 	case RK_FSM_SUSPECT:
 	case RK_FSM_PAUSED:
 	case RK_FSM_DRAINING:
-		return RK_SLOT_READY;
+		return s->is_held ? RK_SLOT_PAUSED : RK_SLOT_READY;
 	case RK_FSM_RECYCLING:
 	case RK_FSM_ABORTING:
 	case RK_FSM_STOPPING:
@@ -686,7 +687,7 @@ static uint32_t view_state(enum rk_fsm_state state)
 	case RK_FSM_STATES:
 		break;
 	}
-	return RK_SLOT_EMPTY;
+	return s->is_wanted ? RK_SLOT_DOWN : RK_SLOT_EMPTY;
 }
 
 void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)
@@ -695,7 +696,7 @@ void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)
 	bool has_died = s->died_ns != 0;
 
 	*ret = (struct rk_view_slot){
-		.state = view_state(s->state),
+		.state = view_state(s),
 		.pid = s->process.pid,
 		.incarnation = s->incarnation,
 		.restarts = s->n_restarts,
