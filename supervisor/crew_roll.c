@@ -167,10 +167,15 @@ int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint6
 	return 0;
 }
 
+/* Who followed it so far was told that it is held: what comes now has a group of its own. */
 static int change_plan(struct rk_crew *f, enum rk_rolling_event event, uint64_t *ret_group, struct rk_err *err)
 {
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_ROLLING);
+
 	if (!is_on(f))
 		return rk_err_set(err, -ENOENT, "no rolling restart of %s is under way", f->c.conf->name);
+	f->roll.group = rk_recorder_note(f->c.recorder, &note, "rolling restart %s state=running",
+					 event == RK_ROLLING_EV_RESUME ? "goes on" : "is given up");
 	*ret_group = f->roll.group;
 	f->roll.line[0] = '\0';
 	rk_crew_roll_on(f, event, 0);
