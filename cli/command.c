@@ -136,6 +136,8 @@ static const struct rk_option stop_options[] = {
 
 static const struct rk_option operation_options[] = { FOLLOW_OPTIONS };
 
+static const struct rk_option fleet_options[] = { FLEET_OPTION };
+
 static const struct rk_option restart_options[] = {
 	FOLLOW_OPTIONS,
 	{ "all", 0, RK_OPTION_FLAG, NULL, "all workers, as without a WORKER", 0, 0 },
@@ -328,6 +330,14 @@ static const struct rk_member stop_members[] = {
 	{ "workers", "processes that the fleet had; null if its board could not be read, as below" },
 	{ "killed", "of those, that did not end in time; null if the time was up" },
 	{ "dropped_jobs", "queued and not done when the last worker ended; null if the time was up" },
+};
+
+static const struct rk_member reload_members[] = {
+	{ "ok", "true: the supervisor has answered" },
+	{ "applied", "whether anything may have changed" },
+	{ "lines", "what was done, or everything that is wrong" },
+	{ "pending", "how many changes take longer" },
+	{ "operation", "group of their events, which follow as 'rekindle events' prints them" },
 };
 
 static const struct rk_member list_members[] = {
@@ -581,7 +591,7 @@ static const struct rk_command commands[] = {
 		.arguments = "[NAME] WORKER",
 		.text = "It finishes the job it is in; what comes for its partitions waits. Its process "
 			"stays, and so does each that follows it, until 'rekindle resume'.",
-		OPTIONS(common_options),
+		OPTIONS(fleet_options),
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "a WORKER, the number of a slot",
@@ -592,7 +602,7 @@ static const struct rk_command commands[] = {
 		.summary = "let a paused worker go on",
 		.arguments = "[NAME] WORKER",
 		.text = "The jobs that waited run now.",
-		OPTIONS(common_options),
+		OPTIONS(fleet_options),
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "a WORKER, the number of a slot",
@@ -637,6 +647,7 @@ static const struct rk_command commands[] = {
 			"scaling; new fleets start, those that are gone stop. Then it waits for what takes "
 			"longer. SIGHUP to the fleet's keeper does the same, and logs it.",
 		OPTIONS(operation_options),
+		MEMBERS(reload_members),
 		.n_max = 1,
 		.run = rk_cli_reload,
 	},

@@ -45,7 +45,8 @@ static int signals_catch(uint64_t timeout_ns, int *ret_fd, struct rk_err *err)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 	struct itimerval timer = { .it_value = { .tv_sec = (time_t)(timeout_ns / RK_NS_PER_S),
-						 .tv_usec = (suseconds_t)(timeout_ns % RK_NS_PER_S / RK_NS_PER_US) } };
+						 .tv_usec = (suseconds_t)(timeout_ns % RK_NS_PER_S /
+									  RK_NS_PER_US) } };
 	int pair[2];
 
 	if (pipe2(pair, O_CLOEXEC) < 0)
@@ -122,7 +123,8 @@ static int follow(struct following *v, int fd, struct rk_err *err)
 		state = rk_flight_reader_look(&v->recall.reader, &word);
 		r = news_take(v, state == RK_FLIGHT_OPEN);
 		if (r == 0 && state != RK_FLIGHT_OPEN && v->n_ends < v->f->n_ends)
-			return rk_err_set(err, -ENOENT, "the fleet ended before %s was over", v->f->what);
+			return rk_err_set(err, -ENOENT, "the fleet ended before %s was over",
+					  v->f->what);
 	}
 	return r;
 }
@@ -132,12 +134,16 @@ static int conclude(const struct following *v)
 	const char *goes_on = "goes on: 'rekindle events -f' shows it";
 
 	if (v->is_held)
-		return rk_cli_complain(RK_CLI_PARTLY, "%s is held, see above: 'rekindle restart --resume' goes on, "
-						      "'--cancel' gives it up", v->f->what);
+		return rk_cli_complain(
+			RK_CLI_PARTLY,
+			"%s is held, see above: 'rekindle restart --resume' goes on, "
+			"'--cancel' gives it up",
+			v->f->what);
 	if (v->n_ends >= v->f->n_ends)
 		return RK_CLI_OK;
 	if (signal_number == SIGALRM)
-		return rk_cli_complain(RK_CLI_TIMEOUT, "the time was up; %s %s", v->f->what, goes_on);
+		return rk_cli_complain(RK_CLI_TIMEOUT, "the time was up; %s %s", v->f->what,
+				       goes_on);
 	(void)rk_cli_complain(0, "%s %s", v->f->what, goes_on);
 	return signal_number ? 128 + signal_number : RK_CLI_FAILED;
 }
@@ -153,7 +159,9 @@ int rk_follow(const struct rk_follow *f)
 	int r;
 
 	if (f->group == 0)
-		return rk_cli_complain(RK_CLI_OK, "%s goes on; without a flight recorder nobody can follow it", f->what);
+		return rk_cli_complain(RK_CLI_OK,
+				       "%s goes on; without a flight recorder nobody can follow it",
+				       f->what);
 	r = rk_recall_open(&v.recall, f->fleet, &err);
 	if (r == 0)
 		r = signals_catch(f->timeout_ns, &fd, &err);

@@ -21,7 +21,8 @@ struct rk_follow {
 	bool is_json;
 };
 
-/* Prints its records. Returns the exit status: 0 done, 2 held, 4 the time was up, 3 the fleet ended. */
+/* Prints its records. Returns the exit status: 0 done, 2 held, 4 the time was up, 3 the fleet
+ * ended. */
 int rk_follow(const struct rk_follow *f);
 
 #endif

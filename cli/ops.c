@@ -61,7 +61,8 @@ static int ask(struct operation *o, const char *name)
 		rk_out_json_text(o->request, "fleet", part);
 	r = rk_ask_open(&o->ask, name, &o->err);
 	if (r == 0)
-		r = rk_ask(&o->ask, json_object_to_json_string(o->request), &o->answer, &fds, &o->err);
+		r = rk_ask(&o->ask, json_object_to_json_string(o->request), &o->answer, &fds,
+			   &o->err);
 	return r;
 }
 
@@ -81,7 +82,8 @@ static int follow(struct operation *o, uint32_t n_ends)
 	return rk_follow(&f);
 }
 
-static int number_take(struct operation *o, const char *member, const char *text, const char *called)
+static int number_take(struct operation *o, const char *member, const char *text,
+		       const char *called)
 {
 	uint64_t v;
 	int r = rk_num_parse(text, 0, RK_WORKERS_MAX, &v, &o->err);
@@ -101,12 +103,14 @@ static int number_take(struct operation *o, const char *member, const char *text
 static int worker_ask(struct operation *o)
 {
 	const char *name = o->a.n_rest > 1 ? o->a.rest[0] : NULL;
-	int r = number_take(o, "worker", o->a.rest[o->a.n_rest - 1], "WORKER is the number of a slot, as status shows it");
+	int r = number_take(o, "worker", o->a.rest[o->a.n_rest - 1],
+			    "WORKER is the number of a slot, as status shows it");
 
 	return r < 0 ? r : ask(o, name);
 }
 
-static int worker_command(const char *verb, const char *what, bool takes_time, int argc, char **argv)
+static int worker_command(const char *verb, const char *what, bool takes_time, int argc,
+			  char **argv)
 {
 	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1, .what = what };
 	int status;
@@ -157,7 +161,8 @@ int rk_cli_scale(int argc, char **argv)
 
 	if (!begin(&o, "scale", argc, argv, &status))
 		return status;
-	if (number_take(&o, "workers", o.a.rest[o.a.n_rest - 1], "N is how many workers there shall be") < 0 ||
+	if (number_take(&o, "workers", o.a.rest[o.a.n_rest - 1],
+			"N is how many workers there shall be") < 0 ||
 	    ask(&o, o.a.n_rest > 1 ? o.a.rest[0] : NULL) < 0)
 		return rk_cli_fail(&o.err);
 	return follow(&o, 1);
@@ -191,7 +196,8 @@ static int restart_arguments(struct operation *o, const char **ret_name)
 
 int rk_cli_restart(int argc, char **argv)
 {
-	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1, .what = "the rolling restart" };
+	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1,
+							    .what = "the rolling restart" };
 	const char *name;
 	int status;
 
@@ -200,7 +206,8 @@ int rk_cli_restart(int argc, char **argv)
 	if (restart_arguments(&o, &name) < 0)
 		return rk_cli_fail(&o.err);
 	if (rk_args_text(&o.a, "max-unavailable"))
-		rk_out_json_int(o.request, "max_unavailable", (int64_t)rk_args_number(&o.a, "max-unavailable", 1));
+		rk_out_json_int(o.request, "max_unavailable",
+				(int64_t)rk_args_number(&o.a, "max-unavailable", 1));
 	if (rk_args_flag(&o.a, "resume"))
 		json_object_object_add(o.request, "resume", json_object_new_boolean(1));
 	if (rk_args_flag(&o.a, "cancel"))
@@ -214,7 +221,8 @@ static void lines_print(const struct operation *o, bool is_applied)
 	struct json_object *lines;
 	size_t n = 0;
 
-	if (json_object_object_get_ex(o->answer, "lines", &lines) && json_object_is_type(lines, json_type_array))
+	if (json_object_object_get_ex(o->answer, "lines", &lines) &&
+	    json_object_is_type(lines, json_type_array))
 		n = json_object_array_length(lines);
 	for (size_t i = 0; i < n; i++) {
 		const char *line = json_object_get_string(json_object_array_get_idx(lines, i));
@@ -239,14 +247,18 @@ int rk_cli_reload(int argc, char **argv)
 		return status;
 	if (ask(&o, o.a.n_rest ? o.a.rest[0] : NULL) < 0)
 		return rk_cli_fail(&o.err);
-	is_applied = json_object_object_get_ex(o.answer, "applied", &applied) && json_object_get_boolean(applied);
+	is_applied = json_object_object_get_ex(o.answer, "applied", &applied) &&
+		     json_object_get_boolean(applied);
 	if (rk_args_json(&o.a))
 		rk_out_json_line(json_object_get(o.answer));
 	else
 		lines_print(&o, is_applied);
 	if (!is_applied)
-		return rk_cli_complain(RK_CLI_CONFIG, "%s: nothing was reloaded, the configuration in force is the old one",
-				       o.ask.fleet);
+		return rk_cli_complain(
+			RK_CLI_CONFIG,
+			"%s: nothing was reloaded, the configuration in force is the old one",
+			o.ask.fleet);
 	n_pending = rk_connect_int(o.answer, "pending");
-	return n_pending > 0 && n_pending < UINT32_MAX ? follow(&o, (uint32_t)n_pending) : RK_CLI_OK;
+	return n_pending > 0 && n_pending < UINT32_MAX ? follow(&o, (uint32_t)n_pending)
+						       : RK_CLI_OK;
 }

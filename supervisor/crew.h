@@ -50,13 +50,14 @@ struct rk_crew_conf {
 
 /* Places the partitions on the slots. 0 or -errno; nothing has started. */
 RK_MUST_USE int rk_crew_open(const struct rk_crew_conf *conf, struct rk_crew **ret,
-			      struct rk_err *err);
+			     struct rk_err *err);
 void rk_crew_close(struct rk_crew *f);
 
 /* Starts every worker that is wanted. A process that cannot be made is tried again later. */
 void rk_crew_start(struct rk_crew *f);
 
-/* Asks every worker to end, kills what is left after the stop timeout, then calls on_end. why: for people. */
+/* Asks every worker to end, kills what is left after the stop timeout, then calls on_end. why: for
+ * people. */
 void rk_crew_stop(struct rk_crew *f, const char *why);
 
 /* Ends every worker until rk_crew_start(). why: for people. */
@@ -85,7 +86,8 @@ bool rk_crew_is_ready(const struct rk_crew *f);
 /* Whether it has failed for good: every worker that is wanted stays down. */
 bool rk_crew_has_failed(const struct rk_crew *f);
 
-/* Of the slots first..end-1, those that are wanted: stops them, highest first; starts them again. */
+/* Of the slots first..end-1, those that are wanted: stops them, highest first; starts them again.
+ */
 void rk_crew_stop_range(struct rk_crew *f, uint32_t first, uint32_t end);
 void rk_crew_start_range(struct rk_crew *f, uint32_t first, uint32_t end);
 bool rk_crew_is_range_empty(const struct rk_crew *f, uint32_t first, uint32_t end);
@@ -93,15 +95,21 @@ bool rk_crew_is_range_empty(const struct rk_crew *f, uint32_t first, uint32_t en
 /* ---- operators: 0, or -errno with a sentence ---- */
 
 /* Workers 0..n-1 are wanted, and no others. */
-RK_MUST_USE int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_err *err);
+RK_MUST_USE int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group,
+			      struct rk_err *err);
 
 /* Hands over what the worker owns, then ends it; and back. */
-RK_MUST_USE int rk_crew_drain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err);
-RK_MUST_USE int rk_crew_undrain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err);
+RK_MUST_USE int rk_crew_drain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
+			      struct rk_err *err);
+RK_MUST_USE int rk_crew_undrain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
+				struct rk_err *err);
 
-/* Ends one worker, whose partitions stay its own for MoveAfter; starts it, with an account like new. */
-RK_MUST_USE int rk_crew_stop_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err);
-RK_MUST_USE int rk_crew_start_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err);
+/* Ends one worker, whose partitions stay its own for MoveAfter; starts it, with an account like
+ * new. */
+RK_MUST_USE int rk_crew_stop_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
+				    struct rk_err *err);
+RK_MUST_USE int rk_crew_start_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
+				     struct rk_err *err);
 
 /* The worker runs no job until it is resumed. */
 RK_MUST_USE int rk_crew_pause(struct rk_crew *f, uint32_t worker, struct rk_err *err);
@@ -114,8 +122,8 @@ struct rk_crew_restart {
 	uint32_t max_unavailable;
 	uint64_t group; /* of records; 0 = one of its own */
 };
-RK_MUST_USE int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint64_t *ret_group,
-				struct rk_err *err);
+RK_MUST_USE int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what,
+				uint64_t *ret_group, struct rk_err *err);
 
 /* One that is held goes on, or is given up. */
 RK_MUST_USE int rk_crew_restart_resume(struct rk_crew *f, uint64_t *ret_group, struct rk_err *err);

@@ -21,7 +21,8 @@
 static void moved(struct rk_crew *f, const struct rk_member_move *move, int r)
 {
 	if (r < 0)
-		rk_log(RK_LOG_ERROR, "partition could not be assigned partition=%u slot=%u", move->partition, move->to);
+		rk_log(RK_LOG_ERROR, "partition could not be assigned partition=%u slot=%u",
+		       move->partition, move->to);
 	rk_member_moved(f->member, move->partition);
 	f->n_moved++;
 	f->change.n_moved++;
@@ -36,8 +37,8 @@ static void finish(struct rk_crew *f, const struct rk_member_move *move)
 	}
 	rk_member_unmoved(f->member, move->partition);
 	if (rk_handover_give(f->c.m, move->partition, move->from) < 0)
-		rk_log(RK_LOG_ERROR, "partition could not be given back partition=%u slot=%u", move->partition,
-		       move->from);
+		rk_log(RK_LOG_ERROR, "partition could not be given back partition=%u slot=%u",
+		       move->partition, move->from);
 }
 
 static void moves_finish(struct rk_crew *f)
@@ -76,9 +77,11 @@ static void moves_begin(struct rk_crew *f)
 
 		if (r == RK_HANDOVER_ASKED) {
 			f->moves[f->n_moves++] = move;
-		} else if (move.is_live) { /* its words are damaged, or its owner is not there yet: another time */
-			rk_log(RK_LOG_WARNING, "partition cannot be asked for partition=%u slot=%u: %s", move.partition,
-			       move.from, strerror(-r));
+		} else if (move.is_live) { /* its words are damaged, or its owner is not there yet:
+					      another time */
+			rk_log(RK_LOG_WARNING,
+			       "partition cannot be asked for partition=%u slot=%u: %s",
+			       move.partition, move.from, strerror(-r));
 			rk_member_unmoved(f->member, move.partition);
 			return;
 		} else {
@@ -91,7 +94,8 @@ static void moves_begin(struct rk_crew *f)
 static void leavers_release(struct rk_crew *f)
 {
 	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].state == RK_FSM_DRAINING && rk_member_state(f->member, i) == RK_MEMBER_OUT)
+		if (f->slots[i].state == RK_FSM_DRAINING &&
+		    rk_member_state(f->member, i) == RK_MEMBER_OUT)
 			rk_slot_event(&f->slots[i], RK_FSM_EV_RELEASED);
 }
 
@@ -142,9 +146,11 @@ static void change_note(struct rk_crew *f, const struct tally *t, uint32_t n_pen
 		(void)snprintf(leaving, sizeof(leaving), ", %u leaving", t->n_leaving);
 	for (uint32_t i = 0; i < f->change.n_groups; i++) {
 		note.group = f->change.groups[i];
-		(void)rk_recorder_note(f->c.recorder, &note,
-				       "%u of %u workers ready%s, %u partitions moved, %u to move state=%s", t->n_ready,
-				       t->n_wanted, leaving, f->change.n_moved, n_pending, is_over ? "done" : "running");
+		(void)rk_recorder_note(
+			f->c.recorder, &note,
+			"%u of %u workers ready%s, %u partitions moved, %u to move state=%s",
+			t->n_ready, t->n_wanted, leaving, f->change.n_moved, n_pending,
+			is_over ? "done" : "running");
 	}
 }
 
@@ -190,7 +196,8 @@ void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t s
 	rk_member_on(f->member, event, slot, rk_clock_ns());
 }
 
-/* A slot has been down for MoveAfter, or ready for HealthyAfter; or it is time for the next move. */
+/* A slot has been down for MoveAfter, or ready for HealthyAfter; or it is time for the next move.
+ */
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct rk_crew *f = arg;
@@ -250,7 +257,8 @@ void rk_crew_follow(struct rk_crew *f, uint64_t group)
 
 /* Begins a change; several may be under way, and are over together. */
 RK_PRINTF(4, 5)
-static int change_begin(struct rk_crew *f, uint64_t *ret_group, struct rk_err *err, const char *fmt, ...)
+static int change_begin(struct rk_crew *f, uint64_t *ret_group, struct rk_err *err, const char *fmt,
+			...)
 {
 	struct rk_note note = rk_crew_note(f, RK_FLIGHT_SCALE);
 	uint64_t sequence;
@@ -260,8 +268,8 @@ static int change_begin(struct rk_crew *f, uint64_t *ret_group, struct rk_err *e
 	if (f->is_stopping)
 		return rk_err_set(err, -EBUSY, "fleet %s stops", f->c.conf->name);
 	if (f->change.n_groups == RK_CREW_CHANGES)
-		return rk_err_set(err, -EBUSY, "%u changes of %s are under way: wait for them", RK_CREW_CHANGES,
-				  f->c.conf->name);
+		return rk_err_set(err, -EBUSY, "%u changes of %s are under way: wait for them",
+				  RK_CREW_CHANGES, f->c.conf->name);
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
@@ -278,7 +286,8 @@ static int worker_check(const struct rk_crew *f, uint32_t worker, struct rk_err 
 {
 	if (worker < f->n_slots)
 		return 0;
-	return rk_err_set(err, -EINVAL, "there is no worker %u: %s has room for %u", worker, f->c.conf->name, f->n_slots);
+	return rk_err_set(err, -EINVAL, "there is no worker %u: %s has room for %u", worker,
+			  f->c.conf->name, f->n_slots);
 }
 
 static void want(struct rk_crew *f, uint32_t worker)
@@ -299,10 +308,11 @@ static int leave(struct rk_crew *f, uint32_t worker, struct rk_err *err)
 	int r = rk_member_leave(f->member, worker);
 
 	if (r < 0)
-		return rk_err_set(err, r,
-				  "worker %u is the last of %s that can own partitions: start another one first, or "
-				  "'rekindle stop' the fleet",
-				  worker, f->c.conf->name);
+		return rk_err_set(
+			err, r,
+			"worker %u is the last of %s that can own partitions: start another one first, or "
+			"'rekindle stop' the fleet",
+			worker, f->c.conf->name);
 	s->is_wanted = false;
 	rk_slot_event(s, RK_FSM_EV_DRAIN);
 	return 0;
@@ -313,12 +323,14 @@ int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_
 	int r;
 
 	if (n == 0)
-		return rk_err_set(err, -EINVAL, "a fleet has at least one worker: 'rekindle stop' ends it");
-	if (n > f->n_slots)
 		return rk_err_set(err, -EINVAL,
-				  "%s has room for %u workers: for %u, 'rekindle stop' it and start it with Workers=%u, "
-				  "which loses the states of its partitions",
-				  f->c.conf->name, f->n_slots, n, n);
+				  "a fleet has at least one worker: 'rekindle stop' ends it");
+	if (n > f->n_slots)
+		return rk_err_set(
+			err, -EINVAL,
+			"%s has room for %u workers: for %u, 'rekindle stop' it and start it with Workers=%u, "
+			"which loses the states of its partitions",
+			f->c.conf->name, f->n_slots, n, n);
 	r = change_begin(f, ret_group, err, "fleet is scaled workers=%u", n);
 	if (r < 0)
 		return r;
@@ -339,8 +351,10 @@ int rk_crew_drain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struc
 {
 	int r = worker_check(f, worker, err);
 
-	if (r == 0 && !f->slots[worker].is_wanted && rk_member_state(f->member, worker) == RK_MEMBER_OUT)
-		r = rk_err_set(err, -EALREADY, "worker %u of %s is not there", worker, f->c.conf->name);
+	if (r == 0 && !f->slots[worker].is_wanted &&
+	    rk_member_state(f->member, worker) == RK_MEMBER_OUT)
+		r = rk_err_set(err, -EALREADY, "worker %u of %s is not there", worker,
+			       f->c.conf->name);
 	if (r == 0)
 		r = leave(f, worker, err);
 	if (r == 0)
@@ -363,7 +377,8 @@ int rk_crew_undrain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, str
 	return 0;
 }
 
-int rk_crew_start_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err)
+int rk_crew_start_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
+			 struct rk_err *err)
 {
 	int r = worker_check(f, worker, err);
 
@@ -398,16 +413,17 @@ static int hold(struct rk_crew *f, uint32_t worker, bool wanted, struct rk_err *
 	int r = worker_check(f, worker, err);
 
 	if (r == 0 && !f->slots[worker].process.pid)
-		r = rk_err_set(err, -ESRCH, "worker %u of %s has no process to %s", worker, f->c.conf->name,
-			       wanted ? "pause" : "resume");
+		r = rk_err_set(err, -ESRCH, "worker %u of %s has no process to %s", worker,
+			       f->c.conf->name, wanted ? "pause" : "resume");
 	if (r == 0 && f->slots[worker].is_held == wanted)
-		r = rk_err_set(err, -EALREADY, "worker %u of %s is %s already", worker, f->c.conf->name,
-			       wanted ? "paused" : "running");
+		r = rk_err_set(err, -EALREADY, "worker %u of %s is %s already", worker,
+			       f->c.conf->name, wanted ? "paused" : "running");
 	if (r < 0)
 		return r;
 	note.slot = worker;
 	note.pid = f->slots[worker].process.pid;
-	(void)rk_recorder_note(f->c.recorder, &note, "worker %s by an operator", wanted ? "paused" : "resumed");
+	(void)rk_recorder_note(f->c.recorder, &note, "worker %s by an operator",
+			       wanted ? "paused" : "resumed");
 	rk_slot_hold(&f->slots[worker], wanted);
 	return 0;
 }

@@ -15,7 +15,7 @@
 #include "supervisor/slot.h"
 
 #define RK_CREW_CHANGES 8u /* by operators, under way at once */
-#define RK_CREW_MOVES 4u /* live hand-overs at once */
+#define RK_CREW_MOVES 4u   /* live hand-overs at once */
 
 /* What people follow: scales, drains, starts and stops of one worker. They are over together. */
 struct rk_crew_change {

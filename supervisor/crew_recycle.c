@@ -18,7 +18,7 @@
 #include "supervisor/crew_private.h"
 #include "supervisor/recycle.h"
 
-#define GAP_NS (500 * RK_NS_PER_MS) /* between two of one fleet */
+#define GAP_NS (500 * RK_NS_PER_MS)      /* between two of one fleet */
 #define LOOK_MIN_NS (250 * RK_NS_PER_MS) /* looks closer to each other than that are too many */
 #define LOOK_MAX_NS RK_NS_PER_S
 #define STEP_MAX (1u << 24)
@@ -54,7 +54,9 @@ static uint64_t rss_read(int fd)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	return sscanf(text, "%*u %llu", &pages) == 1 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+	return sscanf(text, "%*u %llu", &pages) == 1
+		       ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE)
+		       : 0;
 }
 
 /* How many jobs the worker shall have done when it rings. */
@@ -104,7 +106,8 @@ void rk_crew_recycle_on_down(struct rk_crew *f, uint32_t slot)
 }
 
 /* Returns the figures of one slot, fresh if its worker has come to where we wanted to know. */
-static struct rk_recycle_slot figures(struct rk_crew *f, uint32_t slot, const struct rk_recycle_conf *c, uint64_t now_ns)
+static struct rk_recycle_slot figures(struct rk_crew *f, uint32_t slot,
+				      const struct rk_recycle_conf *c, uint64_t now_ns)
 {
 	const struct rk_slot *s = &f->slots[slot];
 	struct rk_crew_growth *g = &f->growth[slot];
@@ -133,9 +136,10 @@ static void recycle(struct rk_crew *f, const struct rk_recycle *r, const struct 
 	note.slot = r->slot;
 	note.pid = s->process.pid;
 	note.incarnation = s->incarnation;
-	(void)rk_recorder_note(f->c.recorder, &note, "worker recycled reason=%s rss_mib=%llu jobs=%llu",
-			       rk_recycle_reason_name(r->reason), (unsigned long long)(v->rss >> 20),
-			       (unsigned long long)v->n_jobs);
+	(void)rk_recorder_note(f->c.recorder, &note,
+			       "worker recycled reason=%s rss_mib=%llu jobs=%llu",
+			       rk_recycle_reason_name(r->reason),
+			       (unsigned long long)(v->rss >> 20), (unsigned long long)v->n_jobs);
 	rk_slot_event(s, RK_FSM_EV_RECYCLE);
 }
 
@@ -154,7 +158,8 @@ void rk_crew_recycle_look(struct rk_crew *f)
 	if (!v)
 		return; /* the next news will do */
 	r = rk_recycle_decide(&c, v, f->n_slots, f->recycled_ns, now_ns);
-	rk_crew_timer_set(f->recycle_timer, r.n_due > (r.slot != RK_RECYCLE_NOBODY) ? now_ns + GAP_NS : 0);
+	rk_crew_timer_set(f->recycle_timer,
+			  r.n_due > (r.slot != RK_RECYCLE_NOBODY) ? now_ns + GAP_NS : 0);
 	if (r.slot == RK_RECYCLE_NOBODY)
 		return;
 	f->recycled_ns = now_ns;

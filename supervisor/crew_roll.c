@@ -105,7 +105,8 @@ void rk_crew_roll_close(struct rk_crew *f)
 
 static int busy(const struct rk_crew *f, struct rk_err *err)
 {
-	return rk_err_set(err, -EBUSY, "a rolling restart of %s is under way (%s)%s", f->c.conf->name, f->roll.line,
+	return rk_err_set(err, -EBUSY, "a rolling restart of %s is under way (%s)%s",
+			  f->c.conf->name, f->roll.line,
 			  f->roll.plan.state == RK_ROLLING_HOLDING
 				  ? ": 'rekindle restart --resume' goes on, '--cancel' gives it up"
 				  : "");
@@ -123,25 +124,28 @@ static int choose(struct rk_crew *f, const struct rk_crew_restart *what, struct 
 {
 	for (uint32_t i = 0; i < what->n; i++)
 		if (what->workers[i] >= f->n_slots || !f->slots[what->workers[i]].is_wanted)
-			return rk_err_set(err, -EINVAL, "there is no worker %u to restart in %s", what->workers[i],
-					  f->c.conf->name);
+			return rk_err_set(err, -EINVAL, "there is no worker %u to restart in %s",
+					  what->workers[i], f->c.conf->name);
 	for (uint32_t i = 0; i < f->n_slots; i++) {
 		const struct rk_slot *s = &f->slots[i];
 
-		f->roll.slots[i] = (struct rk_rolling_slot){ .in_plan = s->is_wanted && is_chosen(what, i),
-							     .is_wanted = s->is_wanted,
-							     .is_ready = rk_slot_is_up(s) };
+		f->roll.slots[i] =
+			(struct rk_rolling_slot){ .in_plan = s->is_wanted && is_chosen(what, i),
+						  .is_wanted = s->is_wanted,
+						  .is_ready = rk_slot_is_up(s) };
 	}
 	return 0;
 }
 
-int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint64_t *ret_group, struct rk_err *err)
+int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint64_t *ret_group,
+		    struct rk_err *err)
 {
 	const struct rk_fleet_options *o = &f->c.conf->o;
 	struct rk_rolling_conf conf = { .kind = RK_ROLLING_RESTART,
 					.max_unavailable = what->max_unavailable,
-					.ready_timeout_ns = o->start_timeout_ns == RK_INFINITE ? 0
-											       : o->start_timeout_ns,
+					.ready_timeout_ns = o->start_timeout_ns == RK_INFINITE
+								    ? 0
+								    : o->start_timeout_ns,
 					.settle_ns = SETTLE_NS };
 	struct rk_note note = rk_crew_note(f, RK_FLIGHT_ROLLING);
 	uint64_t sequence;
@@ -150,15 +154,19 @@ int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint6
 	if (is_on(f))
 		return busy(f, err);
 	if (what->max_unavailable == 0)
-		return rk_err_set(err, -EINVAL, "with no worker unavailable there has to be a standby, and there is none: "
-						"give --max-unavailable=1 or more");
+		return rk_err_set(
+			err, -EINVAL,
+			"with no worker unavailable there has to be a standby, and there is none: "
+			"give --max-unavailable=1 or more");
 	r = choose(f, what, err);
 	if (r < 0)
 		return r;
 	rk_rolling_begin(&f->roll.plan, &conf, f->roll.slots, f->n_slots);
 	note.group = what->group;
-	sequence = rk_recorder_note(f->c.recorder, &note, "rolling restart begins workers=%u max_unavailable=%u state=running",
-				    rk_rolling_progress(&f->roll.plan).n_planned, what->max_unavailable);
+	sequence = rk_recorder_note(
+		f->c.recorder, &note,
+		"rolling restart begins workers=%u max_unavailable=%u state=running",
+		rk_rolling_progress(&f->roll.plan).n_planned, what->max_unavailable);
 	f->roll.group = what->group ? what->group : sequence;
 	f->roll.line[0] = '\0';
 	f->roll.is_open = true;
@@ -168,12 +176,14 @@ int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint6
 }
 
 /* Who followed it so far was told that it is held: what comes now has a group of its own. */
-static int change_plan(struct rk_crew *f, enum rk_rolling_event event, uint64_t *ret_group, struct rk_err *err)
+static int change_plan(struct rk_crew *f, enum rk_rolling_event event, uint64_t *ret_group,
+		       struct rk_err *err)
 {
 	struct rk_note note = rk_crew_note(f, RK_FLIGHT_ROLLING);
 
 	if (!is_on(f))
-		return rk_err_set(err, -ENOENT, "no rolling restart of %s is under way", f->c.conf->name);
+		return rk_err_set(err, -ENOENT, "no rolling restart of %s is under way",
+				  f->c.conf->name);
 	f->roll.group = rk_recorder_note(f->c.recorder, &note, "rolling restart %s state=running",
 					 event == RK_ROLLING_EV_RESUME ? "goes on" : "is given up");
 	*ret_group = f->roll.group;

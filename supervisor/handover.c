@@ -24,7 +24,8 @@ int rk_handover_give(const struct rk_shm *m, uint32_t partition, uint32_t slot)
 
 int rk_handover_begin(const struct rk_shm *m, const struct rk_member_move *move)
 {
-	int r = move->is_live ? rk_part_ask(m, move->partition) : rk_handover_give(m, move->partition, move->to);
+	int r = move->is_live ? rk_part_ask(m, move->partition)
+			      : rk_handover_give(m, move->partition, move->to);
 
 	if (r < 0)
 		return r;

@@ -25,7 +25,8 @@ enum rk_handover {
 	RK_HANDOVER_ASKED, /* rk_handover_finish() when there is news */
 };
 
-/* Begins a move. Returns enum rk_handover; -ESTALE: nobody runs the partition; -EBUSY: its words do not stand still. */
+/* Begins a move. Returns enum rk_handover; -ESTALE: nobody runs the partition; -EBUSY: its words do
+ * not stand still. */
 RK_MUST_USE int rk_handover_begin(const struct rk_shm *m, const struct rk_member_move *move);
 
 /* Whether the old owner of a move that was begun has let go. */

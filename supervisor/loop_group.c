@@ -38,8 +38,10 @@ bool rk_loop_group_take(struct rk_loop *l, const struct rk_fleet *f, uint32_t sl
 		return false;
 	note.fleet = f->conf->name;
 	note.slot = slot;
-	(void)rk_recorder_note(&l->recorder, &note, "others are stopped and started with it fleets=%u strategy=%s between=%s",
-			       plan.n, rk_strategy_name(l->says[f->index].within), rk_strategy_name(l->order.between));
+	(void)rk_recorder_note(
+		&l->recorder, &note,
+		"others are stopped and started with it fleets=%u strategy=%s between=%s", plan.n,
+		rk_strategy_name(l->says[f->index].within), rk_strategy_name(l->order.between));
 	for (uint32_t i = 0; i < plan.n; i++)
 		tie(l->fleets.at[plan.ranges[i].fleet], &plan.ranges[i]);
 	g->until_ns = g->is_on ? rk_max_u64(g->until_ns, due_ns) : due_ns;
@@ -87,8 +89,9 @@ static bool start_due(struct rk_loop *l)
 
 		if (!is_tied(f))
 			continue;
-		may = f->has_started ? rk_strategy_may_start(&l->order, f->index, ready_now(l), l->failed) :
-				       RK_STRATEGY_NEVER;
+		may = f->has_started
+			      ? rk_strategy_may_start(&l->order, f->index, ready_now(l), l->failed)
+			      : RK_STRATEGY_NEVER;
 		if (may == RK_STRATEGY_START)
 			rk_crew_start_range(f->crew, f->tied.first, f->tied.end);
 		if (may == RK_STRATEGY_WAIT)
@@ -115,7 +118,8 @@ static bool is_time(struct rk_loop *l)
 	if (rk_clock_ns() >= l->group.until_ns)
 		return true;
 	if (!l->group.timer)
-		return sd_event_add_time(l->event, &l->group.timer, CLOCK_MONOTONIC, until_us, 1, on_timer, l) < 0;
+		return sd_event_add_time(l->event, &l->group.timer, CLOCK_MONOTONIC, until_us, 1,
+					 on_timer, l) < 0;
 	(void)sd_event_source_set_time(l->group.timer, until_us);
 	return sd_event_source_set_enabled(l->group.timer, SD_EVENT_ONESHOT) < 0;
 }

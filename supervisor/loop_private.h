@@ -19,10 +19,11 @@ struct rk_loop_conf {
 	struct rk_loop_conf *older;
 };
 
-/* Workers that are stopped because another one died (rk_fleet.tied), and started again when all are down. */
+/* Workers that are stopped because another one died (rk_fleet.tied), and started again when all are
+ * down. */
 struct rk_loop_group {
 	bool is_on;
-	bool is_starting; /* all are down */
+	bool is_starting;  /* all are down */
 	uint64_t until_ns; /* not started before */
 	sd_event_source *timer;
 };
@@ -61,7 +62,8 @@ void rk_loop_wake(struct rk_loop *l);
 RK_MUST_USE int rk_loop_order(struct rk_loop *l, struct rk_err *err);
 
 /* Makes a fleet and adds it; it starts when it is its turn. 0 or -errno. */
-RK_MUST_USE int rk_loop_add(struct rk_loop *l, const struct rk_conf_fleet *conf, struct rk_err *err);
+RK_MUST_USE int rk_loop_add(struct rk_loop *l, const struct rk_conf_fleet *conf,
+			    struct rk_err *err);
 
 /* Takes one away that has no workers, and what nobody borrows from any more. */
 void rk_loop_remove(struct rk_loop *l, uint32_t index);
@@ -75,7 +77,8 @@ RK_MUST_USE int rk_loop_tell_keeper(const struct rk_loop *l);
 /* ---- loop_group.c ---- */
 
 /* As rk_crew_conf says. */
-bool rk_loop_group_take(struct rk_loop *l, const struct rk_fleet *f, uint32_t slot, uint64_t due_ns);
+bool rk_loop_group_take(struct rk_loop *l, const struct rk_fleet *f, uint32_t slot,
+			uint64_t due_ns);
 void rk_loop_group_progress(struct rk_loop *l);
 
 /* ---- loop_reload.c ---- */

@@ -26,7 +26,8 @@ static void complaints_say(struct rk_complaints *c, struct rk_reloaded *ret)
 		if (a->file && a->line)
 			rk_reload_say(ret, "%s:%u: %s", a->file, a->line, a->text);
 		else
-			rk_reload_say(ret, "%s%s%s", a->file ? a->file : "", a->file ? ": " : "", a->text);
+			rk_reload_say(ret, "%s%s%s", a->file ? a->file : "", a->file ? ": " : "",
+				      a->text);
 	}
 	if (c->n_dropped)
 		rk_reload_say(ret, "and %u more", c->n_dropped);
@@ -63,14 +64,16 @@ static bool is_to_run(const struct rk_conf *conf, const char *name)
 }
 
 /* What cannot change; of a fleet that does not run, anything can. */
-static bool refusals_say(struct rk_loop *l, const struct rk_conf *new, const struct rk_diff *d, struct rk_reloaded *ret)
+static bool refusals_say(struct rk_loop *l, const struct rk_conf *new, const struct rk_diff *d,
+			 struct rk_reloaded *ret)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < d->n; i++) {
 		const struct rk_change *c = &d->at[i];
 
-		if (!c->refusal || (*c->fleet && (!rk_loop_fleet(l, c->fleet) || !is_to_run(new, c->fleet))))
+		if (!c->refusal ||
+		    (*c->fleet && (!rk_loop_fleet(l, c->fleet) || !is_to_run(new, c->fleet))))
 			continue;
 		rk_reload_say(ret, "%s", c->refusal);
 		n++;
@@ -121,8 +124,8 @@ static void supervisor_apply(struct rk_loop *l)
 {
 	const struct rk_supervisor_options *o = &l->conf->conf.supervisor;
 
-	rk_log_init(&(struct rk_log_conf){ .name = "rekindled",
-					   .most = (enum rk_log_level)(RK_LOG_ERROR + o->log_level) });
+	rk_log_init(&(struct rk_log_conf){
+		.name = "rekindled", .most = (enum rk_log_level)(RK_LOG_ERROR + o->log_level) });
 	if (rk_loop_tell_keeper(l) < 0)
 		rk_log(RK_LOG_WARNING, "keeper could not be told of the new StopTimeout");
 }
@@ -148,7 +151,8 @@ static void scale(struct rk_loop *l, struct rk_fleet *f, struct rk_reloaded *ret
 	if (r < 0)
 		(void)snprintf(line, sizeof(line), "%s: not scaled: %s", f->conf->name, err.text);
 	else
-		(void)snprintf(line, sizeof(line), "%s: is scaled to %u workers", f->conf->name, f->conf->o.n_workers);
+		(void)snprintf(line, sizeof(line), "%s: is scaled to %u workers", f->conf->name,
+			       f->conf->o.n_workers);
 	ret->n_pending += r == 0;
 	line_note(l, ret, line);
 }
@@ -162,19 +166,22 @@ static void roll(struct rk_loop *l, struct rk_fleet *f, struct rk_reloaded *ret)
 	int r = rk_crew_restart(f->crew, &what, &group, &err);
 
 	if (r < 0)
-		(void)snprintf(line, sizeof(line), "%s: not restarted, new workers alone get the new values: %s",
+		(void)snprintf(line, sizeof(line),
+			       "%s: not restarted, new workers alone get the new values: %s",
 			       f->conf->name, err.text);
 	else
-		(void)snprintf(line, sizeof(line), "%s: its workers are restarted one by one", f->conf->name);
+		(void)snprintf(line, sizeof(line), "%s: its workers are restarted one by one",
+			       f->conf->name);
 	ret->n_pending += r == 0;
 	line_note(l, ret, line);
 }
 
 /* One fleet that goes on. */
-static void fleet_apply(struct rk_loop *l, struct rk_fleet *f, const struct rk_conf_fleet *c, const struct rk_diff *d,
-			struct rk_reloaded *ret)
+static void fleet_apply(struct rk_loop *l, struct rk_fleet *f, const struct rk_conf_fleet *c,
+			const struct rk_diff *d, struct rk_reloaded *ret)
 {
-	bool is_new = has_new_command(d, c->name), is_scaled = f->conf->o.n_workers != c->o.n_workers;
+	bool is_new = has_new_command(d, c->name),
+	     is_scaled = f->conf->o.n_workers != c->o.n_workers;
 	struct rk_err err = { 0 };
 	char line[400];
 
@@ -223,7 +230,8 @@ static void changes_note(struct rk_loop *l, const struct rk_diff *d, struct rk_r
 }
 
 /* Everything that follows has been checked: what still fails costs only itself. */
-static void apply(struct rk_loop *l, const struct rk_diff *d, uint32_t n_before, struct rk_reloaded *ret)
+static void apply(struct rk_loop *l, const struct rk_diff *d, uint32_t n_before,
+		  struct rk_reloaded *ret)
 {
 	const struct rk_conf *new = &l->conf->conf;
 	struct rk_err err = { 0 };
@@ -250,7 +258,8 @@ static void apply(struct rk_loop *l, const struct rk_diff *d, uint32_t n_before,
 }
 
 /* Makes the new configuration the one in force, with all that follows from it. */
-static void adopt(struct rk_loop *l, struct rk_loop_conf *node, const struct rk_diff *d, struct rk_reloaded *ret)
+static void adopt(struct rk_loop *l, struct rk_loop_conf *node, const struct rk_diff *d,
+		  struct rk_reloaded *ret)
 {
 	struct rk_note note = rk_loop_note(l, RK_FLIGHT_RELOAD);
 	uint32_t n_before = l->fleets.n;
@@ -261,7 +270,8 @@ static void adopt(struct rk_loop *l, struct rk_loop_conf *node, const struct rk_
 		return;
 	}
 	ret->is_applied = true;
-	ret->group = rk_recorder_note(&l->recorder, &note, "configuration reloaded changes=%u", d->n);
+	ret->group =
+		rk_recorder_note(&l->recorder, &note, "configuration reloaded changes=%u", d->n);
 	node->older = l->conf;
 	l->conf = node;
 	apply(l, d, n_before, ret);
@@ -280,11 +290,13 @@ void rk_loop_reload(struct rk_loop *l, struct rk_reloaded *ret)
 	else if (l->is_stopping)
 		rk_reload_say(ret, "the fleet stops");
 	else if (!l->conf->conf.has_files)
-		rk_reload_say(ret, "there is nothing to reload: the fleet was started without --config");
+		rk_reload_say(ret,
+			      "there is nothing to reload: the fleet was started without --config");
 	else if (read_new(l, &node->conf, ret) && rk_conf_diff(&l->conf->conf, &node->conf, &d) < 0)
 		rk_reload_say(ret, "no memory");
 	else if (ret->lines.n == 0 && is_empty(&node->conf))
-		rk_reload_say(ret, "every fleet is disabled or gone: 'rekindle stop' ends them all");
+		rk_reload_say(ret,
+			      "every fleet is disabled or gone: 'rekindle stop' ends them all");
 	else if (ret->lines.n == 0)
 		is_good = !refusals_say(l, &node->conf, &d, ret);
 	if (is_good) {

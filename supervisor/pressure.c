@@ -16,7 +16,8 @@ void rk_pressure_open(struct rk_pressure *p)
 
 	*p = (struct rk_pressure){ .read_ns = 0 };
 	for (int i = 0; i < RK_BRAKE_KINDS; i++) {
-		(void)snprintf(path, sizeof(path), "/proc/pressure/%s", rk_brake_kind_name((enum rk_brake_kind)i));
+		(void)snprintf(path, sizeof(path), "/proc/pressure/%s",
+			       rk_brake_kind_name((enum rk_brake_kind)i));
 		p->fd[i] = open(path, O_RDONLY | O_CLOEXEC);
 	}
 }

@@ -19,7 +19,8 @@ struct rk_reloaded {
 	bool is_applied;          /* else everything is as it was */
 	struct rk_wordlist lines; /* what was done; or everything that is wrong */
 	uint64_t group;           /* of the records in the flight recorder; 0 = none */
-	uint32_t n_pending;       /* what takes longer: so many records of the group will say "state=done", or held */
+	uint32_t n_pending;       /* what takes longer: so many records of the group will say
+				     "state=done", or held */
 };
 
 /* Adds a line. */

@@ -34,7 +34,8 @@ enum rk_verb_role { RK_VERB_USE, RK_VERB_ADMIN };
 struct rk_verb {
 	const char *name;
 	enum rk_verb_role role;
-	int (*run)(struct rk_verb_request *q, struct rk_err *err); /* 0, or an error to answer with */
+	int (*run)(struct rk_verb_request *q,
+		   struct rk_err *err); /* 0, or an error to answer with */
 };
 
 /* NULL if there is none of this name. */

@@ -10,16 +10,18 @@
 /* ---- arguments ---- */
 
 /* A number from 0 to max. */
-static int number_get(const struct rk_verb_request *q, const char *member, uint32_t max, uint32_t *ret,
-		      struct rk_err *err)
+static int number_get(const struct rk_verb_request *q, const char *member, uint32_t max,
+		      uint32_t *ret, struct rk_err *err)
 {
 	struct json_object *value;
 	int64_t v = -1;
 
-	if (json_object_object_get_ex(q->in, member, &value) && json_object_is_type(value, json_type_int))
+	if (json_object_object_get_ex(q->in, member, &value) &&
+	    json_object_is_type(value, json_type_int))
 		v = json_object_get_int64(value);
 	if (v < 0 || v > max)
-		return rk_err_set(err, -EINVAL, "\"%s\" must be a number from 0 to %u", member, max);
+		return rk_err_set(err, -EINVAL, "\"%s\" must be a number from 0 to %u", member,
+				  max);
 	*ret = (uint32_t)v;
 	return 0;
 }
@@ -44,7 +46,8 @@ static int fleet_get(const struct rk_verb_request *q, struct rk_fleet **ret, str
 	return rk_control_fleet(q->c, name, ret, err);
 }
 
-static int worker_get(const struct rk_verb_request *q, struct rk_crew **ret, uint32_t *ret_worker, struct rk_err *err)
+static int worker_get(const struct rk_verb_request *q, struct rk_crew **ret, uint32_t *ret_worker,
+		      struct rk_err *err)
 {
 	struct rk_fleet *f = NULL;
 	int r = fleet_get(q, &f, err);
@@ -133,8 +136,8 @@ static int verb_scale(struct rk_verb_request *q, struct rk_err *err)
 }
 
 /* The numbers of "workers"; without it none, which means all. */
-static int workers_get(const struct rk_verb_request *q, uint32_t workers[RK_WORKERS_MAX], uint32_t *ret_n,
-		       struct rk_err *err)
+static int workers_get(const struct rk_verb_request *q, uint32_t workers[RK_WORKERS_MAX],
+		       uint32_t *ret_n, struct rk_err *err)
 {
 	struct json_object *list;
 	size_t n;
@@ -142,12 +145,14 @@ static int workers_get(const struct rk_verb_request *q, uint32_t workers[RK_WORK
 	*ret_n = 0;
 	if (!json_object_object_get_ex(q->in, "workers", &list))
 		return 0;
-	if (!json_object_is_type(list, json_type_array) || json_object_array_length(list) > RK_WORKERS_MAX)
+	if (!json_object_is_type(list, json_type_array) ||
+	    json_object_array_length(list) > RK_WORKERS_MAX)
 		return rk_err_set(err, -EINVAL, "\"workers\" must be a list of workers");
 	n = json_object_array_length(list);
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
-		int64_t v = json_object_is_type(one, json_type_int) ? json_object_get_int64(one) : -1;
+		int64_t v =
+			json_object_is_type(one, json_type_int) ? json_object_get_int64(one) : -1;
 
 		if (v < 0 || v >= RK_WORKERS_MAX)
 			return rk_err_set(err, -EINVAL, "\"workers\" must be a list of workers");
@@ -156,7 +161,8 @@ static int workers_get(const struct rk_verb_request *q, uint32_t workers[RK_WORK
 	return 0;
 }
 
-static int restart_begin(struct rk_verb_request *q, struct rk_crew *crew, uint64_t *ret_group, struct rk_err *err)
+static int restart_begin(struct rk_verb_request *q, struct rk_crew *crew, uint64_t *ret_group,
+			 struct rk_err *err)
 {
 	uint32_t workers[RK_WORKERS_MAX];
 	struct rk_crew_restart what = { .workers = workers, .max_unavailable = 1 };
@@ -196,7 +202,8 @@ static void lines_put(struct rk_verb_request *q, const struct rk_wordlist *lines
 		json_object_array_add(list, json_object_new_string(lines->at[i]));
 	}
 	if (i < lines->n) {
-		(void)snprintf(more, sizeof(more), "and %u lines more: 'rekindle events' has them", lines->n - i);
+		(void)snprintf(more, sizeof(more), "and %u lines more: 'rekindle events' has them",
+			       lines->n - i);
 		json_object_array_add(list, json_object_new_string(more));
 	}
 	json_object_object_add(q->out, "lines", list);
@@ -215,9 +222,9 @@ static int verb_reload(struct rk_verb_request *q, struct rk_err *err)
 }
 
 static const struct rk_verb verbs[] = {
-	{ "restart", RK_VERB_ADMIN, verb_restart }, { "scale", RK_VERB_ADMIN, verb_scale },
-	{ "drain", RK_VERB_ADMIN, verb_drain },	    { "undrain", RK_VERB_ADMIN, verb_undrain },
-	{ "pause", RK_VERB_ADMIN, verb_pause },	    { "resume", RK_VERB_ADMIN, verb_resume },
+	{ "restart", RK_VERB_ADMIN, verb_restart },    { "scale", RK_VERB_ADMIN, verb_scale },
+	{ "drain", RK_VERB_ADMIN, verb_drain },        { "undrain", RK_VERB_ADMIN, verb_undrain },
+	{ "pause", RK_VERB_ADMIN, verb_pause },        { "resume", RK_VERB_ADMIN, verb_resume },
 	{ "worker-start", RK_VERB_ADMIN, verb_start }, { "worker-stop", RK_VERB_ADMIN, verb_stop },
 	{ "reload", RK_VERB_ADMIN, verb_reload },
 };
