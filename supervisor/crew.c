@@ -346,7 +346,7 @@ static void slots_init(struct rk_crew *f)
 					 .table = rk_member_owners(f->member),
 					 .restart = restart_conf(&f->c.conf->o),
 					 .random = rk_rand_init(rk_clock_ns()),
-					 .pressure = f->c.pressure,
+					 .storm = f->c.storm,
 					 .on_step = on_step,
 					 .on_down = on_down,
 					 .takes_over = takes_over,

@@ -19,7 +19,7 @@
 
 #include "supervisor/conf.h"
 #include "supervisor/link.h"
-#include "supervisor/pressure.h"
+#include "supervisor/storm.h"
 #include "supervisor/recorder.h"
 #include "supervisor/say.h"
 #include "supervisor/segments.h"
@@ -38,7 +38,7 @@ struct rk_crew_conf {
 	struct rk_watch *watch;
 	struct rk_say *say;
 	struct rk_recorder *recorder;
-	struct rk_pressure *pressure;
+	struct rk_storm *storm;
 	int link;
 	void (*on_change)(void *arg); /* slots look different now */
 	void (*on_ready)(void *arg);  /* all slots are ready at once, and were not before */

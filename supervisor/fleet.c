@@ -185,7 +185,7 @@ static int crew_make(struct rk_fleet *f, struct rk_err *err)
 		.watch = f->watch,
 		.say = f->env->say,
 		.recorder = f->env->recorder,
-		.pressure = f->env->pressure,
+		.storm = f->env->storm,
 		.link = f->env->link,
 		.takes_over = takes_over,
 		.on_change = on_slots_change,

@@ -30,7 +30,7 @@ struct rk_fleet_env {
 	sd_event *event;
 	struct rk_say *say;
 	struct rk_recorder *recorder;
-	struct rk_pressure *pressure;
+	struct rk_storm *storm;
 	int link; /* to keeper */
 	uint64_t started_ns;
 	void (*on_ready)(struct rk_fleet *f, void *arg); /* all its workers, after they were not */

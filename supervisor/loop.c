@@ -530,7 +530,7 @@ static void env_make(struct rk_loop *l)
 	l->env = (struct rk_fleet_env){ .event = l->event,
 					.say = &l->say,
 					.recorder = &l->recorder,
-					.pressure = &l->pressure,
+					.storm = &l->storm,
 					.link = l->link,
 					.started_ns = rk_clock_ns(),
 					.on_ready = on_fleet_ready,
@@ -603,7 +603,7 @@ static void loop_close(struct rk_loop *l)
 	(void)sd_event_source_disable_unref(l->due);
 	(void)sd_event_source_disable_unref(l->group.timer);
 	sd_event_unref(l->event);
-	rk_pressure_close(&l->pressure);
+	rk_storm_close(&l->storm);
 	rk_close_p(&l->lock); /* keeper's copy still holds it */
 }
 
@@ -636,7 +636,7 @@ static int run(struct rk_loop *l, struct rk_err *err)
 
 	signals_block();
 	rk_watch_enter();
-	rk_pressure_open(&l->pressure);
+	rk_storm_open(&l->storm);
 	r = loop_make(l, err);
 	has_started = r == 0;
 	if (has_started) {

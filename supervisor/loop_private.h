@@ -38,7 +38,7 @@ struct rk_loop {
 	sd_event *event;
 	struct rk_say say;
 	struct rk_recorder recorder;
-	struct rk_pressure pressure;
+	struct rk_storm storm;
 	struct rk_fleet_env env;
 	struct rk_fleets fleets;
 	struct rk_strategy_fleet says[RK_FLEETS_MAX]; /* what the configuration says of each */

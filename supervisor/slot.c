@@ -271,7 +271,7 @@ static void decide(struct rk_slot *s, const struct rk_restart_death *death, uint
 	s->next = rk_restart_on_death(&s->restart, &s->host->restart, death, now_ns, rk_rand_u64(&s->host->random));
 	if (death->is_ours || s->next.kind == RK_RESTART_NEVER)
 		return;
-	rk_restart_stretch(&s->restart, &s->next, rk_pressure_on_restart(s->host->pressure, now_ns), now_ns);
+	rk_restart_stretch(&s->restart, &s->next, rk_storm_on_restart(s->host->storm, now_ns), now_ns);
 }
 
 /* What follows on DOWN. */

@@ -21,7 +21,7 @@
 #include "supervisor/crew.h"
 #include "supervisor/fsm.h"
 #include "supervisor/mourning.h"
-#include "supervisor/pressure.h"
+#include "supervisor/storm.h"
 #include "supervisor/restart.h"
 
 struct rk_slot;
@@ -32,7 +32,7 @@ struct rk_slot_host {
 	const uint16_t *table; /* partition -> slot */
 	struct rk_restart_conf restart;
 	struct rk_rand random;
-	struct rk_pressure *pressure; /* borrowed; the brake of all fleets */
+	struct rk_storm *storm; /* borrowed; the brake of all fleets */
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/pressure.h"
+#include "supervisor/storm.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,11 +10,11 @@
 
 #define RENEW_NS RK_NS_PER_S /* the kernel renews avg10 every 2 s */
 
-void rk_pressure_open(struct rk_pressure *p)
+void rk_storm_open(struct rk_storm *p)
 {
 	char path[64];
 
-	*p = (struct rk_pressure){ .read_ns = 0 };
+	*p = (struct rk_storm){ .read_ns = 0 };
 	for (int i = 0; i < RK_BRAKE_KINDS; i++) {
 		(void)snprintf(path, sizeof(path), "/proc/pressure/%s",
 			       rk_brake_kind_name((enum rk_brake_kind)i));
@@ -22,13 +22,13 @@ void rk_pressure_open(struct rk_pressure *p)
 	}
 }
 
-void rk_pressure_close(struct rk_pressure *p)
+void rk_storm_close(struct rk_storm *p)
 {
 	for (int i = 0; i < RK_BRAKE_KINDS; i++)
 		rk_close_p(&p->fd[i]);
 }
 
-void rk_pressure_refresh(struct rk_pressure *p, uint64_t now_ns)
+void rk_storm_refresh(struct rk_storm *p, uint64_t now_ns)
 {
 	if (p->read_ns && now_ns < p->read_ns + RENEW_NS)
 		return;
@@ -43,12 +43,12 @@ void rk_pressure_refresh(struct rk_pressure *p, uint64_t now_ns)
 	}
 }
 
-uint64_t rk_pressure_on_restart(struct rk_pressure *p, uint64_t now_ns)
+uint64_t rk_storm_on_restart(struct rk_storm *p, uint64_t now_ns)
 {
 	uint64_t wait_ns = 0;
 
 	if (rk_brake_n_restarts(&p->brake, now_ns) >= RK_BRAKE_FREE) {
-		rk_pressure_refresh(p, now_ns);
+		rk_storm_refresh(p, now_ns);
 		wait_ns = rk_brake_wait_ns(&p->brake, now_ns);
 	}
 	rk_brake_on_restart(&p->brake, now_ns);
