@@ -130,7 +130,7 @@ const char *rk_conf_idle(const struct rk_conf *conf, char *text, size_t size)
 		char word[RK_INI_KEY_MAX + 4];
 		int len;
 
-		if (!k || rk_key_acts(k))
+		if (!k || !k->is_idle)
 			continue;
 		len = snprintf(word, sizeof(word), " %s,", k->name);
 		if (len < 0 || strstr(text, word))

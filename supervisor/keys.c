@@ -25,18 +25,20 @@
 #define RANGE(lo, hi) .min = lo, .max = hi
 #define INFINITE .is_infinite = true
 #define POWER .is_power = true
+#define IDLE .is_idle = true
 
 /* clang-format off */
 static const struct rk_key keys[] = {
 	/* ---- [Supervisor] ---- */
-	{ KEY("Strategy", SUPERVISOR, ENUM, NOW, S(strategy)), .words = STRATEGIES, .normal = "one-for-one",
+	{ KEY("Strategy", SUPERVISOR, ENUM, NOW, S(strategy)), IDLE, .words = STRATEGIES, .normal = "one-for-one",
 	  .help = "Which fleets restart when one of them has failed: itself, all, or itself and those that come "
 		  "after it." },
-	{ KEY("RealTime", SUPERVISOR, BOOL, NEVER, S(real_time)), .normal = "no",
+	{ KEY("RealTime", SUPERVISOR, BOOL, NEVER, S(real_time)), IDLE, .normal = "no",
 	  .systemd = "CPUSchedulingPolicy",
 	  .help = "Run the watch thread under SCHED_FIFO where that is allowed, so that a busy machine delays no "
 		  "verdict." },
-	{ KEY("FlightRecords", SUPERVISOR, COUNT, NEVER, S(n_flight_records)), RANGE(0, 1 << 20), .normal = "4096",
+	{ KEY("FlightRecords", SUPERVISOR, COUNT, NEVER, S(n_flight_records)), IDLE, RANGE(0, 1 << 20),
+	  .normal = "4096",
 	  .help = "Events that the flight recorder keeps for the time after a crash; 0 keeps none." },
 	{ KEY("LogLevel", SUPERVISOR, ENUM, NOW, S(log_level)), .words = "error|warning|notice|info|debug",
 	  .normal = "info", .systemd = "LogLevelMax", .supervisord = "loglevel",
@@ -47,12 +49,12 @@ static const struct rk_key keys[] = {
 	  .help = "The command that every worker runs, without a shell: quotes keep blanks together, nothing is "
 		  "expanded. A program without a '/' is looked for along PATH. The only key a fleet cannot do "
 		  "without." },
-	{ KEY("ExecStartPre", RUN, COMMANDS, NOW, F(exec_start_pre)), .normal = "", .systemd = "ExecStartPre",
+	{ KEY("ExecStartPre", RUN, COMMANDS, NOW, F(exec_start_pre)), IDLE, .normal = "", .systemd = "ExecStartPre",
 	  .help = "A command to run before a worker starts; if it fails the worker does not start, unless '-' "
 		  "stands before it. May be repeated." },
-	{ KEY("ExecStartPost", RUN, COMMANDS, NOW, F(exec_start_post)), .normal = "", .systemd = "ExecStartPost",
+	{ KEY("ExecStartPost", RUN, COMMANDS, NOW, F(exec_start_post)), IDLE, .normal = "", .systemd = "ExecStartPost",
 	  .help = "A command to run when a worker is ready; '-' before it ignores its failure. May be repeated." },
-	{ KEY("OnFailure", RUN, COMMANDS, NOW, F(on_failure)), .normal = "", .systemd = "OnFailure",
+	{ KEY("OnFailure", RUN, COMMANDS, NOW, F(on_failure)), IDLE, .normal = "", .systemd = "OnFailure",
 	  .help = "A command to run when a slot has used up RestartBurst, or its exit forbids a restart. systemd "
 		  "names units here. May be repeated." },
 	{ KEY("Kind", RUN, ENUM, NEVER, F(kind)), .words = "native", .normal = "native", .systemd = "Type",
@@ -61,7 +63,7 @@ static const struct rk_key keys[] = {
 	  .supervisord = "numprocs", .letter = 'n',
 	  .help = "Workers to run. A reload scales, up to the slots that the fleet was started with: Workers and "
 		  "Standby together, 64 at least." },
-	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), RANGE(0, 64), .normal = "0",
+	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), IDLE, RANGE(0, 64), .normal = "0",
 	  .help = "Parked processes that take over at once when a worker dies." },
 	{ KEY("Disabled", RUN, BOOL, NOW, F(is_disabled)), .normal = "no", .supervisord = "autostart (reversed)",
 	  .help = "Read and check the fleet, but do not run it." },
@@ -92,96 +94,96 @@ static const struct rk_key keys[] = {
 	  .help = "Changes that one job or batch may make." },
 	{ KEY("UndoData", SIZES, SIZE, NEVER, F(undo_data)), RANGE(0, 1 << 30), .normal = "16K",
 	  .help = "Bytes kept for changes longer than 24 bytes." },
-	{ KEY("DeadLetters", SIZES, COUNT, NEVER, F(n_dead_letters)), RANGE(1, 65536), .normal = "64",
+	{ KEY("DeadLetters", SIZES, COUNT, NEVER, F(n_dead_letters)), IDLE, RANGE(1, 65536), .normal = "64",
 	  .help = "Quarantined jobs that are kept; a partition whose next one finds no room is blocked." },
 	{ KEY("Batch", SIZES, COUNT, SPAWN, F(batch)), RANGE(1, RK_BATCH_MAX), .normal = "",
 	  .help = "Jobs per commit; without it the worker's own choice." },
 
 	/* ---- what a worker starts with ---- */
-	{ KEY("Environment", PROCESS, ENVIRONMENT, SPAWN, F(environment)), .normal = "", .systemd = "Environment",
+	{ KEY("Environment", PROCESS, ENVIRONMENT, SPAWN, F(environment)), IDLE, .normal = "", .systemd = "Environment",
 	  .supervisord = "environment",
 	  .help = "NAME=VALUE words for the workers' environment, quoted where they hold blanks. May be repeated." },
-	{ KEY("EnvironmentFile", PROCESS, PATHS, SPAWN, F(environment_files)), .normal = "",
+	{ KEY("EnvironmentFile", PROCESS, PATHS, SPAWN, F(environment_files)), IDLE, .normal = "",
 	  .systemd = "EnvironmentFile",
 	  .help = "Files with a NAME=VALUE on each line, read at each start; one with '-' before it may be missing. "
 		  "May be repeated." },
-	{ KEY("WorkingDirectory", PROCESS, PATH, SPAWN, F(working_directory)), .normal = "",
+	{ KEY("WorkingDirectory", PROCESS, PATH, SPAWN, F(working_directory)), IDLE, .normal = "",
 	  .systemd = "WorkingDirectory", .supervisord = "directory",
 	  .help = "Where workers run; without it where rekindled was started." },
-	{ KEY("User", PROCESS, USER, SPAWN, F(user)), .normal = "", .systemd = "User", .supervisord = "user",
+	{ KEY("User", PROCESS, USER, SPAWN, F(user)), IDLE, .normal = "", .systemd = "User", .supervisord = "user",
 	  .help = "User that workers run as, a name or a number; needs root." },
-	{ KEY("Group", PROCESS, GROUP, SPAWN, F(group)), .normal = "", .systemd = "Group",
+	{ KEY("Group", PROCESS, GROUP, SPAWN, F(group)), IDLE, .normal = "", .systemd = "Group",
 	  .help = "Group that workers run as, instead of User's own; needs root." },
-	{ KEY("UMask", PROCESS, MODE, SPAWN, F(umask)), .normal = "", .systemd = "UMask", .supervisord = "umask",
+	{ KEY("UMask", PROCESS, MODE, SPAWN, F(umask)), IDLE, .normal = "", .systemd = "UMask", .supervisord = "umask",
 	  .help = "File mode bits that workers' new files do not get, in octal; without it those of rekindled." },
-	{ KEY("LimitNOFILE", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NOFILE])), .normal = "",
+	{ KEY("LimitNOFILE", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NOFILE])), IDLE, .normal = "",
 	  .systemd = "LimitNOFILE", .supervisord = "minfds",
 	  .help = "Open descriptors per worker: one number, or SOFT:HARD." },
-	{ KEY("LimitCORE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_CORE])), .normal = "",
+	{ KEY("LimitCORE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_CORE])), IDLE, .normal = "",
 	  .systemd = "LimitCORE", .help = "Size of a core dump." },
-	{ KEY("LimitAS", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_AS])), .normal = "", .systemd = "LimitAS",
+	{ KEY("LimitAS", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_AS])), IDLE, .normal = "", .systemd = "LimitAS",
 	  .help = "Address space of a worker, the fleet's shared memory included." },
-	{ KEY("LimitNPROC", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NPROC])), .normal = "",
+	{ KEY("LimitNPROC", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NPROC])), IDLE, .normal = "",
 	  .systemd = "LimitNPROC", .supervisord = "minprocs", .help = "Processes and threads of the worker's user." },
-	{ KEY("LimitMEMLOCK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_MEMLOCK])), .normal = "",
+	{ KEY("LimitMEMLOCK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_MEMLOCK])), IDLE, .normal = "",
 	  .systemd = "LimitMEMLOCK", .help = "Memory that a worker may lock." },
-	{ KEY("LimitSTACK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_STACK])), .normal = "",
+	{ KEY("LimitSTACK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_STACK])), IDLE, .normal = "",
 	  .systemd = "LimitSTACK", .help = "Stack of a worker's first thread." },
-	{ KEY("LimitDATA", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_DATA])), .normal = "",
+	{ KEY("LimitDATA", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_DATA])), IDLE, .normal = "",
 	  .systemd = "LimitDATA", .help = "Private writable memory of a worker." },
-	{ KEY("LimitFSIZE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_FSIZE])), .normal = "",
+	{ KEY("LimitFSIZE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_FSIZE])), IDLE, .normal = "",
 	  .systemd = "LimitFSIZE", .help = "Size of a file that a worker writes." },
-	{ KEY("Nice", PROCESS, NICE, SPAWN, F(nice)), .normal = "", .systemd = "Nice",
+	{ KEY("Nice", PROCESS, NICE, SPAWN, F(nice)), IDLE, .normal = "", .systemd = "Nice",
 	  .help = "Nice level of workers, -20 to 19; below rekindled's own it needs root." },
-	{ KEY("CPUAffinity", PROCESS, CPUS, SPAWN, F(cpus)), .normal = "", .systemd = "CPUAffinity",
+	{ KEY("CPUAffinity", PROCESS, CPUS, SPAWN, F(cpus)), IDLE, .normal = "", .systemd = "CPUAffinity",
 	  .help = "CPUs that workers may run on, such as 0-3,8. May be repeated." },
-	{ KEY("Output", PROCESS, OUTPUT, SPAWN, F(output)), .normal = "inherit", .systemd = "StandardOutput",
+	{ KEY("Output", PROCESS, OUTPUT, SPAWN, F(output)), IDLE, .normal = "inherit", .systemd = "StandardOutput",
 	  .supervisord = "stdout_logfile",
 	  .help = "Where workers' standard output and error go: inherit (where rekindled's go), journal, null or "
 		  "file:PATH, which is appended to." },
 
 	/* ---- cgroup ---- */
-	{ KEY("MemoryHigh", CGROUP, SIZE, NOW, F(memory_high)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
-	  .systemd = "MemoryHigh", .help = "Memory of all workers together beyond which they are slowed down." },
-	{ KEY("MemoryMax", CGROUP, SIZE, NOW, F(memory_max)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
+	{ KEY("MemoryHigh", CGROUP, SIZE, NOW, F(memory_high)), IDLE, RANGE(1 << 20, TIB), INFINITE,
+	  .normal = "infinity", .systemd = "MemoryHigh", .help = "Memory of all workers together beyond which they are slowed down." },
+	{ KEY("MemoryMax", CGROUP, SIZE, NOW, F(memory_max)), IDLE, RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
 	  .systemd = "MemoryMax", .help = "Memory of all workers together beyond which one is killed." },
-	{ KEY("CPUWeight", CGROUP, COUNT, NOW, F(cpu_weight)), RANGE(1, 10000), .normal = "",
+	{ KEY("CPUWeight", CGROUP, COUNT, NOW, F(cpu_weight)), IDLE, RANGE(1, 10000), .normal = "",
 	  .systemd = "CPUWeight", .help = "Share of CPU time against others; 100 is the kernel's normal." },
-	{ KEY("TasksMax", CGROUP, COUNT, NOW, F(n_tasks_max)), RANGE(1, 4194304), .normal = "",
+	{ KEY("TasksMax", CGROUP, COUNT, NOW, F(n_tasks_max)), IDLE, RANGE(1, 4194304), .normal = "",
 	  .systemd = "TasksMax", .help = "Processes and threads of all workers together." },
 
 	/* ---- time ---- */
-	{ KEY("StartTimeout", TIME, TIME, NOW, F(start_timeout_ns)), RANGE(RK_NS_PER_MS, DAY), INFINITE,
+	{ KEY("StartTimeout", TIME, TIME, NOW, F(start_timeout_ns)), IDLE, RANGE(RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "1min", .systemd = "TimeoutStartSec",
 	  .help = "From a worker's start until it must be ready." },
 	{ KEY("StopTimeout", TIME, TIME, NOW, F(stop_timeout_ns)), RANGE(0, DAY), .normal = "5s",
 	  .systemd = "TimeoutStopSec", .supervisord = "stopwaitsecs",
 	  .help = "From KillSignal until SIGKILL." },
-	{ KEY("JobTimeout", TIME, TIME, NOW, F(job_timeout_ns)), RANGE(RK_NS_PER_MS, DAY), INFINITE,
+	{ KEY("JobTimeout", TIME, TIME, NOW, F(job_timeout_ns)), IDLE, RANGE(RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "infinity",
 	  .help = "Longest time for one job whose client says none." },
-	{ KEY("HangAfter", TIME, TIME, NOW, F(hang_after_ns)), RANGE(10 * RK_NS_PER_MS, DAY), INFINITE,
+	{ KEY("HangAfter", TIME, TIME, NOW, F(hang_after_ns)), IDLE, RANGE(10 * RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "10s", .systemd = "WatchdogSec",
 	  .help = "How long a job without a deadline may keep a worker before it counts as hung. With Blocking=no "
 		  "it is 100ms unless it is given." },
-	{ KEY("Blocking", TIME, BOOL, NOW, F(is_blocking)), .normal = "yes",
+	{ KEY("Blocking", TIME, BOOL, NOW, F(is_blocking)), IDLE, .normal = "yes",
 	  .help = "Whether jobs ever wait for anything (files, network, locks). Say no for workers that only "
 		  "compute: a hang is found sooner." },
-	{ KEY("KillSignal", TIME, SIGNAL, NOW, F(kill_signal)), .normal = "SIGTERM", .systemd = "KillSignal",
+	{ KEY("KillSignal", TIME, SIGNAL, NOW, F(kill_signal)), IDLE, .normal = "SIGTERM", .systemd = "KillSignal",
 	  .supervisord = "stopsignal", .help = "The signal that asks a worker to end." },
-	{ KEY("CoreTimeout", TIME, TIME, NOW, F(core_timeout_ns)), RANGE(0, 3600 * RK_NS_PER_S), .normal = "0",
+	{ KEY("CoreTimeout", TIME, TIME, NOW, F(core_timeout_ns)), IDLE, RANGE(0, 3600 * RK_NS_PER_S), .normal = "0",
 	  .systemd = "TimeoutAbortSec",
 	  .help = "Time for a hung worker to dump core after SIGABRT, before SIGKILL; 0 wants no core." },
-	{ KEY("OnHang", TIME, ENUM, NOW, F(on_hang)), .words = VERDICTS, .normal = "kill",
+	{ KEY("OnHang", TIME, ENUM, NOW, F(on_hang)), IDLE, .words = VERDICTS, .normal = "kill",
 	  .help = "What to do about a hung worker: report it, move its partitions away, or kill it." },
-	{ KEY("OnPaused", TIME, ENUM, NOW, F(on_paused)), .words = VERDICTS, .normal = "report",
+	{ KEY("OnPaused", TIME, ENUM, NOW, F(on_paused)), IDLE, .words = VERDICTS, .normal = "report",
 	  .help = "The same for a worker that is stopped, traced or frozen." },
 
 	/* ---- restarts ---- */
 	{ KEY("Restart", RESTART, ENUM, NOW, F(restart)), .words = "always|on-failure|no", .normal = "always",
 	  .systemd = "Restart", .supervisord = "autorestart",
 	  .help = "Whether a worker that ended is started again." },
-	{ KEY("Strategy", RESTART, ENUM, NOW, F(strategy)), .words = STRATEGIES, .normal = "one-for-one",
+	{ KEY("Strategy", RESTART, ENUM, NOW, F(strategy)), IDLE, .words = STRATEGIES, .normal = "one-for-one",
 	  .help = "Which workers restart when one has died: itself, all, or itself and those of higher slots." },
 	{ KEY("SuccessExitStatus", RESTART, STATUSES, NOW, F(success)), .normal = "", .systemd = "SuccessExitStatus",
 	  .supervisord = "exitcodes",
@@ -203,27 +205,27 @@ static const struct rk_key keys[] = {
 	  .supervisord = "startsecs",
 	  .help = "How long a worker that has done its first work must live until burst and backoff begin anew. "
 		  "With 0 such a one is replaced at once whenever it dies." },
-	{ KEY("MoveAfter", RESTART, TIME, NOW, F(move_after_ns)), RANGE(0, DAY), INFINITE, .normal = "30s",
+	{ KEY("MoveAfter", RESTART, TIME, NOW, F(move_after_ns)), IDLE, RANGE(0, DAY), INFINITE, .normal = "30s",
 	  .help = "How long a slot may stay down before its partitions move to others; they come home later." },
-	{ KEY("MaxRSS", RESTART, SIZE, NOW, F(max_rss)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
+	{ KEY("MaxRSS", RESTART, SIZE, NOW, F(max_rss)), IDLE, RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
 	  .supervisord = "memmon (superlance)",
 	  .help = "Private memory beyond which a worker is replaced between two jobs." },
-	{ KEY("MaxJobs", RESTART, COUNT, NOW, F(n_jobs_max)), RANGE(0, UINT32_MAX), .normal = "0",
+	{ KEY("MaxJobs", RESTART, COUNT, NOW, F(n_jobs_max)), IDLE, RANGE(0, UINT32_MAX), .normal = "0",
 	  .help = "Jobs after which a worker is replaced; 0 never." },
-	{ KEY("DeadLetterAfter", RESTART, COUNT, NOW, F(dead_letter_after)), RANGE(1, 1000), .normal = "3",
+	{ KEY("DeadLetterAfter", RESTART, COUNT, NOW, F(dead_letter_after)), IDLE, RANGE(1, 1000), .normal = "3",
 	  .help = "Attempts in which a job killed its worker until it is quarantined." },
 
 	/* ---- clients ---- */
-	{ KEY("ClientUser", CLIENTS, USER, NOW, F(client_user)), .normal = "", .systemd = "SocketUser",
+	{ KEY("ClientUser", CLIENTS, USER, NOW, F(client_user)), IDLE, .normal = "", .systemd = "SocketUser",
 	  .supervisord = "chown",
 	  .help = "User that owns the control socket, beside root; without it rekindled's own." },
-	{ KEY("ClientGroup", CLIENTS, GROUP, NOW, F(client_group)), .normal = "", .systemd = "SocketGroup",
+	{ KEY("ClientGroup", CLIENTS, GROUP, NOW, F(client_group)), IDLE, .normal = "", .systemd = "SocketGroup",
 	  .supervisord = "chown", .help = "Group whose members may be clients, if SocketMode lets them." },
-	{ KEY("SocketMode", CLIENTS, MODE, NOW, F(socket_mode)), .normal = "0600", .systemd = "SocketMode",
+	{ KEY("SocketMode", CLIENTS, MODE, NOW, F(socket_mode)), IDLE, .normal = "0600", .systemd = "SocketMode",
 	  .supervisord = "chmod", .help = "Mode of the control socket, in octal; 0660 admits ClientGroup." },
-	{ KEY("QuotaPerClient", CLIENTS, COUNT, NOW, F(n_quota)), RANGE(0, RK_SLOTS_MAX), .normal = "0",
+	{ KEY("QuotaPerClient", CLIENTS, COUNT, NOW, F(n_quota)), IDLE, RANGE(0, RK_SLOTS_MAX), .normal = "0",
 	  .help = "Calls one client may have outstanding; 0 allows all of its Slots." },
-	{ KEY("AllowFaults", CLIENTS, BOOL, NOW, F(allow_faults)), .normal = "no",
+	{ KEY("AllowFaults", CLIENTS, BOOL, NOW, F(allow_faults)), IDLE, .normal = "no",
 	  .help = "Let 'rekindle fault' kill, stop and slow down workers." },
 };
 /* clang-format on */
@@ -364,21 +366,4 @@ const char *rk_reload_name(enum rk_reload reload)
 
 	_Static_assert(rk_countof(names) == RK_RELOADS, "a name for every class");
 	return (unsigned int)reload < RK_RELOADS ? names[reload] : "?";
-}
-
-/* What the supervisor has been taught so far; the rest of the table comes key by key. */
-static const char *const acting[] = {
-	"LogLevel",     "Exec",         "Kind",          "Workers",       "Disabled",          "After",
-	"Requires",     "Partitions",   "Ring",          "Slots",         "Dedup",             "MaxClients",
-	"MaxRequest",   "MaxReply",     "MaxState",      "Undo",          "UndoData",          "Batch",
-	"StopTimeout",  "Restart",      "RestartBurst",  "RestartWindow", "RestartBackoff",    "RestartBackoffMax",
-	"HealthyAfter", "SuccessExitStatus", "RestartPreventExitStatus",
-};
-
-bool rk_key_acts(const struct rk_key *k)
-{
-	for (size_t i = 0; i < rk_countof(acting); i++)
-		if (strcmp(acting[i], k->name) == 0)
-			return true;
-	return false;
 }

@@ -71,6 +71,7 @@ struct rk_key {
 	uint64_t min, max;   /* of a number */
 	bool is_infinite;    /* "infinity" may stand for a number */
 	bool is_power;       /* a power of two */
+	bool is_idle;        /* read and checked, and its use warned of: this release does not act on it */
 	const char *words;   /* of an enum, between '|' */
 	const char *normal;  /* the default as it would be written; "" = none */
 	const char *systemd; /* its name there, a remark behind it; NULL = it has none */
@@ -112,8 +113,5 @@ const char *rk_value_type_name(enum rk_value_type type);
 
 /* "now", "next start" or "never". */
 const char *rk_reload_name(enum rk_reload reload);
-
-/* Whether this release acts on the key; the others are read and checked, and their use is warned of. */
-bool rk_key_acts(const struct rk_key *k);
 
 #endif

@@ -113,6 +113,9 @@ run "$rekindle" run
 expect "run with nothing to run" 64 'run needs the COMMAND'
 run "$rekindle" run --set Wrokers=3 -- cat
 expect "a misspelt --set" 64 "did you mean 'Workers'"
+printf '[Fleet w]\nExec=%s\nOnHang=report\n' "$wordcount" >"$tmp/idle.conf"
+run "$rekindle" check "$tmp/idle.conf"
+expect "a key that this release does not act on is warned of" 0 '^rekindled: OnHang: read and checked, but'
 run bash -c '"$1" cat --defaults >/dev/full' - "$rekindle"
 expect "a full disk is an error" 1 'cannot write to standard output'
 
