@@ -8,43 +8,15 @@
 
 #include "base/near.h"
 #include "base/num.h"
+#include "base/spelling.h"
 #include "shm/rundir.h"
-
-/* One argument that is an option, taken apart. */
-struct spelling {
-	const char *arg;   /* as it was written */
-	const char *value; /* behind its '=' or letter; NULL = none */
-	size_t len;        /* of the name with its dashes */
-};
-
-static struct spelling spell(const char *arg)
-{
-	struct spelling s = { .arg = arg };
-	const char *equals = strchr(arg, '=');
-
-	if (arg[1] != '-') {
-		s.len = 2;
-		s.value = arg[2] ? arg + 2 : NULL;
-		return s;
-	}
-	s.len = equals ? (size_t)(equals - arg) : strlen(arg);
-	s.value = equals ? equals + 1 : NULL;
-	return s;
-}
-
-static bool is_called(const struct spelling *s, const struct rk_option *o)
-{
-	if (s->arg[1] != '-')
-		return o->letter && s->arg[1] == o->letter;
-	return strlen(o->name) == s->len - 2 && memcmp(o->name, s->arg + 2, s->len - 2) == 0;
-}
 
 static bool is_help(const char *arg)
 {
 	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
-static int unknown(const struct rk_command *c, const struct spelling *s, struct rk_err *err)
+static int unknown(const struct rk_command *c, const struct rk_spelling *s, struct rk_err *err)
 {
 	unsigned int best = RK_NEAR_NEVER;
 	const char *nearest = NULL;
@@ -106,11 +78,11 @@ static int value_check(const struct rk_option *o, struct rk_arg *v, struct rk_er
 static int option_read(struct rk_args *a, int argc, char **argv, int *i, struct rk_err *err)
 {
 	const struct rk_command *c = a->command;
-	struct spelling s = spell(argv[*i]);
+	struct rk_spelling s = rk_spell(argv[*i]);
 	size_t at = 0;
 	char what[64];
 
-	while (at < c->n_options && !is_called(&s, &c->options[at]))
+	while (at < c->n_options && !rk_spelling_is(&s, c->options[at].name, c->options[at].letter))
 		at++;
 	if (at == c->n_options)
 		return unknown(c, &s, err);
@@ -196,10 +168,10 @@ static int common_len(const char *arg)
 		{ .name = "name", .kind = RK_OPTION_FLEET },
 		{ .name = "output", .letter = 'o', .kind = RK_OPTION_CHOICE },
 	};
-	struct spelling s = spell(arg);
+	struct rk_spelling s = rk_spell(arg);
 
 	for (size_t i = 0; i < rk_countof(common); i++)
-		if (is_called(&s, &common[i]))
+		if (rk_spelling_is(&s, common[i].name, common[i].letter))
 			return s.value ? 1 : 2;
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/near.h"
+#include "base/spelling.h"
 #include "shm/rundir.h"
 #include "supervisor/conf.h"
 #include "supervisor/keys.h"
@@ -40,37 +41,8 @@ static const struct {
 	{ "debug", 0, DEBUG, RK_CONF_RUN },
 };
 
-/* One argument, taken apart. */
-struct argument {
-	const char *text;
-	const char *value; /* behind its '=' or letter; NULL = none */
-	size_t len;        /* of the name with its dashes */
-};
-
-static struct argument argument_of(const char *text)
-{
-	struct argument a = { .text = text };
-	const char *equals = strchr(text, '=');
-
-	if (text[1] != '-') {
-		a.len = 2;
-		a.value = text[2] ? text + 2 : NULL;
-		return a;
-	}
-	a.len = equals ? (size_t)(equals - text) : strlen(text);
-	a.value = equals ? equals + 1 : NULL;
-	return a;
-}
-
-static bool is_called(const struct argument *a, const char *name, char letter)
-{
-	if (a->text[1] != '-')
-		return letter && a->text[1] == letter;
-	return strlen(name) == a->len - 2 && memcmp(name, a->text + 2, a->len - 2) == 0;
-}
-
 /* The fleet's key first: Strategy is in both sections. */
-static const struct rk_key *key_of(const struct argument *a)
+static const struct rk_key *key_of(const struct rk_spelling *a)
 {
 	const struct rk_key *found = NULL;
 	size_t n;
@@ -80,22 +52,22 @@ static const struct rk_key *key_of(const struct argument *a)
 		char option[RK_INI_KEY_MAX];
 
 		rk_key_option(&k[i], option);
-		if (is_called(a, option, k[i].letter) &&
+		if (rk_spelling_is(a, option, k[i].letter) &&
 		    (!found || rk_key_section(&k[i]) == RK_INI_FLEET))
 			found = &k[i];
 	}
 	return found;
 }
 
-static int unknown(const struct argument *a, struct rk_err *err)
+static int unknown(const struct rk_spelling *a, struct rk_err *err)
 {
 	unsigned int best = RK_NEAR_NEVER;
 	char written[RK_NEAR_LONGEST + 8], nearest[RK_INI_KEY_MAX] = "";
 	size_t n;
 	const struct rk_key *k = rk_keys(&n);
 
-	(void)snprintf(written, sizeof(written), "%.*s", (int)rk_min_size(a->len, 100), a->text);
-	for (size_t i = 0; i < n && a->text[1] == '-'; i++) {
+	(void)snprintf(written, sizeof(written), "%.*s", (int)rk_min_size(a->len, 100), a->arg);
+	for (size_t i = 0; i < n && a->arg[1] == '-'; i++) {
 		char option[RK_INI_KEY_MAX];
 		unsigned int d;
 
@@ -175,18 +147,18 @@ static int own_set(struct rk_conf_request *q, enum own option, const char *value
 }
 
 /* The value that an option needs; NULL with a sentence when there is none. */
-static const char *value_take(const struct argument *a, int argc, char *const *argv, int *i,
+static const char *value_take(const struct rk_spelling *a, int argc, char *const *argv, int *i,
 			      struct rk_err *err)
 {
 	if (a->value)
 		return a->value;
 	if (*i + 1 < argc)
 		return argv[++*i];
-	(void)rk_err_set(err, -EINVAL, "%.*s needs a value", (int)a->len, a->text);
+	(void)rk_err_set(err, -EINVAL, "%.*s needs a value", (int)a->len, a->arg);
 	return NULL;
 }
 
-static int key_read(struct rk_conf_request *q, const struct rk_key *k, const struct argument *a,
+static int key_read(struct rk_conf_request *q, const struct rk_key *k, const struct rk_spelling *a,
 		    int argc, char *const *argv, int *i, struct rk_err *err)
 {
 	const char *value = a->value;
@@ -202,14 +174,14 @@ static int key_read(struct rk_conf_request *q, const struct rk_key *k, const str
 static int option_read(struct rk_conf_request *q, int argc, char *const *argv, int *i,
 		       struct rk_err *err)
 {
-	struct argument a = argument_of(argv[*i]);
+	struct rk_spelling a = rk_spell(argv[*i]);
 	const struct rk_key *k;
 
 	for (size_t o = 0; o < rk_countof(own); o++) {
 		bool takes_value = own[o].own != ASK && own[o].own != QUIET && own[o].own != DEBUG;
 		const char *value = NULL;
 
-		if (!is_called(&a, own[o].name, own[o].letter))
+		if (!rk_spelling_is(&a, own[o].name, own[o].letter))
 			continue;
 		if (!takes_value && a.value)
 			return rk_err_set(err, -EINVAL, "--%s takes no value", own[o].name);
