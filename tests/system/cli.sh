@@ -5,62 +5,7 @@
 #         has its exit status and a sentence that says what to do.
 # Method  real fleets of wordcount in a runtime directory of their own, with the programs of
 #         $BUILD. Nothing waits by the clock: the fleet's own event lines and its status tell.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-
-build=$(cd "${BUILD:-build}" && pwd) || exit 1
-rekindle=$build/rekindle
-wordcount=$build/workers/examples/wordcount
-tmp=$(mktemp -d /tmp/rk-cli.XXXXXX)
-export REKINDLE_RUNTIME_DIR=$tmp/r
-unset REKINDLE_NAME
-n=0
-failed=0
-out=
-err=
-status=0
-
-# The fleets this test started, which must not outlive it.
-keepers=()
-cleanup() {
-	local pid
-	for pid in "${keepers[@]}"; do kill -KILL "$pid" 2>/dev/null; done
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-
-# result NAME COMPLAINT: a test passes if there is nothing to complain of.
-result() {
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" "status $status" "stdout: $out" "stderr: $err" | sed 's/^/# /'
-		failed=1
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
-
-# run COMMAND…: runs rekindle with it; standard input is this function's.
-run() {
-	out=$("$rekindle" "$@" 2>"$tmp/err")
-	status=$?
-	err=$(cat "$tmp/err")
-}
-
-# expect NAME STATUS PATTERN: what run left. PATTERN (ERE) is looked for in stdout and stderr.
-expect() {
-	local complaint=
-	[ "$status" -eq "$2" ] || complaint="expected status $2"
-	printf '%s\n%s\n' "$out" "$err" | grep -qE -e "$3" || complaint="$complaint, expected /$3/"
-	result "$1" "$complaint"
-}
+. "$(dirname "$0")/lib.sh"
 
 # member JSON-PATH: of what run printed, as jq writes it
 member() {
@@ -98,23 +43,6 @@ documented_whole() {
 	documented "$1"
 	[ -z "$have_jq" ] || result "$1: and nothing that it does not print" \
 		"$(comm -23 "$tmp/documented" "$tmp/printed")"
-}
-
-# start NAME WORKERS FD [OPTION…]: a fleet whose event lines come on descriptor FD
-start() {
-	mkfifo "$tmp/events.$1"
-	"$rekindle" run --name "$1" -n "$2" "${@:4}" -- "$wordcount" >"$tmp/events.$1" 2>"$tmp/run.$1" </dev/null &
-	keepers+=("$!")
-	eval "exec $3<\"$tmp/events.$1\""
-	await "$3" "fleet $1"
-}
-
-# await FD TEXT: reads event lines until one contains TEXT, which is left in line
-await() {
-	while IFS= read -r -t 30 -u "$1" line; do
-		[[ $line != *"$2"* ]] || return 0
-	done
-	return 1
 }
 
 # until_status EXPRESSION: looks at the status until EXPRESSION is true of it
@@ -239,19 +167,20 @@ result "nothing was started by all that" "$(ls -A "$REKINDLE_RUNTIME_DIR" 2>/dev
 # ---- one fleet --------------------------------------------------------------------------------
 
 start one 3 7
+one=$keeper
 result "run says that the fleet is there" "$([[ ${line-} == *"fleet one, 3 workers"* ]] || echo "said: ${line-}")"
 
 run status
-expect "status" 0 "^one  3 of 3 ready, up .*keeper ${keepers[0]}, supervisor [0-9]+$"
+expect "status" 0 "^one  3 of 3 ready, up .*keeper $one, supervisor [0-9]+$"
 result "no line of it is wider than 100 columns" "$(grep -E '.{101}' <<<"$out")"
 run status one --check --wait -o json
-json "status as JSON" ".ready_workers == 3 and .name == \"one\" and .keeper_pid == ${keepers[0]} and .partitions == 256 and (.workers | length) == 3"
+json "status as JSON" ".ready_workers == 3 and .name == \"one\" and .keeper_pid == $one and .partitions == 256 and (.workers | length) == 3"
 json "its partitions are all owned" '([.workers[].partitions] | add) == 256'
 json "no death so far" 'all(.workers[]; .last_death == null and .restarts == 0)'
 json "nothing internal without --internals" 'has("internals") | not'
 documented status
 run list
-expect "list" 0 "^one  keeper ${keepers[0]}$"
+expect "list" 0 "^one  keeper $one$"
 run list -o json
 documented_whole list
 
@@ -414,6 +343,7 @@ expect "and answers again" 0 "^one  3 of 3 ready"
 "$rekindle" status two --wait=20s >"$tmp/waited" 2>&1 &
 waiter=$!
 start two 1 8 --stop-timeout 200ms
+two=$keeper
 wait $waiter
 status=$?
 out=$(cat "$tmp/waited")
@@ -429,7 +359,7 @@ expect "--name goes before it" 0 "^two  1 of 1"
 REKINDLE_NAME=one run status two
 expect "and so does an argument" 0 "^two  1 of 1"
 run list
-expect "list shows both" 0 "^two  keeper ${keepers[1]}$"
+expect "list shows both" 0 "^two  keeper $two$"
 run run --name two -- "$wordcount"
 expect "a name that is taken" 1 "a fleet named 'two' is running already"
 
@@ -449,7 +379,7 @@ fi
 mapfile -t workers < <("$rekindle" status --name one | awk '$1 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ { print $3 }')
 run stop one
 expect "stop" 0 "^stopped one: 3 workers$"
-result "its workers are gone" "$(for p in "${workers[@]}" "${keepers[0]}"; do
+result "its workers are gone" "$(for p in "${workers[@]}" "$one"; do
 	state=$(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$p/status" 2>/dev/null)
 	[ -z "$state" ] || [ "$state" = Z ] || echo "pid $p is there: $state"
 done)"
@@ -462,10 +392,10 @@ json "stop as JSON, of the only one left" '.name == "two" and .stopped'
 json "it says what had to be killed and what was dropped" '.workers == 1 and .killed == 1 and .dropped_jobs == 2'
 documented_whole stop
 result "nothing is left" "$(ls -A "$REKINDLE_RUNTIME_DIR")"
-for i in 0 1; do
-	wait "${keepers[$i]}"
+for pid in "$one" "$two"; do
+	reap "$pid"
 	status=$?
-	result "run ended well ($i)" "$([ $status -eq 0 ] || echo "status $status")"
+	result "run ended well ($pid)" "$([ $status -eq 0 ] || echo "status $status")"
 done
 
 start three 3 9 --partitions 2
@@ -474,8 +404,6 @@ result "workers that can never own anything are told at the start" \
 	"$([[ $expect_warning == *"3 workers share 2 partitions: 1 of them can never own anything"* ]] || echo "said: $expect_warning")"
 run stop three
 expect "stop with an argument" 0 "^stopped three: 3 workers$"
-wait "${keepers[2]}"
-keepers=()
+reap "$keeper"
 
-echo "1..$n"
-exit $failed
+finish

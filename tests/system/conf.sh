@@ -4,56 +4,7 @@
 # Goal    check, cat and run do what rekindle.conf(5) says: mistakes come all at once with file,
 #         line and exit status 78; the page's example works as typed; drop-ins count.
 # Method  trees below a temporary root, with the programs of $BUILD; one fleet is really run.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-
-build=$(cd "${BUILD:-build}" && pwd) || exit 1
-rekindle=$build/rekindle
-rekindled=$build/rekindled
-wordcount=$build/workers/examples/wordcount
-tmp=$(mktemp -d /tmp/rk-conf.XXXXXX)
-export REKINDLE_RUNTIME_DIR=$tmp/r
-unset REKINDLE_NAME
-n=0
-failed=0
-out=
-err=
-status=0
-keeper=
-
-cleanup() {
-	[ -z "$keeper" ] || kill -KILL "$keeper" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-
-# result NAME COMPLAINT: a test passes if there is nothing to complain of.
-result() {
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" "status $status" "stdout: $out" "stderr: $err" | sed 's/^/# /'
-		failed=1
-	fi
-}
-
-# run PROGRAM ARGUMENT…
-run() {
-	out=$("$@" 2>"$tmp/err" </dev/null)
-	status=$?
-	err=$(cat "$tmp/err")
-}
-
-# expect NAME STATUS PATTERN: what run left. PATTERN (ERE) is looked for in stdout and stderr.
-expect() {
-	local complaint=
-	[ "$status" -eq "$2" ] || complaint="expected status $2"
-	printf '%s\n%s\n' "$out" "$err" | grep -qE -e "$3" || complaint="$complaint, expected /$3/"
-	result "$1" "$complaint"
-}
+. "$(dirname "$0")/lib.sh"
 
 etc=$tmp/root/etc/rekindle
 mkdir -p "$etc/words.conf.d" "$tmp/root/usr/lib/rekindle/words.conf.d"
@@ -61,20 +12,20 @@ mkdir -p "$etc/words.conf.d" "$tmp/root/usr/lib/rekindle/words.conf.d"
 # ---- a good one -------------------------------------------------------------------------------
 
 printf '[Fleet words]\nExec=%s\nWorkers=2\n' "$wordcount" >"$etc/words.conf"
-run "$rekindle" check words --root "$tmp/root"
+run check words --root "$tmp/root"
 expect "a good configuration is summed up in one line" 0 '^words: 1 fleet, 2 workers, [0-9]+ MiB of shared memory$'
 printf '[Fleet words]\nWorkers=3\n[Fleet more]\nExec=cat\n' >"$tmp/root/usr/lib/rekindle/words.conf.d/50-more.conf"
-run "$rekindle" check --root "$tmp/root"
+run check --root "$tmp/root"
 expect "drop-ins count, and without a name all are checked" 0 '^words: 2 fleets, 7 workers, '
-run "$rekindle" cat words --root "$tmp/root"
+run cat words --root "$tmp/root"
 expect "cat says where each line comes from" 0 '^# origin: .*/50-more\.conf:2$'
 printf '%s\n' "$out" >"$tmp/again.conf"
-run "$rekindle" check "$tmp/again.conf"
+run check "$tmp/again.conf"
 expect "what cat prints is a configuration" 0 '^again: 2 fleets, 7 workers, '
 ln -s /dev/null "$etc/words.conf.d/50-more.conf"
-run "$rekindle" check words --root "$tmp/root"
+run check words --root "$tmp/root"
 expect "a link to /dev/null masks a drop-in" 0 '^words: 1 fleet, 2 workers, '
-run "$rekindle" cat --defaults
+run cat --defaults
 expect "cat --defaults shows every key" 0 '^HangAfter=10s$'
 
 # ---- bad ones ---------------------------------------------------------------------------------
@@ -87,36 +38,36 @@ StopTimeout=5
 MaxState=12Q
 Restart=sometimes
 FILE
-run "$rekindle" check "$tmp/five.conf"
+run check "$tmp/five.conf"
 expect "five mistakes are 78" 78 'did you mean .Workers'
 result "and five lines, each with file and line" "$(printf '%s\n' "$err" | sed -n 's,^\(.*\):\([0-9]*\): .*,\1 \2,p' |
 	diff - <(for i in 2 3 4 5 6; do echo "$tmp/five.conf $i"; done))"
-run "$rekindled" --config "$tmp/five.conf"
+run_program "$rekindled" --config "$tmp/five.conf"
 expect "rekindled refuses it too" 78 'five\.conf:4: StopTimeout=: .*give a unit'
-run "$rekindle" run --config "$tmp/five.conf"
+run run --config "$tmp/five.conf"
 expect "and so does run" 78 'five\.conf:6: Restart='
-run "$rekindle" cat "$tmp/five.conf"
+run cat "$tmp/five.conf"
 expect "cat prints a bad one and complains" 78 '^MaxState=12Q$'
-run "$rekindle" check nosuch --root "$tmp/root"
+run check nosuch --root "$tmp/root"
 expect "a name that is nowhere" 78 'there is no nosuch\.conf in /etc/rekindle'
-run "$rekindle" check "$tmp/none.conf"
+run check "$tmp/none.conf"
 expect "a file that is not there" 78 'there is no file'
 mkfifo "$tmp/fifo.conf"
-run timeout 10 "$rekindle" check "$tmp/fifo.conf"
+run_program timeout 10 "$rekindle" check "$tmp/fifo.conf"
 expect "a FIFO is refused at once" 78 'is no regular file'
 head -c 300000 /dev/urandom >"$tmp/noise.conf"
-run "$rekindle" check "$tmp/noise.conf"
+run check "$tmp/noise.conf"
 expect "noise is refused" 78 'noise\.conf:[0-9]+: '
-run "$rekindle" run --config words -n 3 --root "$tmp/root"
+run run --config words -n 3 --root "$tmp/root"
 expect "options of a fleet do not go with --config" 64 'with --config'
-run "$rekindle" run
+run run
 expect "run with nothing to run" 64 'run needs the COMMAND'
-run "$rekindle" run --set Wrokers=3 -- cat
+run run --set Wrokers=3 -- cat
 expect "a misspelt --set" 64 "did you mean 'Workers'"
 printf '[Fleet w]\nExec=%s\nOnHang=report\n' "$wordcount" >"$tmp/idle.conf"
-run "$rekindle" check "$tmp/idle.conf"
+run check "$tmp/idle.conf"
 expect "a key that this release does not act on is warned of" 0 '^rekindled: OnHang: read and checked, but'
-run bash -c '"$1" cat --defaults >/dev/full' - "$rekindle"
+run_program bash -c '"$1" cat --defaults >/dev/full' - "$rekindle"
 expect "a full disk is an error" 1 'cannot write to standard output'
 
 # ---- running one ------------------------------------------------------------------------------
@@ -124,20 +75,17 @@ expect "a full disk is an error" 1 'cannot write to standard output'
 # The four lines of the page, with the program where it is now.
 "$rekindled" --man-conf | sed -n '/^\.RS/,/^\.RE/{/^\./!p}' | sed "s,^Exec=.*,Exec=$wordcount," >"$tmp/example.conf"
 result "the page's example has four lines" "$([ "$(wc -l <"$tmp/example.conf")" -eq 4 ] || cat "$tmp/example.conf")"
-mkfifo "$tmp/events"
-"$rekindle" run --config "$tmp/example.conf" >"$tmp/events" 2>"$tmp/run.err" </dev/null &
+lines 7 "$tmp/run.err" "$rekindle" run --config "$tmp/example.conf"
 keeper=$!
-exec 7<"$tmp/events"
 line=
 while IFS= read -r -t 30 -u 7 line && [[ $line != *"fleet "* ]]; do :; done
 result "and runs as typed" "$([[ $line == *"2 workers"* ]] || cat "$tmp/run.err")"
-run "$rekindle" call apple
+run call apple
 expect "its workers answer" 0 '^1$'
-run "$rekindle" stop
+run stop
 expect "and it stops" 0 'stopped example'
-wait "$keeper"
+reap "$keeper"
 result "with status 0" "$([ $? -eq 0 ] || cat "$tmp/run.err")"
-keeper=
 
 # Several fleets of one configuration: one starts behind the other, each has its own memory.
 cat >"$tmp/two.conf" <<TXT
@@ -152,30 +100,27 @@ Workers=1
 Exec=$wordcount
 Disabled=yes
 TXT
-"$rekindle" run --config "$tmp/two.conf" >"$tmp/events" 2>"$tmp/run.err" </dev/null &
+lines 7 "$tmp/run.err" "$rekindle" run --config "$tmp/two.conf"
 keeper=$!
-exec 7<"$tmp/events"
 seen=
 while IFS= read -r -t 30 -u 7 line; do
 	[[ $line != *"fleet "*" worker"* ]] || seen="$seen ${line#*fleet }"
 	[[ $line != *"fleet front,"* ]] || break
 done
 result "two fleets start, one after the other" "$([[ $seen == " back, 1 worker: "*" front, 2 workers: "* ]] || { echo "$seen"; cat "$tmp/run.err"; })"
-run "$rekindle" call apple
+run call apple
 expect "which one must be said" 64 'choose one of two/front two/back'
-run "$rekindle" call --name two/back apple
+run call --name two/back apple
 expect "one answers" 0 '^1$'
-run "$rekindle" call --name two/front apple
+run call --name two/front apple
 expect "and the other, which knows nothing of it" 0 '^1$'
-run "$rekindle" call --name two/off apple
+run call --name two/off apple
 expect "a disabled one is not there" 3 "runs no fleet named 'off'"
-run "$rekindle" status --name two/front
+run status --name two/front
 expect "status shows the one that is asked for" 0 '2 of 2 ready'
-run "$rekindle" stop two
+run stop two
 expect "and they stop" 0 'stopped two'
-wait "$keeper"
+reap "$keeper"
 result "with status 0, too" "$([ $? -eq 0 ] || cat "$tmp/run.err")"
-keeper=
 
-echo "1..$n"
-exit "$failed"
+finish

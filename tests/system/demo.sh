@@ -5,34 +5,7 @@
 #         counts are those of tr | sort | uniq -c; it leaves nothing behind; and with a safeguard
 #         taken out of the real code it fails. (As an ordinary user: user.sh.)
 # Method  real fleets with the programs of $BUILD; for the breaks those of a build with fault points.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-
-build=$(cd "${BUILD:-build}" && pwd) || exit 1
-tmp=$(mktemp -d /tmp/rk-demo.XXXXXX)
-export REKINDLE_RUNTIME_DIR=$tmp/r
-unset REKINDLE_NAME
-n=0
-failed=0
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 1' INT TERM HUP
-
-# result NAME COMPLAINT: a test passes if there is nothing to complain of.
-result() {
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | head -40 | sed 's/^/# /'
-		failed=1
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
+. "$(dirname "$0")/lib.sh"
 
 # verdict FILE: what is wrong with the verdict of a demo that should have passed.
 verdict() {
@@ -160,5 +133,4 @@ else
 	done
 fi
 
-echo "1..$n"
-exit $failed
+finish

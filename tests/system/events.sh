@@ -6,60 +6,12 @@
 #         clean stop removes it, and what is no flight recorder is refused with what to do.
 # Method  real fleets of wordcount in a runtime directory of their own, with the programs of
 #         $BUILD. Nothing waits by the clock: what is followed says when it has happened.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-
-build=$(cd "${BUILD:-build}" && pwd) || exit 1
-rekindle=$build/rekindle
-wordcount=$build/workers/examples/wordcount
-tmp=$(mktemp -d /tmp/rk-events.XXXXXX)
-export REKINDLE_RUNTIME_DIR=$tmp/r
-unset REKINDLE_NAME
-n=0
-failed=0
-out=
-err=
-status=0
-pids=() # what this test started
-cleanup() {
-	local pid
-	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-
-# result NAME COMPLAINT: a test passes if there is nothing to complain of.
-result() {
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" "status $status" "stdout: $out" "stderr: $err" | sed 's/^/# /'
-		failed=1
-	fi
-}
-
-run() {
-	out=$("$rekindle" "$@" 2>"$tmp/err")
-	status=$?
-	err=$(cat "$tmp/err")
-}
-
-# expect NAME STATUS PATTERN: what run left. PATTERN (ERE) is looked for in stdout and stderr.
-expect() {
-	local complaint=
-	[ "$status" -eq "$2" ] || complaint="expected status $2"
-	printf '%s\n%s\n' "$out" "$err" | grep -qE -e "$3" || complaint="$complaint, expected /$3/"
-	result "$1" "$complaint"
-}
+. "$(dirname "$0")/lib.sh"
 
 # json NAME EXPRESSION: of all objects that run printed, as one array
 json() {
 	if ! command -v jq >/dev/null; then
-		n=$((n + 1))
-		echo "ok $n - $1 # SKIP jq: jq is not installed"
+		skip "$1" "jq: jq is not installed"
 	else
 		result "$1" "$([ "$(printf '%s' "$out" | jq -s "$2" 2>&1)" = true ] || echo "not so: $2")"
 	fi
@@ -75,36 +27,10 @@ documented() {
 	result "$1: every member of its JSON is documented" "$(comm -13 "$tmp/documented" "$tmp/printed")"
 }
 
-# start NAME WORKERS FD: a fleet whose event lines come on descriptor FD; keeper's pid is $keeper
-start() {
-	rm -f "$tmp/lines.$1"
-	mkfifo "$tmp/lines.$1"
-	"$rekindle" run --name "$1" -n "$2" -- "$wordcount" >"$tmp/lines.$1" 2>>"$tmp/run.$1" </dev/null &
-	keeper=$!
-	pids+=("$keeper")
-	eval "exec $3<\"$tmp/lines.$1\""
-	await "$3" "fleet $1"
-}
-
-# await FD TEXT: reads lines until one contains TEXT, which is left in line
-await() {
-	while IFS= read -r -t 30 -u "$1" line; do
-		[[ $line != *"$2"* ]] || return 0
-	done
-	line=
-	return 1
-}
-
 # follow FD COMMAND…: runs rekindle with it, its lines on FD, its pid in $follower
 follow() {
-	local fd=$1
-	shift
-	rm -f "$tmp/follow.$fd"
-	mkfifo "$tmp/follow.$fd"
-	"$rekindle" "$@" >"$tmp/follow.$fd" 2>"$tmp/follow.err" </dev/null &
+	lines "$1" "$tmp/follow.err" "$rekindle" "${@:2}"
 	follower=$!
-	pids+=("$follower")
-	eval "exec $fd<\"$tmp/follow.$fd\""
 }
 
 pid_of() { # WORKER
@@ -238,7 +164,7 @@ kill -KILL "$(pid_of 1)"
 await 7 "worker 1"
 result "the supervisor survives a file that is cut" "$([ "$(pid_of 1)" ] && [ -d "/proc/$supervisor" ] || echo "it is gone")"
 "$rekindle" stop >/dev/null
-wait "$keeper" 2>/dev/null
+reap "$keeper"
 result "a clean stop removes file and directory" "$(ls -A "$REKINDLE_RUNTIME_DIR")"
 
 start one 2 7
@@ -250,7 +176,7 @@ kill -KILL "$killed"
 await 8 "obituary"
 supervisor=$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')
 kill -KILL "$keeper_one" "$supervisor" "$(pid_of 0)" "$(pid_of 1)" 2>/dev/null
-wait "$keeper_one" 2>/dev/null
+reap "$keeper_one"
 run why 0
 expect "when all are killed, why still tells" 0 "death .* $killed .*SIGKILL"
 run events -n 3
@@ -266,10 +192,10 @@ json "whose file begins anew" '.[0].sequence == 1 and ([.[] | select(.kind == "d
 "$rekindle" stop >/dev/null
 await 8 "fleet ended"
 result "and ends with it" "$([ -n "$line" ] || echo "no last line")"
-wait "$follower"
+reap "$follower"
 status=$?
 result "with status 0" "$([ "$status" -eq 0 ] || echo "status $status")"
-wait "$keeper" 2>/dev/null
+reap "$keeper"
 result "nothing is left" "$(ls -A "$REKINDLE_RUNTIME_DIR")"
 
 # ---- the supervisor alone dies -----------------------------------------------------------------
@@ -277,11 +203,10 @@ result "nothing is left" "$(ls -A "$REKINDLE_RUNTIME_DIR")"
 start one 1 7
 supervisor=$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')
 kill -KILL "$supervisor"
-wait "$keeper" 2>/dev/null
+reap "$keeper"
 result "keeper leaves the recorder of a killed supervisor and nothing else" \
 	"$([ "$(ls -A "$REKINDLE_RUNTIME_DIR/one")" = flight ] || ls -A "$REKINDLE_RUNTIME_DIR/one")"
 run events
 expect "which tells" 0 "fleet ready workers=1"
 
-echo "1..$n"
-exit $failed
+finish

@@ -8,16 +8,10 @@
 #         often as `tr | sort | uniq -c` finds it; a reader never sees a view change.
 # Method  `rekindle demo --named` over Debian's licence texts, several times each, once with a
 #         commit per job and once in batches, in turn until the time is up; each run has a seed.
-. "$(dirname "$0")/../check/lib.sh"
+. "$(dirname "$0")/lib.sh"
 
 seconds=${1:-30}
 n_words=50000 # at least so many in a run: some ten seconds
-build=$(cd "${BUILD:-$root/build}" && pwd) || exit 1
-tmp=$(mktemp -d /tmp/rk-storm.XXXXXX)
-export REKINDLE_RUNTIME_DIR=$tmp/r
-unset REKINDLE_NAME
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 1' INT TERM HUP
 
 mapfile -t texts < <(find /usr/share/common-licenses -maxdepth 1 -type f -size +8k 2>/dev/null | LC_ALL=C sort | head -n 8)
 if [ "${#texts[@]}" -lt 3 ]; then
