@@ -55,7 +55,7 @@ static const struct rk_option run_options[] = {
 	{ "stop-timeout", 0, RK_OPTION_TIME, "TIME", "from SIGTERM to SIGKILL at the end (5s)", 0,
 	  0 },
 	{ "set", 0, RK_OPTION_REPEATED, "KEY=VALUE",
-	  "any key of rekindle.conf(5), such as HangAfter=2s; may be repeated", 0, 0 },
+	  "any key of rekindle.conf(5), such as StopTimeout=2s; may be repeated", 0, 0 },
 	{ "config", 0, RK_OPTION_TEXT, "NAME|FILE",
 	  "run what this configuration says, see rekindle.conf(5), instead of COMMAND", 0, 0 },
 	ROOT_OPTION,

@@ -153,7 +153,7 @@ static const char syntax[] =
 	"\\fBrekindle check\\fR finds all mistakes at once, each with its file and line, and exits with 78; \\fBrekindle cat\\fR prints what is in force and where each line comes from.\n"
 	"With every key stands what systemd and supervisord call the same or nearest thing, and what a reload does when it has changed: \\fInow\\fR it holds at once, \\fInext start\\fR means that workers are restarted one by one, \\fInever\\fR is refused: the fleet has to be stopped with \\fBrekindle stop\\fR and started again, which loses its state.\n"
 	".PP\n"
-	"On a command line every key of a fleet is an option: dashes before its words, all in lower case, so \\fBHangAfter=5s\\fR is \\fB\\-\\-hang\\-after 5s\\fR.\n";
+	"On a command line every key of a fleet is an option: dashes before its words, all in lower case, so \\fBStopTimeout=2s\\fR is \\fB\\-\\-stop\\-timeout 2s\\fR.\n";
 
 void rk_conf_man(FILE *to)
 {
