@@ -62,7 +62,7 @@ static double pss_mib(int pid)
 	return (double)sum_lines(path, "Pss:") / 1024;
 }
 
-static void await_parked(struct bench_look *l)
+static void await_parked(struct rk_look *l)
 {
 	uint64_t until_ns = rk_clock_ns() + GIVE_UP_NS;
 
@@ -81,19 +81,14 @@ static void await_parked(struct bench_look *l)
 
 enum who { WORKERS, KEEPER, SUPERVISOR, N_WHO };
 
-static void count(struct bench_look *l, uint64_t ret[static N_WHO])
+static void count(struct rk_look *l, uint64_t ret[static N_WHO])
 {
-	struct rk_view_slot slot;
-	struct rk_view view;
-
-	bench_look_at(l, 0, NULL, &view);
-	ret[KEEPER] = switches(view.keeper_pid);
-	ret[SUPERVISOR] = switches(view.supervisor_pid);
+	rk_look_view(l);
+	ret[KEEPER] = switches(l->view->keeper_pid);
+	ret[SUPERVISOR] = switches(l->view->supervisor_pid);
 	ret[WORKERS] = 0;
-	for (uint32_t worker = 0; worker < N_WORKERS; worker++) {
-		bench_look_at(l, worker, &slot, NULL);
-		ret[WORKERS] += switches(slot.pid);
-	}
+	for (uint32_t worker = 0; worker < N_WORKERS; worker++)
+		ret[WORKERS] += switches(rk_look_slot(l, worker)->pid);
 }
 
 static void print_one(const char *name, const char *unit, double value, bool has_aim)
@@ -109,8 +104,7 @@ int main(void)
 	static const char *const names[] = { "200 parked workers", "keeper", "supervisor" };
 	uint64_t before[N_WHO], after[N_WHO], start_ns = rk_clock_ns();
 	struct bench_fleet fleet;
-	struct bench_look look = { 0 };
-	struct rk_view view;
+	struct rk_look look;
 
 	bench_fleet_start(&fleet, options, worker);
 	bench_look_open(&look);
@@ -121,8 +115,9 @@ int main(void)
 	count(&look, after);
 	for (int who = 0; who < N_WHO; who++)
 		print_one(names[who], "wakeups/s", (double)(after[who] - before[who]) / IDLE_S, true);
-	bench_look_at(&look, 0, NULL, &view);
-	print_one("keeper and supervisor, PSS", "MiB", pss_mib(view.keeper_pid) + pss_mib(view.supervisor_pid), false);
+	print_one("keeper and supervisor, PSS", "MiB",
+		  pss_mib(look.view->keeper_pid) + pss_mib(look.view->supervisor_pid), false);
+	rk_look_close_p(&look);
 	bench_fleet_stop(&fleet);
 	return 0;
 }

@@ -35,7 +35,7 @@ enum stage { TOTAL, NOTICED, MADE, READY, COMMITTED, N_STAGES };
 
 struct recover {
 	struct bench_fleet fleet;
-	struct bench_look look;
+	struct rk_look look;
 	char tiny[PATH_MAX];
 	double *took[N_STAGES], *floor_exec, *floor_pidfd;
 	uint32_t n;
@@ -58,6 +58,12 @@ static uint64_t beat_word(_Atomic uint64_t *word)
 	return atomic_load_explicit(word, memory_order_acquire);
 }
 
+static struct rk_view_slot look_at_worker(struct recover *r)
+{
+	rk_look_view(&r->look);
+	return *rk_look_slot(&r->look, 0);
+}
+
 /* A worker that has done jobs, other than the last one. */
 static struct rk_view_slot await_worker(struct recover *r, int last_pid)
 {
@@ -68,7 +74,7 @@ static struct rk_view_slot await_worker(struct recover *r, int last_pid)
 	do {
 		bench_need(rk_clock_ns() < until_ns, "a successor");
 		bench_nap(100 * RK_NS_PER_US);
-		bench_look_at(&r->look, 0, &slot, NULL);
+		slot = look_at_worker(r);
 	} while (slot.pid <= 0 || slot.pid == last_pid || beat_word(&beat->incarnation) != slot.incarnation ||
 		 !beat_word(&beat->n_jobs));
 	return slot;
@@ -82,8 +88,7 @@ static bool kill_once(struct recover *r)
 	uint64_t start_ns, commit_ns, ready_ns;
 	int pid;
 
-	bench_look_at(&r->look, 0, &slot, NULL);
-	pid = slot.pid;
+	pid = look_at_worker(r).pid;
 	start_ns = rk_clock_ns();
 	bench_need(kill(pid, SIGKILL) == 0, "a worker to kill");
 	slot = await_worker(r, pid);
@@ -207,6 +212,7 @@ int main(void)
 	print_all(&r, n_kills);
 	for (uint32_t i = 0; i < N_CLIENTS; i++)
 		bench_kill(client[i]);
+	rk_look_close_p(&r.look);
 	bench_fleet_stop(&r.fleet);
 	return 0;
 }

@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "shm/epoch.h"
-#include "workers/lib/connect.h"
 
 #define ARGS_MAX 32u
 #define START_NS (10 * RK_NS_PER_S)
@@ -84,37 +82,13 @@ struct rk_client *bench_fleet_client(void)
 	return c;
 }
 
-void bench_look_open(struct bench_look *l)
+void bench_look_open(struct rk_look *l)
 {
-	struct rk_fds fds = { 0 };
-	struct json_object *answer;
-	struct rk_err err;
+	struct rk_err err = { 0 };
 
-	l->sock = rk_connect(BENCH_FLEET_NAME, &err);
-	bench_need(l->sock >= 0 && rk_connect_ask(l->sock, "{\"verb\":\"read\",\"abi\":1}", 5000, &answer, &fds,
-						  &err) == 0 && fds.n == 5,
-		   "a reader's place");
-	const struct rk_attach_segment segments[] = {
-		{ RK_SEGMENT_READERS, fds.fd[1], true, &l->m.readers },
-		{ RK_SEGMENT_BEATS, fds.fd[2], false, &l->m.beats },
-	};
-
-	bench_need(rk_attach(&l->m, fds.fd[0], segments, rk_countof(segments), &err) == 0, "the fleet's segments");
-	bench_need(l->m.board->epoch_mode != RK_EPOCH_PLAIN || rk_epoch_register() == 0, "membarrier");
-	l->reader = rk_shm_reader(&l->m, (uint32_t)rk_connect_int(answer, "reader"));
-	json_object_put(answer);
-	rk_fds_close_p(&fds);
-}
-
-void bench_look_at(struct bench_look *l, uint32_t worker, struct rk_view_slot *ret_slot, struct rk_view *ret_view)
-{
-	const struct rk_view *v = rk_epoch_enter(&l->m, l->reader);
-
-	if (ret_slot)
-		*ret_slot = ((const struct rk_view_slot *)(v + 1))[worker];
-	if (ret_view)
-		*ret_view = *v;
-	rk_epoch_leave(l->reader);
+	if (rk_look_open(l, BENCH_FLEET_NAME, &err) < 0)
+		(void)fprintf(stderr, "%s\n", err.text);
+	bench_need(!err.code, "a look at the fleet");
 }
 
 pid_t bench_fleet_worker(struct rk_client *c)

@@ -9,7 +9,7 @@
 #define RK_BENCH_FLEET_H
 
 #include "bench/bench.h"
-#include "workers/lib/attach.h"
+#include "cli/look.h"
 #include "workers/lib/rekindle.h"
 
 #define BENCH_FLEET_NAME "bench"
@@ -31,17 +31,8 @@ void bench_fleet_stop(struct bench_fleet *f);
 /* Opens a client of the fleet. */
 struct rk_client *bench_fleet_client(void);
 
-/* A fleet's board and beats, as `status` sees them. */
-struct bench_look {
-	struct rk_shm m;
-	struct rk_reader *reader;
-	int sock; /* keeps the place */
-};
-
-void bench_look_open(struct bench_look *l);
-
-/* What the board says of a worker slot, and of the fleet (without its slots). Either may be NULL. */
-void bench_look_at(struct bench_look *l, uint32_t worker, struct rk_view_slot *ret_slot, struct rk_view *ret_view);
+/* As `rekindle status` looks at a fleet; rk_look_close_p() when done. */
+void bench_look_open(struct rk_look *l);
 
 /* Process id of the worker that owns the only partition; waits until there is one. */
 pid_t bench_fleet_worker(struct rk_client *c);
