@@ -121,8 +121,8 @@ static void connection_close(struct connection *k)
 	(void)sd_event_source_set_enabled(c->source, SD_EVENT_ON);
 }
 
-/* Returns false: the connection is no more to be read from, and maybe gone. */
-static bool cut_off(struct connection *k)
+/* Returns false: the connection is no more to be read from, and maybe gone. Without a reason it is the peer that went. */
+static bool cut_off(struct connection *k, const char *why)
 {
 	if (k->page == RK_CLIENTS_NONE && k->reader == RK_CLIENTS_NONE) {
 		connection_close(k);
@@ -130,7 +130,8 @@ static bool cut_off(struct connection *k)
 	}
 	k->is_deaf = true;
 	(void)sd_event_source_set_io_events(k->io, 0); /* EPOLLHUP still comes */
-	note(k, RK_LOG_WARNING, "client cut off, its messages make no sense page=%d", (int)k->page);
+	if (why)
+		note(k, RK_LOG_WARNING, "client cut off, %s page=%d", why, (int)k->page);
 	return false;
 }
 
@@ -141,9 +142,11 @@ static bool answer_send(struct connection *k, struct json_object *out, const str
 	size_t len;
 	const char *text = json_object_to_json_string_length(out, JSON_C_TO_STRING_PLAIN, &len);
 
-	if (!text || rk_fd_send(k->fd, text, len + 1, fds) < 0)
-		return cut_off(k); /* it does not read what it asked for */
-	return true;
+	int r = text ? rk_fd_send(k->fd, text, len + 1, fds) : -ENOMEM;
+
+	if (r == -EPIPE || r == -ECONNRESET)
+		return cut_off(k, NULL);
+	return r < 0 ? cut_off(k, r == -EAGAIN ? "it does not read its answers" : strerror(-r)) : true;
 }
 
 static bool answer_error(struct connection *k, const struct rk_err *err)
@@ -167,7 +170,7 @@ static bool answer_nonsense(struct connection *k, const struct rk_err *err)
 {
 	if (!answer_error(k, err))
 		return false;
-	return ++k->n_errors < ERRORS_MAX ? true : cut_off(k);
+	return ++k->n_errors < ERRORS_MAX ? true : cut_off(k, "its messages make no sense");
 }
 
 static void put_number(struct request *q, const char *key, uint64_t value)
@@ -401,7 +404,7 @@ static bool request_answer(struct connection *k, const struct verb *verb, struct
 	bool go_on;
 
 	if (!q.out)
-		return cut_off(k);
+		return cut_off(k, "there is no memory for its answer");
 	json_object_object_add(q.out, "ok", json_object_new_boolean(1));
 	go_on = verb->run(&q, &err) < 0 ? answer_error(k, &err) : answer_send(k, q.out, &q.fds);
 	json_object_put(q.out);
@@ -429,7 +432,7 @@ static bool messages_answer(struct connection *k)
 		size_t len = (size_t)(end - (k->bytes + at));
 
 		if (n == MESSAGES_PER_READ)
-			return cut_off(k);
+			return cut_off(k, "it sends too many messages at once");
 		if (!message_answer(k, k->bytes + at, len))
 			return false;
 		at += len + 1;
@@ -446,7 +449,7 @@ static void too_large(struct connection *k)
 	(void)rk_err_set(&err, -EMSGSIZE, "a message has at most %u bytes and %u descriptors",
 			 RK_CONTROL_MESSAGE_MAX, RK_FDS_MAX);
 	if (answer_error(k, &err))
-		(void)cut_off(k);
+		(void)cut_off(k, "its message is too large");
 }
 
 static void connection_read(struct connection *k)

@@ -337,6 +337,7 @@ expect "and so does status --wait" 69 "\(pid $supervisor\) has not answered for 
 kill -CONT "$supervisor"
 run status
 expect "and answers again" 0 "^one  3 of 3 ready"
+result "and blames nobody who gave up waiting" "$(grep "cut off" "$tmp/run.one")"
 
 # ---- two fleets, other users, the end ---------------------------------------------------------
 
