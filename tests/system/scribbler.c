@@ -4,6 +4,8 @@
  * (some of them plausible), takes the lease and gives it up, reports news that
  * are none, and ends in all sorts of ways. Its supervisor must not care.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +16,8 @@
 #include "base/rand.h"
 #include "shm/beat.h"
 
-/* In the order of REKINDLE_WORKER: board, beats, calls, queues, parts, state, news. */
-enum { BEATS = 1, CALLS, QUEUES, PARTS, NEWS = 6, N_FDS };
+/* In the order of REKINDLE_WORKER; a worker may write all but the board. */
+enum { BOARD, BEATS, CALLS, QUEUES, PARTS, STATE, DEAD, NEWS, N_FDS, N_TARGETS = DEAD - BEATS + 1 };
 
 struct target {
 	_Atomic uint64_t *words;
@@ -60,26 +62,41 @@ static void scribble(struct rk_rand *r, const struct target *targets, int n_targ
 	}
 }
 
+/* For the test: a program that cannot find its targets does nothing, which any supervisor survives. */
+static void leave_a_sign(void)
+{
+	const char *directory = getenv("REKINDLE_RUNTIME_DIR");
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/scribbled", directory ? directory : ".");
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 int main(void)
 {
 	const char *text = getenv("REKINDLE_WORKER");
 	struct rk_rand r = rk_rand_init(rk_clock_ns() ^ (uint64_t)getpid() << 32);
-	struct target targets[4];
+	struct target targets[N_TARGETS];
 	unsigned int worker;
 	uint64_t one = 1;
-	int fd[N_FDS + 1];
+	int fd[N_FDS], end = 0;
 
-	if (!text || sscanf(text, "abi=%*u worker=%u incarnation=%*u fds=%d:%d:%d:%d:%d:%d:%d", &worker, &fd[0], &fd[1],
-			    &fd[2], &fd[3], &fd[4], &fd[5], &fd[6]) != 8)
+	if (!text || sscanf(text, "abi=2 worker=%u incarnation=%*u fds=%d:%d:%d:%d:%d:%d:%d:%d%n", &worker, &fd[0],
+			    &fd[1], &fd[2], &fd[3], &fd[4], &fd[5], &fd[6], &fd[7], &end) != 1 + N_FDS || text[end])
 		return 64;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < N_TARGETS; i++)
 		targets[i] = map(fd[BEATS + i]);
 	if (rk_rand_below(&r, 2)) /* half of them hold their lease, for a while */
 		(void)!rk_beat_take((struct rk_beat *)(void *)((char *)targets[0].words + RK_BEAT_SIZE * (1 + worker)), 1);
 	for (uint64_t rounds = 10 + rk_rand_below(&r, 200); rounds-- > 0;) {
-		scribble(&r, targets, 4, 20000);
-		(void)!write(fd[NEWS], &one, sizeof(one));
+		scribble(&r, targets, N_TARGETS, 20000);
+		if (write(fd[NEWS], &one, sizeof(one)) < 0 && errno != EAGAIN)
+			return 65;
 	}
+	leave_a_sign();
 	switch (rk_rand_below(&r, 4)) {
 	case 0:
 		return (int)rk_rand_below(&r, 256);

@@ -47,6 +47,7 @@ static void assert_answers(void)
 START_TEST(the_supervisor_survives_workers_that_overwrite_everything_they_can)
 {
 	static const char *const options[] = { "--max-clients", "16", "--partitions", "64", "--stop-timeout", "1s", NULL };
+	char sign[128];
 	uint64_t end_ns;
 	int n = 0;
 
@@ -60,6 +61,8 @@ START_TEST(the_supervisor_survives_workers_that_overwrite_everything_they_can)
 			rk_client_close(c);
 		(void)poll(NULL, 0, 2);
 	}
+	snprintf(sign, sizeof(sign), "%s/scribbled", fleet.directory);
+	ck_assert_msg(access(sign, F_OK) == 0, "no worker has overwritten anything: does scribbler.c know the ABI?");
 	fleet_stop(&fleet);
 }
 END_TEST
@@ -76,33 +79,40 @@ static int raw_connection(void)
 #define WHOLE(text) text, sizeof(text) /* with its NUL */
 #define HALF(text) text, sizeof(text) - 1
 
+/* An open that is right but for its name. */
+#define ABI_(v) #v
+#define ABI(v) ABI_(v)
+#define OPEN(name) WHOLE("{\"verb\":\"open\",\"abi\":2,\"name\":" name "}")
+
 static const struct {
 	const char *what;
+	const char *code;
 	const char *bytes;
 	size_t len;
 } messages[] = {
-	{ "nothing but a NUL", WHOLE("") },
-	{ "not JSON", WHOLE("hello") },
-	{ "half an object", HALF("{\"verb\":") },
-	{ "an array", WHOLE("[1,2,3]") },
-	{ "no verb", WHOLE("{}") },
-	{ "a verb that is a number", WHOLE("{\"verb\":7}") },
-	{ "an unknown verb", WHOLE("{\"verb\":\"dance\"}") },
-	{ "open without abi", WHOLE("{\"verb\":\"open\"}") },
-	{ "open with another abi", WHOLE("{\"verb\":\"open\",\"abi\":99}") },
-	{ "open with a number for a name", WHOLE("{\"verb\":\"open\",\"abi\":1,\"name\":3}") },
-	{ "open with a bad name", WHOLE("{\"verb\":\"open\",\"abi\":1,\"name\":\"../x\"}") },
-	{ "open with an empty name", WHOLE("{\"verb\":\"open\",\"abi\":1,\"name\":\"\"}") },
-	{ "bytes that are not UTF-8", WHOLE("{\"verb\":\"\xff\xfe\x80\"}") },
-	{ "deep nesting", WHOLE("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[") },
+	{ "nothing but a NUL", "EBADMSG", WHOLE("") },
+	{ "not JSON", "EBADMSG", WHOLE("hello") },
+	{ "half an object", NULL, HALF("{\"verb\":") },
+	{ "an array", "EBADMSG", WHOLE("[1,2,3]") },
+	{ "no verb", "EINVAL", WHOLE("{}") },
+	{ "a verb that is a number", "EINVAL", WHOLE("{\"verb\":7}") },
+	{ "an unknown verb", "EOPNOTSUPP", WHOLE("{\"verb\":\"dance\"}") },
+	{ "open without abi", "EINVAL", WHOLE("{\"verb\":\"open\"}") },
+	{ "open with another abi", "EPROTO", WHOLE("{\"verb\":\"open\",\"abi\":99}") },
+	{ "open with a number for a name", "EINVAL", OPEN("3") },
+	{ "open with a bad name", "EINVAL", OPEN("\"../x\"") },
+	{ "open with an empty name", "EINVAL", OPEN("\"\"") },
+	{ "bytes that are not UTF-8", "EBADMSG", WHOLE("{\"verb\":\"\xff\xfe\x80\"}") },
+	{ "deep nesting", "EBADMSG", WHOLE("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[") },
 };
 
-START_TEST(a_bad_message_gets_an_error_or_the_door)
+START_TEST(a_bad_message_gets_its_error_or_the_door)
 {
-	char answer[RK_CONTROL_MESSAGE_MAX];
+	char answer[RK_CONTROL_MESSAGE_MAX], code[64];
 	struct pollfd p;
 	int sock;
 
+	ck_assert_str_eq(ABI(RK_ABI_VERSION), "2u"); /* else OPEN is wrong */
 	fleet_start(&fleet, 1, NULL, NULL);
 	sock = raw_connection();
 	ck_assert_int_eq(send(sock, messages[_i].bytes, messages[_i].len, MSG_NOSIGNAL), (ssize_t)messages[_i].len);
@@ -113,7 +123,12 @@ START_TEST(a_bad_message_gets_an_error_or_the_door)
 	ssize_t n = recv(sock, answer, sizeof(answer) - 1, 0);
 
 	answer[n > 0 ? n : 0] = '\0';
-	ck_assert_msg(n <= 0 || strstr(answer, "\"ok\":false"), "%s: %s", messages[_i].what, answer);
+	if (messages[_i].code) {
+		snprintf(code, sizeof(code), "{\"ok\":false,\"code\":\"%s\",", messages[_i].code);
+		ck_assert_msg(strncmp(answer, code, strlen(code)) == 0, "%s: %s", messages[_i].what, answer);
+	} else {
+		ck_assert_msg(n <= 0, "%s: %s", messages[_i].what, answer);
+	}
 	(void)close(sock);
 	assert_answers();
 	fleet_stop(&fleet);
@@ -263,7 +278,7 @@ int main(void)
 
 	tcase_set_timeout(c, 90);
 	tcase_add_test(c, the_supervisor_survives_workers_that_overwrite_everything_they_can);
-	tcase_add_loop_test(c, a_bad_message_gets_an_error_or_the_door, 0,
+	tcase_add_loop_test(c, a_bad_message_gets_its_error_or_the_door, 0,
 			    (int)(sizeof(messages) / sizeof(messages[0])));
 	tcase_add_test(c, an_oversized_message_gets_an_error_or_the_door);
 	tcase_add_test(c, descriptors_nobody_asked_for_are_closed);
