@@ -334,7 +334,7 @@ static const struct rk_member demo_members[] = {
 	{ "acknowledged", "of those, answered with a count" },
 	{ "applied", "sum of the final counts" },
 	{ "lost", "acknowledged, yet not in the final counts: must be 0" },
-	{ "doubled", "counted, yet sent by nobody: must be 0" },
+	{ "doubled", "counted, yet sent by nobody: must be 0 (a word left open by a killed anonymous client may hide one)" },
 	{ "unresolved", "in flight in anonymous clients that were killed" },
 	{ "unresolved_applied", "of those, counted" },
 	{ "unanswered", "without an answer, their client alive: must be 0" },

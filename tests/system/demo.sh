@@ -98,7 +98,7 @@ pids=$(pgrep -s 0 -P $demo | tr '\n' ' ')
 kill -TERM $demo
 wait $demo
 status=$?
-result "a signal ends it with all it started" "$(for p in $pids; do ! kill -0 "$p" 2>/dev/null || echo "process $p is left"; done
+result "a signal ends it with all it started" "$([ -n "$pids" ] || echo "it has started nothing"; for p in $pids; do ! kill -0 "$p" 2>/dev/null || echo "process $p is left"; done
 	[ $status -ne 0 ] || echo "it claims success"; ls -A "$tmp/r" 2>/dev/null)"
 
 # Teeth: the real code with one safeguard taken out, and the same without.

@@ -221,6 +221,29 @@ static const char *other_key(struct rk_client *c, const char *than, char ret[sta
 	return ret;
 }
 
+START_TEST(a_call_whose_worker_stays_down_has_no_worker)
+{
+	static const char *const options[] = { "--restart", "no", NULL };
+	struct rk_request request = brief("k", "add", 200);
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	uint32_t partition, worker;
+	int pid;
+
+	fleet_start(&fleet, 2, options, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_client_where(c, "k", 1, &partition, &worker, &pid), 0);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	fleet_await_line(&fleet, "SIGKILL");
+	ck_assert_int_eq(rk_call(c, &request, &reply), RK_NO_WORKER);
+	ck_assert_int_eq(rk_call_retry(c, &request, &reply), RK_NO_WORKER); /* its deadline has passed as well */
+	ck_assert_int_eq(rk_client_where(c, "k", 1, &partition, &worker, &pid), 0);
+	ck_assert_int_eq(pid, -1);
+	rk_client_close(c);
+	fleet_stop(&fleet);
+}
+END_TEST
+
 START_TEST(too_large_full_and_no_slot_are_told_apart)
 {
 	static const char *const options[] = { "--ring", "64", "--slots", "100", "--max-request", "128", NULL };
@@ -891,6 +914,7 @@ int main(void)
 	tcase_add_test(c, a_taken_call_is_unknown_until_its_worker_goes_on);
 	tcase_add_test(c, a_taken_call_whose_worker_is_killed_is_applied_once);
 	tcase_add_test(c, a_call_nobody_took_in_time_is_certainly_not_applied);
+	tcase_add_test(c, a_call_whose_worker_stays_down_has_no_worker);
 	tcase_add_test(c, too_large_full_and_no_slot_are_told_apart);
 	tcase_add_test(c, a_handle_is_dead_in_a_forked_child);
 	tcase_add_test(c, a_client_whose_place_was_given_away_is_stale);

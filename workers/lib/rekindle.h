@@ -13,9 +13,13 @@
  * Threads   a worker has one job thread, and only it calls worker functions. A
  *           client's functions may be called by any thread of the process that
  *           opened it.
- * fork      a handle is dead in a forked child: its functions return RK_FORKED. What a
- *           worker forked is killed when the worker has ended, unless it has called
- *           setsid(); only prctl(PR_SET_PDEATHSIG) ends it when keeper is killed.
+ * Kill      a client may be killed anywhere in any of its functions: nothing is held that others
+ *           wait for. A call it had published may be applied; what else it leaves, its next
+ *           process of the same name gets from rk_next(), and of an anonymous one it is dropped.
+ * fork      a handle is dead in a forked child: calls return RK_FORKED there, rk_client_fd()
+ *           and rk_client_where() -ECHILD. What a worker forked is killed when the worker has
+ *           ended, unless it has called setsid(); only prctl(PR_SET_PDEATHSIG) ends it when
+ *           keeper is killed.
  * Units     bytes; times as their names say; deadlines on CLOCK_MONOTONIC.
  */
 #ifndef REKINDLE_H
@@ -89,8 +93,9 @@ struct rk_worker_def {
  * The whole of a worker: attaches to the fleet that started this process and
  * handles jobs until it is told to end, which lets the present job finish: by the
  * supervisor, which disturbs no job, or by SIGTERM or SIGINT, which interrupt a
- * sleep or a poll in one with EINTR as any signal does. Writes what is wrong to stderr. Returns main()'s exit status: 0 stopped; 3 the partition was
- * taken away; 64 not started by rekindle; 78 it does not fit the fleet.
+ * sleep or a poll in one with EINTR as any signal does. Writes what is wrong to
+ * stderr. Returns main()'s exit status: 0 stopped; 3 the partition was taken away;
+ * 64 not started by rekindle; 78 it does not fit the fleet. Once in a process.
  *
  * RK_CHECK=1 in the environment compares the state after each job and ends the
  * worker at the first write without rk_touch(), naming it (slow: for tests).
@@ -178,9 +183,10 @@ struct rk_reply {
 
 /*
  * Opens a place in a fleet: NAME, or NAME/FLEET where one configuration has
- * several. fleet NULL: $REKINDLE_NAME, or the only one running. name NULL: anonymous, and what is unfinished at the end is dropped;
- * else 1 to 63 letters, digits and ".-_@": a later process of this name gets
- * unfinished calls and unread replies from rk_next().
+ * several. fleet NULL: $REKINDLE_NAME, or the only one running. name NULL:
+ * anonymous, and what is unfinished at the end is dropped; else 1 to 63 letters,
+ * digits and ".-_@": a later process of this name gets unfinished calls and unread
+ * replies from rk_next().
  * Returns 0 and a handle that rk_client_close() frees; -EBUSY if the name is in
  * use by a living process; -ENOENT no such fleet; -ENOSPC no place left; -EPROTO
  * fleet and library do not fit. rk_client_error() tells more. Blocks up to 5 s.
@@ -190,7 +196,11 @@ int rk_client_open(struct rk_client **ret, const char *fleet, const char *name);
 /* A sentence on why this thread's last rk_client_open() failed. Never NULL. */
 const char *rk_client_error(void);
 
-/* Frees the handle; NULL is accepted. A named client's unfinished calls stay for its successor. */
+/*
+ * Frees the handle; NULL is accepted. No other thread may be in a function of the
+ * client. A named client's unfinished calls stay for its successor. In a forked
+ * child it frees the child's copy alone.
+ */
 void rk_client_close(struct rk_client *client);
 
 /* Calls and waits. Returns an outcome; with RK_UNKNOWN the reply object is the handle to go on waiting with. */
@@ -210,25 +220,34 @@ int rk_wait(struct rk_client *client, struct rk_reply *reply, uint32_t timeout_m
 /* The reply is read: its slot is free again. Of an unfinished call: its result will be dropped. */
 void rk_reply_release(struct rk_client *client, struct rk_reply *reply);
 
-/* Begins a call; rk_next() brings its result, known by its tag. Returns 0 or an outcome that says it was not applied. */
+/*
+ * Begins a call; rk_next() brings its result, known by its tag. Returns 0 or an
+ * outcome that says it was not applied. Killed behind it, a named client's
+ * successor gets the result from its own rk_next(), with the tag.
+ */
 int rk_call_async(struct rk_client *client, const struct rk_request *request);
 
 /*
  * The next finished asynchronous or resumed call, waiting at most timeout_ms
  * (0 = only looks). Returns its outcome; RK_EMPTY when nothing is outstanding;
- * -EAGAIN when nothing is finished yet.
+ * -EAGAIN when nothing is finished yet. A reply counts as read when it is released:
+ * killed before that, a named client's successor gets it again.
  */
 int rk_next(struct rk_client *client, uint32_t timeout_ms, struct rk_reply *reply);
 
 /*
  * A descriptor that is readable when rk_next() may have something; then call
- * rk_next() with 0 ms until it has nothing. The library's. The first use starts a thread. Returns it, or a negative errno.
+ * rk_next() with 0 ms until it has nothing. It is the library's: neither read nor
+ * close it; rk_client_close() does, and it is closed on exec. The first use starts
+ * a thread. Returns it, or a negative errno: -ESTALE, -ECHILD, or why there is no
+ * descriptor or no thread.
  */
 int rk_client_fd(struct rk_client *client);
 
 /*
  * Begins a call whose reply nobody awaits. Returns 0: queued, and applied at
  * most once; rk_flush() tells whether all were. Else an outcome: not queued.
+ * Killed behind it, the job may be applied all the same, and nobody is told.
  */
 int rk_submit(struct rk_client *client, const struct rk_request *request);
 
@@ -243,7 +262,11 @@ int rk_flush(struct rk_client *client, uint32_t timeout_ms, uint64_t *ret_failed
 /* How long waiting calls poll before they sleep: default 50 us; 0 never; RK_SPIN_FOREVER. */
 void rk_client_spin(struct rk_client *client, uint32_t us);
 
-/* Partition of a key, and the worker slot and process that own it now (-1 = down). 0 or a negative errno. */
+/*
+ * Partition of a key, and the worker slot and process that own it now (-1 = down;
+ * they may change before it returns). key_len 0: up to key's NUL. Returns 0, -ESTALE
+ * or -ECHILD. Killed in it, the supervisor frees the reader's line.
+ */
 int rk_client_where(struct rk_client *client, const char *key, size_t key_len, uint32_t *ret_partition,
 		    uint32_t *ret_worker, int *ret_pid);
 
