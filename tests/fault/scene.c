@@ -974,6 +974,23 @@ static void go_on_publishing(struct stage *s)
 	s->reader_alive = false;
 }
 
+/* Who looks meanwhile sees a whole view, the old one or the new one. */
+static void go_on_looking(struct stage *s)
+{
+	struct rk_reader *line = rk_shm_reader(&s->w.m, 0);
+	const struct rk_view *view;
+
+	if (s->w.m.board->epoch_mode == RK_EPOCH_PLAIN && rk_epoch_register() < 0) {
+		stage_fail(s, "no membarrier");
+		return;
+	}
+	view = rk_epoch_enter(&s->w.m, line);
+	if (!world_view_is_whole(&s->w, view) || view->started_ns < s->version || view->started_ns > s->version + 1)
+		stage_fail(s, "a reader sees a view that is neither the old nor the new one");
+	rk_epoch_leave(line);
+	go_on_working(s);
+}
+
 const struct scene scenes[] = {
 	{ "client: fill and publish", nothing, act_start_0, bury_client_0, go_on_a_lap, .n_log = 0 },
 	{ "client: publish, its last cell still named by a ring", cell_still_named, act_start_elsewhere, bury_client_0,
@@ -999,15 +1016,15 @@ const struct scene scenes[] = {
 	{ "worker: a job that wants another attempt", called_0, act_work_0, bury_worker_0, go_on_without_0, .retries = 1 },
 	{ "worker: a dead letter", condemned_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
 	{ "worker: a dead letter without room", condemned_without_room, act_work_0, bury_blocked, NULL, .n_log = 0 },
-	{ "supervisor: charge", half_done, act_charge, bury_charge, NULL, .n_log = 0 },
-	{ "supervisor: eviction", half_done, act_evict, bury_evict, NULL, .n_log = 0 },
+	{ "supervisor: charge", half_done, act_charge, bury_charge, go_on_working, .n_log = 0 },
+	{ "supervisor: eviction", half_done, act_evict, bury_evict, go_on_working, .n_log = 0 },
 	{ "supervisor: asks for a partition", called, act_ask, bury_nobody, go_on_working, .n_log = 0 },
-	{ "supervisor: sweep of half a dead letter", letter_half_written, act_sweep_letter, bury_sweep, NULL, .n_log = 0 },
+	{ "supervisor: sweep of half a dead letter", letter_half_written, act_sweep_letter, bury_sweep, go_on_working, .n_log = 0 },
 	{ "supervisor: drops a dead letter", blocked, act_drop_letter, bury_dropper, NULL, .n_log = 0 },
-	{ "supervisor: sweep", half_written, act_sweep_0, bury_sweep, NULL, .n_log = 0 },
-	{ "supervisor: assignment", half_done, act_assign, bury_sweep, NULL, .n_log = 0 },
+	{ "supervisor: sweep", half_written, act_sweep_0, bury_sweep, go_on_working, .n_log = 0 },
+	{ "supervisor: assignment", half_done, act_assign, bury_sweep, go_on_working, .n_log = 0 },
 	{ "supervisor: page reassignment", dead_client, act_reassign, bury_reassign, go_on_working, .n_log = 0 },
-	{ "supervisor: board publish", published_views, act_publish_view, bury_publisher, NULL, .n_log = 0 },
+	{ "supervisor: board publish", published_views, act_publish_view, bury_publisher, go_on_looking, .n_log = 0 },
 	{ "reader: enter, read, leave", published_views, act_read, bury_reader, go_on_publishing, .n_log = 0 },
 };
 const unsigned int n_scenes = rk_countof(scenes);
