@@ -269,7 +269,8 @@ struct rk_beat {
 	_Atomic uint64_t deadline_ns; /* worker: of the job it runs; 0 = none */
 	_Atomic uint64_t calling_until_ns; /* worker: rk_calling() */
 	_Atomic uint64_t beats;       /* worker: rk_beat() count */
-	uint8_t reserved0[16];
+	_Atomic uint64_t cancel_job;  /* supervisor: where word of the job to give up; worker clears at its start */
+	uint8_t reserved0[8];
 	_Atomic uint64_t incarnation; /* worker: whose the words below are */
 	_Atomic uint64_t ready_ns;    /* worker: when it began to scan; stored after its first commit or empty scan */
 	_Atomic uint64_t first_commit_ns;        /* worker: its first commit, 0 = none yet */
@@ -287,6 +288,7 @@ struct rk_beat {
 	uint8_t reserved3[RK_BEAT_SIZE - 512];
 };
 RK_ABI_AT(struct rk_beat, cell, 64);
+RK_ABI_AT(struct rk_beat, cancel_job, 112);
 RK_ABI_AT(struct rk_beat, incarnation, 128);
 RK_ABI_AT(struct rk_beat, n_jobs, 168);
 RK_ABI_AT(struct rk_beat, last_words, 256);
@@ -305,8 +307,8 @@ RK_ABI_SIZE(struct rk_reader, 64);
 /* ---- state: a bank ------------------------------------------------------------ *
  *
  * log head | n_log entries | log data | guarded area: bank head, applied
- * sequences, dedup index, dedup entries, user's state. Offsets in the log count
- * from the guarded area.
+ * sequences, dedup index, dedup entries, user's state, whose end the worker's
+ * arena takes. Offsets in the log count from the guarded area.
  *
  * Applied sequences: u64 per caller (page * n_slots + slot), the last one that
  * was applied in this partition; guarded by the undo log, and what alone says
@@ -335,9 +337,12 @@ struct rk_bank_head {
 	_Atomic uint64_t initialized; /* owner: 1 once init() has run to its end */
 	uint64_t state_len;           /* owner, with initialized: bytes of state the worker declared */
 	uint32_t hand;                /* owner, a hint: where the search for a dedup entry goes on */
-	uint32_t reserved0;
-	uint8_t reserved1[40];
+	uint32_t state_version;       /* owner, with initialized, or guarded by an upgrade: as the worker declared */
+	uint64_t arena_len;           /* owner, with initialized: bytes of arena the worker declared */
+	uint8_t reserved1[32];
 };
+RK_ABI_AT(struct rk_bank_head, state_version, 20);
+RK_ABI_AT(struct rk_bank_head, arena_len, 24);
 RK_ABI_SIZE(struct rk_bank_head, 64);
 
 /*
@@ -358,6 +363,40 @@ RK_ABI_AT(struct rk_dedup, client_id, 16);
 RK_ABI_AT(struct rk_dedup, error, 32);
 RK_ABI_AT(struct rk_dedup, cell, 36);
 RK_ABI_SIZE(struct rk_dedup, 64);
+
+/* ---- arena -------------------------------------------------------------------- *
+ *
+ * The last arena_len bytes of the state: head, then blocks up to an end mark.
+ * Places and sizes count units of RK_ARENA_UNIT bytes from the head; place 0
+ * is nowhere. All of it is guarded by the undo log.
+ */
+#define RK_ARENA_UNIT 16u
+#define RK_ARENA_CLASSES 108u                 /* four sizes per power of two, up to 2^28 units */
+#define RK_ARENA_MAGIC 0x616e6572616b72ull    /* "rkarena", little endian */
+
+enum rk_arena_kind { RK_ARENA_FREE = 5, RK_ARENA_USED = 10, RK_ARENA_END = 14 };
+
+struct rk_arena_head {
+	uint64_t magic;                   /* owner, at the partition's beginning */
+	uint64_t len;                     /* owner, at the beginning: bytes, head and end mark included */
+	uint64_t map[2];                  /* owner: bit per class with free blocks */
+	uint32_t first[RK_ARENA_CLASSES]; /* owner: a free block of each class */
+	uint8_t reserved[48];
+};
+RK_ABI_AT(struct rk_arena_head, map, 16);
+RK_ABI_AT(struct rk_arena_head, first, 32);
+RK_ABI_SIZE(struct rk_arena_head, 512);
+
+/* The user's bytes begin at `stamp`, which only a free block has. */
+struct rk_arena_block {
+	uint32_t size;  /* owner: kind:4 | units:28, these 16 bytes included */
+	uint32_t prev;  /* owner: units of the block before; 0 = there is none */
+	uint32_t next;  /* owner: free: next free block of its class; used: a check of place and size */
+	uint32_t back;  /* owner: free: the one before it in that list; used: zero */
+	uint64_t stamp; /* owner: free: job that freed some of it last; all ones = none */
+};
+RK_ABI_AT(struct rk_arena_block, stamp, 16);
+RK_ABI_SIZE(struct rk_arena_block, 24);
 
 /* ---- board --------------------------------------------------------------------------- */
 

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "shm/words.h"
+
 /* glibc's robust mutex begins with its futex word on every machine we know. */
 static_assert(sizeof(pthread_mutex_t) <= sizeof(((struct rk_beat *)0)->lease), "the lease has no room");
 static_assert(offsetof(pthread_mutex_t, __data.__lock) == 0, "the lease's futex word is not first");
@@ -17,6 +19,7 @@ static void reset_words(struct rk_beat *beat, uint64_t incarnation)
 	atomic_store_explicit(&beat->deadline_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->calling_until_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->beats, 0, memory_order_relaxed);
+	atomic_store_explicit(&beat->cancel_job, 0, memory_order_relaxed); /* meant a job of the predecessor's */
 	atomic_store_explicit(&beat->ready_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->first_commit_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->first_commit_job, 0, memory_order_relaxed);
@@ -73,6 +76,19 @@ void rk_beat_reset_lease(struct rk_beat *beat)
 {
 	/* Relaxed: its holder is dead and its successor not yet started. */
 	atomic_store_explicit(rk_beat_lease_word(beat), 0, memory_order_release);
+}
+
+void rk_beat_cancel(struct rk_beat *beat, uint32_t partition, uint64_t job)
+{
+	/* Relaxed: advice that orders nothing; partition and job are one word. */
+	atomic_store_explicit(&beat->cancel_job, rk_where(partition, job), memory_order_relaxed);
+}
+
+bool rk_beat_is_cancelled(const struct rk_beat *beat, uint32_t partition, uint64_t job)
+{
+	const _Atomic uint64_t *word = &beat->cancel_job;
+
+	return atomic_load_explicit(word, memory_order_relaxed) == rk_where(partition, job);
 }
 
 const char *rk_beat_state_name(uint32_t state)

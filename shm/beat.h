@@ -9,7 +9,8 @@
  * program; both ways its memory is out of reach from then on, if the process
  * had one thread. The supervisor judges that.
  *
- * Who       take: the worker's job thread. look, await: the watch thread.
+ * Who       take: the worker's job thread. look, await: the watch thread. cancel:
+ *           the supervisor.
  * Crash     that is its purpose.
  */
 #ifndef RK_SHM_BEAT_H
@@ -49,6 +50,16 @@ static inline bool rk_beat_is_stop_wanted(struct rk_beat *beat)
 
 /* Supervisor, after a confirmed death and before the slot starts again: nobody holds it. */
 void rk_beat_reset_lease(struct rk_beat *beat);
+
+/*
+ * Supervisor: asks the worker to give this job up (rk_cancelled()). Advice: a
+ * handler may not look; a word about another job than the one it runs means
+ * nothing, so whoever writes it need not know whether that job has ended.
+ */
+void rk_beat_cancel(struct rk_beat *beat, uint32_t partition, uint64_t job);
+
+/* Worker: whether it was asked to give this job up. */
+bool rk_beat_is_cancelled(const struct rk_beat *beat, uint32_t partition, uint64_t job);
 
 /* Name of a declared state; "?" outside (it is the worker's word). */
 const char *rk_beat_state_name(uint32_t state);

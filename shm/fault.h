@@ -41,6 +41,9 @@
 	X(STATE_ROLLING, "half of the undo log applied")                               \
 	X(OWNER_ROLLED, "rolled back, pending replies not delivered")                  \
 	X(OWNER_INIT, "init() ran, its flag not yet set")                              \
+	X(UPGRADE_RAN, "upgrade() ran on its private copy")                            \
+	X(UPGRADE_COPYING, "old bytes in the log, some of the upgraded ones written")  \
+	X(UPGRADE_DONE, "upgraded, and no job committed yet")                          \
 	X(SWEEP_WANT, "swept cell WANT again, beat not cleared")                       \
 	X(PART_COMMIT, "new incarnation in the commit word, owner word still old")     \
 	X(PART_ASKED, "owner word says STOP, its worker not rung")                     \

@@ -119,8 +119,11 @@ void rk_bank_begin(struct rk_bank *b, uint64_t cursor)
 {
 	if (b->job != cursor)
 		begin(b, cursor);
-	else if (b->n_entries)
-		b->n_before = b->n_entries, b->n_same = 0; /* a re-run: everything it left is undone */
+}
+
+void rk_bank_pin(struct rk_bank *b)
+{
+	b->n_before = b->n_same = 0;
 }
 
 /*
@@ -180,6 +183,10 @@ int rk_bank_save(struct rk_bank *b, const void *at, size_t len)
 void rk_bank_roll_back_to(struct rk_bank *b, struct rk_savepoint s)
 {
 	restore(b, s.n_entries, b->n_entries);
+	if (s.n_entries == 0) { /* that was everything: what comes next is a re-run */
+		b->n_before = b->n_entries;
+		b->n_same = 0;
+	}
 }
 
 /* The entry that the index names for this caller, whatever it holds; or NULL. */

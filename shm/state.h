@@ -39,7 +39,7 @@ struct rk_bank {
 	uint64_t *applied;   /* by caller: the last sequence applied here */
 	uint64_t job;        /* whose undo entries are being written */
 	uint32_t n_entries;  /* as the log word says, while it carries `job` */
-	uint32_t n_before;   /* of those, left by runs before this one; all of them are undone */
+	uint32_t n_before;   /* of those, left by runs before this one, all undone; 0 when they are pinned */
 	uint32_t n_same;     /* of those, saved again by this run, in the same order; n_before once it differed */
 	uint32_t data_used;  /* bytes of log data behind those entries */
 	uint32_t n_entries_max, data_max; /* how far the log may be filled: rk_bank_allow() */
@@ -60,8 +60,16 @@ void rk_bank_view(struct rk_bank *b, const struct rk_shm *m, void *mapped);
  */
 bool rk_bank_roll_back(struct rk_bank *b, uint64_t cursor);
 
-/* Starts the log of the jobs from `cursor` on that will commit together. */
+/* Starts the log of the jobs from `cursor` on that will commit together; one that is begun goes on. */
 void rk_bank_begin(struct rk_bank *b, uint64_t cursor);
+
+/*
+ * Makes what the log holds a part of the coming commit: no run of the job undoes
+ * it, and what the job saves is appended and undone by savepoints; so it may fill
+ * the log if it is killed again and again. For changes that were made between
+ * rk_bank_roll_back() and the first job (an upgrade).
+ */
+void rk_bank_pin(struct rk_bank *b);
 
 /*
  * How much of the log the coming job may fill: all of it when it is the first
@@ -84,7 +92,10 @@ static inline struct rk_savepoint rk_bank_savepoint(const struct rk_bank *b)
 	return (struct rk_savepoint){ b->n_entries };
 }
 
-/* Undoes what was saved since; the log keeps its entries. Not in a re-run (rk_bank_is_rerun()). */
+/*
+ * Undoes what was saved since; the log keeps its entries. If that was everything,
+ * what comes next is a re-run. Not in a re-run (rk_bank_is_rerun()).
+ */
 void rk_bank_roll_back_to(struct rk_bank *b, struct rk_savepoint s);
 
 /* Whether runs before this one left entries: then only all of them can be undone. */

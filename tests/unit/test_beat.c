@@ -106,7 +106,7 @@ START_TEST(a_new_incarnation_has_clean_words_and_keeps_the_declared_cell)
 	ck_assert_uint_eq(atomic_load_explicit(&beat->cell, memory_order_relaxed), 0x7777777777777777ull);
 	ck_assert_uint_eq(atomic_load_explicit(&beat->state, memory_order_relaxed), RK_BEAT_STARTING);
 	ck_assert_uint_eq(atomic_load_explicit(&beat->incarnation, memory_order_relaxed), 9);
-	_Atomic uint64_t *const zero[] = { &beat->job, &beat->deadline_ns, &beat->calling_until_ns, &beat->beats,
+	_Atomic uint64_t *const zero[] = { &beat->job, &beat->deadline_ns, &beat->calling_until_ns, &beat->beats, &beat->cancel_job,
 					   &beat->ready_ns, &beat->first_commit_ns, &beat->first_commit_job,
 					   &beat->n_jobs, &beat->n_errors, &beat->n_without_effect,
 					   &beat->n_rolled_back, &beat->n_refused };
@@ -114,6 +114,21 @@ START_TEST(a_new_incarnation_has_clean_words_and_keeps_the_declared_cell)
 		ck_assert_msg(atomic_load_explicit(zero[i], memory_order_relaxed) == 0, "word %zu", i);
 	for (size_t i = 0; i < sizeof(beat->last_words); i++)
 		ck_assert_int_eq(beat->last_words[i], 0);
+}
+END_TEST
+
+START_TEST(only_the_job_that_was_named_is_cancelled)
+{
+	static const uint64_t jobs[] = { 0, 1, (1ull << 48) - 1 };
+	struct rk_beat *beat = shared_beat();
+
+	ck_assert(!rk_beat_is_cancelled(beat, 0, 0));
+	for (size_t i = 0; i < rk_countof(jobs); i++) {
+		rk_beat_cancel(beat, 7, jobs[i]);
+		ck_assert(rk_beat_is_cancelled(beat, 7, jobs[i]));
+		ck_assert(!rk_beat_is_cancelled(beat, 6, jobs[i]));
+		ck_assert(!rk_beat_is_cancelled(beat, 7, jobs[i] ^ 2));
+	}
 }
 END_TEST
 
@@ -133,6 +148,7 @@ int main(void)
 	tcase_add_test(c, a_lease_is_nobodys_then_held_then_its_holder_has_died);
 	tcase_add_test(c, the_holders_death_wakes_whoever_waits);
 	tcase_add_test(c, a_new_incarnation_has_clean_words_and_keeps_the_declared_cell);
+	tcase_add_test(c, only_the_job_that_was_named_is_cancelled);
 	tcase_add_test(c, a_state_outside_the_list_has_no_name);
 	return unit_run(c);
 }

@@ -431,6 +431,64 @@ START_TEST(a_rerun_that_takes_another_course_is_undone_too)
 }
 END_TEST
 
+START_TEST(a_job_undone_from_its_beginning_runs_again_and_adds_nothing)
+{
+	struct bank_under_test t = open_bank(NULL);
+
+	note(&t);
+	rk_bank_begin(&t.b, 7);
+	run_of_job(&t, 3, 9, 'a');
+	rk_bank_roll_back_to(&t.b, (struct rk_savepoint){ 0 });
+	ck_assert(is_as_noted(&t));
+	rk_bank_begin(&t.b, 7);
+	ck_assert(rk_bank_is_rerun(&t.b));
+	run_of_job(&t, 3, 9, 'b');
+	ck_assert_uint_eq(t.b.n_entries, 3);
+	rk_bank_restart(&t.b);
+	ck_assert(is_as_noted(&t));
+	close_bank(&t);
+}
+END_TEST
+
+/* An upgrade, and the first job behind it, with and without a run that died before both. */
+START_TEST(what_is_pinned_outlives_the_undoing_of_a_job_and_goes_with_its_owner)
+{
+	struct rk_geometry g = fixture_geometry();
+	struct bank_under_test t, upgraded;
+	struct rk_savepoint before;
+
+	g.n_log = 64;
+	g.log_data_len = 1024;
+	t = open_bank(&g);
+	note(&t);
+	rk_bank_begin(&t.b, 7);
+	if (_i) {
+		run_of_job(&t, 3, 9, 'd');
+		ck_assert(rk_bank_roll_back(&t.b, 7));
+	}
+	rk_bank_pin(&t.b); /* so that what comes next is appended, as an upgrade does for itself */
+	change(&t, 8, 100, 'u');
+	rk_bank_pin(&t.b);
+	upgraded = t;
+	upgraded.before = malloc(t.f->m.l.guarded_len);
+	ck_assert_ptr_nonnull(upgraded.before);
+	note(&upgraded);
+	for (int attempt = 0; attempt < 3; attempt++) {
+		rk_bank_begin(&t.b, 7);
+		ck_assert(!rk_bank_is_rerun(&t.b));
+		before = rk_bank_savepoint(&t.b);
+		run_of_job(&t, 3, 9, 'j');
+		rk_bank_roll_back_to(&t.b, before);
+		ck_assert(is_as_noted(&upgraded));
+	}
+	run_of_job(&t, 3, 9, 'k');
+	ck_assert(rk_bank_roll_back(&t.b, 7)); /* the successor undoes both */
+	ck_assert(is_as_noted(&t));
+	free(upgraded.before);
+	close_bank(&t);
+}
+END_TEST
+
 /* ---- damaged memory ---- */
 
 START_TEST(random_logs_never_lead_outside_the_bank)
@@ -515,6 +573,8 @@ int main(void)
 	tcase_add_test(c, a_claim_with_a_full_log_is_refused);
 	tcase_add_test(c, a_job_that_is_killed_for_ever_never_fills_the_log);
 	tcase_add_loop_test(c, a_rerun_that_takes_another_course_is_undone_too, 0, 4);
+	tcase_add_test(c, a_job_undone_from_its_beginning_runs_again_and_adds_nothing);
+	tcase_add_loop_test(c, what_is_pinned_outlives_the_undoing_of_a_job_and_goes_with_its_owner, 0, 2);
 	tcase_add_loop_test(c, random_logs_never_lead_outside_the_bank, 0, 18);
 	tcase_add_loop_test(c, random_dedup_tables_never_lead_outside_the_bank, 0, 10);
 	return unit_run(c);
