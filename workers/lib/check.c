@@ -5,7 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes that were written without saving them, by right. */
+struct fresh {
+	size_t from, len;
+};
+
 struct rk_check {
+	struct fresh *fresh;
+	size_t n_fresh, n_room;
 	size_t len;
 	char copy[];
 };
@@ -16,7 +23,7 @@ int rk_check_new(struct rk_check **ret, const struct rk_bank *bank, size_t len, 
 
 	if (!c)
 		return rk_err_set(err, -ENOMEM, "RK_CHECK: no memory for a copy of the state (%zu bytes)", len);
-	c->len = len;
+	*c = (struct rk_check){ .len = len };
 	memcpy(c->copy, bank->state, len);
 	*ret = c;
 	return 0;
@@ -24,7 +31,34 @@ int rk_check_new(struct rk_check **ret, const struct rk_bank *bank, size_t len, 
 
 void rk_check_free(struct rk_check *c)
 {
+	if (c)
+		free(c->fresh);
 	free(c);
+}
+
+int rk_check_fresh(struct rk_check *c, const struct rk_bank *bank, const void *p, size_t len)
+{
+	if (c->n_fresh == c->n_room) {
+		size_t n = c->n_room ? 2 * c->n_room : 16;
+		struct fresh *more = realloc(c->fresh, n * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		c->fresh = more;
+		c->n_room = n;
+	}
+	c->fresh[c->n_fresh++] = (struct fresh){ (size_t)((const char *)p - bank->state), len };
+	return 0;
+}
+
+/* Takes over what was fresh; inside the state, since the arena said so. */
+static void take_over_fresh(struct rk_check *c, const struct rk_bank *bank)
+{
+	while (c->n_fresh > 0) {
+		const struct fresh *f = &c->fresh[--c->n_fresh];
+
+		memcpy(c->copy + f->from, bank->state + f->from, f->len);
+	}
 }
 
 /* Takes over the touched bytes that lie inside the state. */
@@ -47,6 +81,7 @@ int rk_check_job(struct rk_check *c, const struct rk_bank *bank, uint32_t first,
 
 	for (uint32_t i = first; i < bank->n_entries; i++)
 		take_over(c, bank, &bank->entries[i]);
+	take_over_fresh(c, bank);
 	if (memcmp(c->copy, bank->state, c->len) == 0)
 		return 0;
 	while (c->copy[from] == bank->state[from])

@@ -21,6 +21,13 @@ RK_MUST_USE int rk_check_new(struct rk_check **ret, const struct rk_bank *bank, 
  */
 RK_MUST_USE int rk_check_job(struct rk_check *check, const struct rk_bank *bank, uint32_t first, struct rk_err *err);
 
+/*
+ * The present job was given len bytes at p, inside the state, to write without
+ * touching them. They are taken over after it, or, if it is aborted, after the
+ * next one: an undo does not bring back what lay in free memory. 0; -ENOMEM.
+ */
+RK_MUST_USE int rk_check_fresh(struct rk_check *check, const struct rk_bank *bank, const void *p, size_t len);
+
 /* Accepts NULL. */
 void rk_check_free(struct rk_check *check);
 

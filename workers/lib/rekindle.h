@@ -53,7 +53,10 @@ struct rk_job {
 /*
  * Handles one job. state is the partition's state: zero at first (or as init
  * left it), at the same address in every incarnation of the worker, and kept
- * across the worker's death. Bytes of it may change only after rk_touch().
+ * across the worker's death; so pointers from the state into the state (and its
+ * arena, see rk_alloc()) may lie in it. Pointers to anything else - the program's
+ * own code and data, another partition - may not: they mean nothing to the
+ * successor. Bytes of it may change only after rk_touch().
  *
  * Returns >= 0: the job commits, with the reply that rk_reply() set (empty
  * without). < 0, a negative errno: its changes are undone and the client gets
@@ -78,15 +81,40 @@ typedef int (*rk_init)(void *state, uint32_t partition, void *arg);
 #define RK_RETRY (-4096)      /* of a handler: once more, please */
 #define RK_QUARANTINED (-131) /* reply.error, -ENOTRECOVERABLE: the job failed too often and will not run again */
 
+/*
+ * Turns a state that a program of another state_version left into one of ours,
+ * in place, before its partition's first job here. Bytes behind the old
+ * state_size are zero. It may be newer than ours: refuse what is not known.
+ * Needs no rk_touch(): it works on a private copy at the state's own address,
+ * whose changes, and those in blocks of the arena, become true together with the
+ * first commit after it. rk_alloc() and rk_free() need a job; there is none here.
+ * Killed or failed before that commit: the old state stands, and the next worker
+ * upgrades again. So it may be called more than once for one state, and what it
+ * does outside the state it may do twice.
+ * Returns 0; a negative errno ends the worker and keeps the state.
+ */
+typedef int (*rk_upgrade)(void *state, uint32_t from_version, uint32_t partition, void *arg);
+
 #define RK_SPIN_FOREVER UINT32_MAX
 
 struct rk_worker_def {
-	size_t state_size; /* bytes per partition; at most the fleet's --max-state */
+	size_t state_size; /* bytes per partition; with arena_size at most the fleet's --max-state */
 	rk_on_job on_job;
 	rk_init init;       /* may be NULL */
-	void *arg;          /* handed to both */
+	void *arg;          /* handed to all hooks */
 	uint32_t batch_max; /* jobs per commit, 0 = 1, at most 256 */
 	uint32_t spin_us;   /* how long an idle worker polls before it parks: 0 = 50; RK_SPIN_FOREVER */
+	size_t arena_size;  /* bytes per partition for rk_alloc(), 0 = none; cannot change later */
+	/*
+	 * The program's own number for the layout of its state. A partition whose
+	 * state has another one is upgraded; without a hook the worker does not
+	 * start, names both and keeps the state. With another number state_size may
+	 * be another one too; what an upgrade changes must fit into half of the
+	 * fleet's undo log (--undo, --undo-data), or it is refused in the same way.
+	 */
+	uint32_t state_version;
+	rk_upgrade upgrade; /* may be NULL */
+	uint32_t jobs_max;  /* rk_worker_next() handles about so many jobs at most: 0 = 256 */
 };
 
 /*
@@ -97,10 +125,71 @@ struct rk_worker_def {
  * stderr. Returns main()'s exit status: 0 stopped; 3 the partition was taken away;
  * 64 not started by rekindle; 78 it does not fit the fleet. Once in a process.
  *
- * RK_CHECK=1 in the environment compares the state after each job and ends the
- * worker at the first write without rk_touch(), naming it (slow: for tests).
+ * RK_CHECK=1 in the environment compares the state, arena included, after each
+ * job and ends the worker at the first write without rk_touch(), or past a block
+ * of the arena, naming it (slow: for tests).
  */
 int rk_worker_main(const struct rk_worker_def *def);
+
+/*
+ * The same for a program that has a loop of its own: rk_worker_open(), then
+ * rk_worker_next() whenever rk_worker_fd() is readable, then rk_worker_close(),
+ * and the process ends.
+ *
+ *     if ((r = rk_worker_open(&worker, &def)) != 0)
+ *             return r;
+ *     ... add rk_worker_fd(worker) to epoll, EPOLLIN ...
+ *     while (epoll_wait(...) >= 0)
+ *             if (it was the worker's && rk_worker_next(worker, 0) < 0)
+ *                     break;
+ *     return rk_worker_close(worker);
+ *
+ * The thread that opens the worker is its job thread: it alone calls these four
+ * functions and runs on_job, and when it ends the supervisor takes the worker
+ * for dead. What a kill leaves is what it leaves of rk_worker_main().
+ */
+struct rk_worker;
+
+/*
+ * Attaches to the fleet that started this process. Returns 0 and a handle that
+ * rk_worker_close() frees; else main()'s exit status, as rk_worker_main(), with
+ * what is wrong on stderr. def is copied.
+ * SIGTERM and SIGINT end the worker (RK_STOP), unless the program has a handler
+ * of its own for them, or blocks them and reads them elsewhere: then it calls
+ * rk_worker_close() when they come.
+ */
+int rk_worker_open(struct rk_worker **ret, const struct rk_worker_def *def);
+
+/*
+ * A descriptor that is readable when there may be jobs, and at first; also when
+ * it is time to stop. Call rk_worker_next() then; it takes the readiness back
+ * once nothing is left. The library's. The first use starts a thread, which
+ * only sleeps in the job thread's place. A process with several threads is
+ * succeeded when it is gone, not when its job thread is: a little later after a
+ * kill if it is large. Returns the descriptor, or a negative errno.
+ */
+int rk_worker_fd(struct rk_worker *worker);
+
+#define RK_STOP (-4097) /* rk_worker_next(): asked to end; no errno */
+
+/*
+ * Handles jobs that are there, about rk_worker_def.jobs_max at most, and waits
+ * for the first at most timeout_ms (0 = only looks; RK_TIMEOUT_NONE). The worker
+ * counts as ready for work once the first call has looked. Returns how many
+ * jobs it handled, duplicates and withdrawn ones included, or 1 when there was
+ * but one that wants another attempt, or a partition to give back; 0 when there
+ * were none; RK_STOP; -ESTALE when a partition was taken away; another negative
+ * errno when the worker cannot go on, said on stderr: close it after any of
+ * these. -ECHILD in a forked child; -EDEADLK from a handler or another thread.
+ */
+int rk_worker_next(struct rk_worker *worker, uint32_t timeout_ms);
+
+/*
+ * Ends the worker and frees the handle; NULL is accepted. Jobs that are not
+ * handled are its successor's. The lease stays held until the process ends,
+ * which the supervisor awaits. Returns main()'s exit status.
+ */
+int rk_worker_close(struct rk_worker *worker);
 
 /*
  * Before a handler changes len bytes at p, inside its state: saves them.
@@ -113,6 +202,30 @@ int rk_worker_main(const struct rk_worker_def *def);
 int rk_touch(struct rk_job *job, const void *p, size_t len);
 
 /*
+ * Allocates len bytes in the partition's arena (rk_worker_def.arena_size): zero,
+ * aligned to 16, at the same address in every incarnation, and the partition's
+ * until rk_free(). The job that allocated them may write them without
+ * rk_touch(); later jobs touch them like any other state. The allocation is part
+ * of the job: it commits with it, and an aborted or killed job has never made it.
+ * Returns NULL when the arena has no room (or there is none); the job may go on.
+ * If the undo log is full (ENOSPC), or the arena is damaged by a stray write of a
+ * handler (EUCLEAN), the handler is left at once, as by rk_touch(). Each block
+ * takes 16 bytes more, and at least 32. Allocating takes at most 8 undo entries,
+ * mostly 4; memory that was freed by a job of the same commit takes undo data of
+ * its length as well. Never blocks; constant time but for zeroing.
+ */
+void *rk_alloc(struct rk_job *job, size_t len);
+
+/*
+ * Frees what rk_alloc() returned, in this job or an earlier one; part of the
+ * job, like the allocation. NULL is accepted. What is no live block of this
+ * partition (freed before, a pointer into the middle) leaves the handler with
+ * EFAULT, as do the errors of rk_alloc(); the job is undone and nothing is
+ * damaged. At most 10 undo entries, mostly 3. Never blocks; constant time.
+ */
+void rk_free(struct rk_job *job, void *p);
+
+/*
  * Sets the job's reply; a second call replaces the first. Returns 0; -EMSGSIZE
  * if len is more than the fleet's --max-reply (the reply stays as it was).
  */
@@ -120,6 +233,13 @@ int rk_reply(struct rk_job *job, const void *bytes, size_t len);
 
 /* Says that a long job is getting on. Never blocks. */
 void rk_beat(struct rk_job *job);
+
+/*
+ * Whether this job should be given up: its deadline has passed, or the
+ * supervisor asks for it. For long handlers, to look at now and then and return
+ * an error such as -ETIMEDOUT; nothing happens by itself. Never blocks.
+ */
+int rk_cancelled(struct rk_job *job);
 
 /*
  * Says that the handler waits for somebody else, for at most ms milliseconds

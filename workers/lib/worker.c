@@ -7,8 +7,6 @@
  * Crash     see shm/owner.h; what is private here dies with the process.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,57 +17,17 @@
 #include "base/fd.h"
 #include "shm/beat.h"
 #include "shm/bell.h"
-#include "shm/evict.h"
 #include "shm/fault.h"
-#include "shm/owner.h"
 #include "shm/part.h"
 #include "shm/queue.h"
-#include "shm/region.h"
 #include "shm/words.h"
 #include "workers/lib/attach.h"
-#include "workers/lib/check.h"
-#include "workers/lib/rekindle.h"
-
-/* States keep their address from one incarnation to the next; far from where the kernel and the sanitizers put things. */
-#define STATE_BASE 0x200000000000ull
+#include "workers/lib/prepare.h"
+#include "workers/lib/worker.h"
 
 #define SPIN_DEFAULT_US 50u
 #define STEPS_PER_VISIT 64 /* then another partition gets its turn */
 #define QUIET_VISITS 64u   /* in vain, until a partition's bit is cleared: a microsecond or two */
-#define EXIT_NOT_STARTED 64
-#define EXIT_DOES_NOT_FIT 78
-#define EXIT_LOST 3
-
-enum worker_fd { FD_BOARD, FD_BEATS, FD_CALLS, FD_QUEUES, FD_PARTS, FD_STATE, FD_DEAD, FD_NEWS, FD_COUNT };
-
-static_assert(RK_RETRY == RK_OWNER_RETRY && RK_QUARANTINED == RK_OWNER_QUARANTINED, "public and inner names agree");
-
-struct partition {
-	struct rk_owner owner;
-	struct rk_check *check; /* with RK_CHECK=1 */
-	uint32_t n_quiet;       /* visits in vain since its last job */
-	void *mapped;           /* its bank, while it is open */
-	bool open;
-};
-
-struct worker {
-	const struct rk_worker_def *def;
-	struct rk_shm m;
-	int fd[FD_COUNT];
-	uint32_t number;
-	uint64_t incarnation;
-	struct rk_beat *beat;
-	struct rk_worker_bell *bell;
-	struct partition *partitions;
-	char *room;
-	jmp_buf leave_handler; /* where a failed rk_touch() goes */
-	uint64_t spin_ns;
-	uint32_t batch_max;
-	uint64_t ready_ns; /* when it began to scan */
-	bool told;         /* the supervisor knows that we serve */
-	bool opened_space; /* whoever waits for room in a ring of ours has been woken once */
-	bool checking;
-};
 
 /* A signal handler has no other way to its worker: there is one per process. */
 static _Atomic uint32_t *signal_bell;
@@ -90,12 +48,38 @@ static void on_stop_signal(int number)
 }
 
 /* A signal, or a word from the supervisor, which disturbs no job. */
-static bool is_stop_wanted(const struct worker *w)
+bool rk_worker_must_stop(const struct worker *w)
 {
 	return stop_wanted || rk_beat_is_stop_wanted(w->beat);
 }
 
-static void tell_supervisor(const struct worker *w)
+/* A program that has a handler of its own keeps it, and closes the worker when it wants it to end. */
+static bool catch_signal(int number, struct sigaction *ret_old)
+{
+	struct sigaction stop = { .sa_handler = on_stop_signal, .sa_flags = SA_RESTART };
+
+	return sigaction(number, NULL, ret_old) == 0 && !(ret_old->sa_flags & SA_SIGINFO) &&
+	       (ret_old->sa_handler == SIG_DFL || ret_old->sa_handler == SIG_IGN) && sigaction(number, &stop, NULL) == 0;
+}
+
+/* From here on a stop is noticed wherever the worker is. */
+static void catch_signals(struct worker *w)
+{
+	signal_bell = &w->bell->bell;
+	w->caught_term = catch_signal(SIGTERM, &w->old_term);
+	w->caught_int = catch_signal(SIGINT, &w->old_int);
+}
+
+static void give_signals_back(const struct worker *w)
+{
+	if (w->caught_term)
+		(void)sigaction(SIGTERM, &w->old_term, NULL);
+	if (w->caught_int)
+		(void)sigaction(SIGINT, &w->old_int, NULL);
+	signal_bell = NULL;
+}
+
+void rk_worker_tell(const struct worker *w)
 {
 	uint64_t one = 1;
 	ssize_t r = write(w->fd[FD_NEWS], &one, sizeof(one)); /* non-blocking: a full counter tells as much */
@@ -103,13 +87,12 @@ static void tell_supervisor(const struct worker *w)
 	(void)r;
 }
 
-/* Says one line to stderr and leaves it in the beat page for the supervisor's own message. */
-static int give_up(struct worker *w, int status, const char *text)
+int rk_worker_give_up(struct worker *w, int status, const char *text)
 {
 	fprintf(stderr, "rekindle worker %u: %s\n", w->number, text);
 	if (w->beat) {
 		snprintf(w->beat->last_words, sizeof(w->beat->last_words), "%s", text);
-		tell_supervisor(w);
+		rk_worker_tell(w);
 	}
 	return status;
 }
@@ -164,14 +147,13 @@ static int attach(struct worker *w, struct rk_err *err)
 
 static int set_up(struct worker *w, struct rk_err *err)
 {
-	struct sigaction stop = { .sa_handler = on_stop_signal, .sa_flags = SA_RESTART };
 	const char *check = getenv("RK_CHECK"), *batch = getenv("REKINDLE_BATCH");
 	uint32_t spin_us = w->def->spin_us ? w->def->spin_us : SPIN_DEFAULT_US;
 	int r;
 
-	if (w->def->state_size > w->m.g.state_max)
-		return rk_err_set(err, -EFBIG, "its state has %zu bytes and the fleet allows %u: start it with --max-state=%zu",
-				  w->def->state_size, w->m.g.state_max, w->def->state_size);
+	r = rk_prepare_fits(w->def, &w->m, err);
+	if (r < 0)
+		return r;
 	w->spin_ns = spin_us == RK_SPIN_FOREVER ? UINT64_MAX : spin_us * RK_NS_PER_US;
 	w->batch_max = rk_max_u32(w->def->batch_max, batch ? (uint32_t)strtoul(batch, NULL, 10) : 0);
 	w->batch_max = rk_max_u32(1, rk_min_u32(w->batch_max, RK_BATCH_MAX));
@@ -182,145 +164,9 @@ static int set_up(struct worker *w, struct rk_err *err)
 		return rk_err_set(err, -ENOMEM, "no memory for %u partitions", w->m.g.n_partitions);
 	/* A predecessor may have died parked; nobody parks here now. */
 	rk_bell_unpark(&w->bell->bell);
-	signal_bell = &w->bell->bell;
-	if (sigaction(SIGTERM, &stop, NULL) < 0 || sigaction(SIGINT, &stop, NULL) < 0)
-		return rk_err_set(err, -errno, "sigaction: %s", strerror(errno));
+	catch_signals(w);
 	r = rk_beat_take(w->beat, w->incarnation);
 	return r < 0 ? rk_err_set(err, r, "cannot take the lease: %s", strerror(-r)) : 0;
-}
-
-/* A fresh state: zero, then init(), then one store that says so. Killed before it: once more from zero. */
-static int initialize(struct worker *w, struct rk_bank *bank, uint32_t partition, struct rk_err *err)
-{
-	uint64_t len;
-
-	/* Acquire: with it stands what init() wrote. */
-	if (atomic_load_explicit(&bank->head->initialized, memory_order_acquire)) {
-		len = bank->head->state_len;
-		if (len != w->def->state_size)
-			return rk_err_set(err, -EPROTO,
-					  "partition %u holds a state of %llu bytes and this program declares %zu: run the "
-					  "program that made it, or start a new fleet",
-					  partition, (unsigned long long)len, w->def->state_size);
-		return 0;
-	}
-	if (w->def->init) {
-		int r;
-
-		memset(bank->state, 0, w->def->state_size);
-		r = w->def->init(bank->state, partition, w->def->arg);
-		if (r < 0)
-			return rk_err_set(err, r, "init of partition %u failed: %s", partition, strerror(-r));
-	}
-	bank->head->state_len = w->def->state_size;
-	RK_KILL_POINT(OWNER_INIT);
-	atomic_store_explicit(&bank->head->initialized, 1, memory_order_release);
-	return 0;
-}
-
-/* A partition's state has one address, whichever of its banks it lies in. */
-static int map_bank(const struct worker *w, uint32_t p, uint32_t bank, void **ret, struct rk_err *err)
-{
-	return rk_region_map(w->fd[FD_STATE], rk_bank_offset(&w->m, p, bank), w->m.l.bank_stride, true,
-			     (void *)(uintptr_t)(STATE_BASE + rk_bank_offset(&w->m, p, 0)), ret, err);
-}
-
-/* From an evicted owner's bank into the one mapped here. Returns 0, 1 if it is not ours any more, or -errno. */
-static int copy_bank(const struct worker *w, uint32_t p, uint32_t bank, uint32_t from, void *mapped, struct rk_err *err)
-{
-	struct rk_evict_banks banks = { .to = mapped, .fd = w->fd[FD_STATE], .from_at = rk_bank_offset(&w->m, p, from),
-					.to_at = rk_bank_offset(&w->m, p, bank) };
-	void *source;
-	int r = rk_region_map(w->fd[FD_STATE], banks.from_at, w->m.l.bank_stride, false, NULL, &source, err);
-
-	if (r < 0)
-		return r;
-	banks.from = source;
-	r = rk_evict_copy(&w->m, p, w->number, &banks);
-	rk_region_unmap(source, w->m.l.bank_stride);
-	if (r == -ESTALE)
-		return 1;
-	return r < 0 ? rk_err_set(err, r, "cannot copy the state of partition %u: %s", p, strerror(-r)) : 0;
-}
-
-/* Maps and takes up a partition, by copy if its owner was evicted. Returns 0, 1 if it is not ours, or -errno. */
-static int open_partition(struct worker *w, uint32_t p, struct rk_err *err)
-{
-	struct partition *part = &w->partitions[p];
-	uint32_t from = 0;
-	int copy_to = rk_evict_look(&w->m, p, w->number, &from);
-	int bank = copy_to < 0 ? rk_owner_look(&w->m, p, w->number) : copy_to;
-	void *mapped;
-	int r;
-
-	if (bank < 0)
-		return 1;
-	r = map_bank(w, p, (uint32_t)bank, &mapped, err);
-	if (r < 0)
-		return r;
-	if (copy_to >= 0)
-		r = copy_bank(w, p, (uint32_t)bank, from, mapped, err);
-	if (r == 0 && rk_owner_open(&part->owner, &w->m, p, w->number, (uint32_t)bank, mapped, w->room) < 0)
-		r = 1;
-	if (r != 0) {
-		rk_region_unmap(mapped, w->m.l.bank_stride);
-		return r;
-	}
-	part->mapped = mapped;
-	part->owner.batch_max = w->batch_max;
-	part->owner.wall_ns = rk_clock_wall_ns;
-	if (part->owner.rolled_back)
-		atomic_fetch_add_explicit(&w->beat->n_rolled_back, 1, memory_order_relaxed);
-	r = initialize(w, &part->owner.bank, p, err);
-	if (r == 0 && w->checking)
-		r = rk_check_new(&part->check, &part->owner.bank, w->def->state_size, err);
-	part->open = r == 0;
-	return r;
-}
-
-/* Gives a partition back that the supervisor asks for, open or not. Returns 1, or -errno when it was taken away. */
-static int release_partition(struct worker *w, uint32_t p, struct rk_err *err)
-{
-	struct partition *part = &w->partitions[p];
-	int r = part->open ? rk_owner_release(&part->owner) : rk_part_release(&w->m, p, w->number);
-
-	if (r < 0)
-		return rk_err_set(err, r, "partition %u was taken away", p);
-	if (part->open) {
-		rk_check_free(part->check);
-		rk_region_unmap(part->mapped, w->m.l.bank_stride);
-	}
-	*part = (struct partition){ 0 };
-	tell_supervisor(w);
-	return 1;
-}
-
-/* From the protocol's job to the user's. */
-static int run_handler(struct rk_owner_job *inner, void *arg)
-{
-	struct worker *w = arg;
-	struct partition *part = &w->partitions[inner->partition];
-	struct rk_job job = {
-		.key = inner->key, .key_len = inner->key_len, .body = inner->body, .len = inner->len,
-		.deadline_ns = inner->deadline_ns, .partition = inner->partition, .number = inner->number,
-		.sequence = inner->sequence, .internal = inner,
-	};
-	uint32_t first = inner->owner->bank.n_entries;
-	int r;
-
-	/* Back from a touch that failed: the handler goes no further, or it would write what nobody can undo. */
-	if (_setjmp(w->leave_handler))
-		return inner->touch_error;
-	r = w->def->on_job(&job, inner->owner->bank.state, w->def->arg);
-
-	/* An aborted job is undone by the owner; what it wrote without touch shows after the next one. */
-	if (rk_unlikely(part->check != NULL) && r >= 0 && !inner->touch_error) {
-		struct rk_err err;
-
-		if (rk_check_job(part->check, &inner->owner->bank, first, &err) < 0)
-			_exit(give_up(w, EXIT_DOES_NOT_FIT, err.text));
-	}
-	return r;
 }
 
 /* Relaxed: figures for people, which this thread alone writes. */
@@ -355,7 +201,7 @@ static void announce(struct worker *w)
 	/* Release, and last: whoever sees it (any news makes the supervisor look) sees the first commit too. */
 	atomic_store_explicit(&w->beat->ready_ns, w->ready_ns, memory_order_release);
 	w->told = true;
-	tell_supervisor(w);
+	rk_worker_tell(w);
 }
 
 /* One partition's turn. Returns whether it did anything, or -errno. */
@@ -367,9 +213,9 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 	int steps = 0, r;
 
 	if (rk_unlikely(rk_part_is_asked(&w->m, p, w->number)))
-		return release_partition(w, p, err);
+		return rk_partition_release(w, p, err);
 	if (!part->open) {
-		r = open_partition(w, p, err);
+		r = rk_partition_open(w, p, err);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
@@ -378,12 +224,13 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 	before.n_without_effect = o->n_without_effect;
 	before.n_refused = o->n_refused;
 	do {
-		r = rk_owner_step(o, run_handler, w);
+		r = rk_owner_step(o, rk_partition_run, w);
+		w->n_jobs += r > 0 ? (uint32_t)r : 0;
 		if (rk_unlikely(r > 0 && !w->told)) {
 			stamp_first_commit(w, o);
 			announce(w);
 		}
-	} while (r > 0 && ++steps < STEPS_PER_VISIT);
+	} while (r > 0 && ++steps < STEPS_PER_VISIT && w->n_jobs < w->jobs_max);
 	if (steps > 0)
 		note_progress(w, o, &before);
 	if (r == -ESTALE)
@@ -418,34 +265,49 @@ static int turn(struct worker *w, uint32_t p, struct rk_err *err)
 	return r;
 }
 
-/* Every partition whose bit is set. */
-static int scan(struct worker *w, struct rk_err *err)
+/* Every partition whose bit is set in this word, of those under the mask. Stops when the round has had its jobs. */
+static int scan_word(struct worker *w, uint32_t i, uint64_t mask, struct rk_err *err)
 {
-	uint32_t n_words = (w->m.g.n_partitions + 63) / 64;
+	uint64_t bits = atomic_load_explicit(rk_bell_pending(w->bell) + i, memory_order_acquire) & mask;
 	int did = 0;
 
-	for (uint32_t i = 0; i < n_words; i++) {
-		uint64_t bits = atomic_load_explicit(rk_bell_pending(w->bell) + i, memory_order_acquire);
+	while (bits && w->n_jobs < w->jobs_max) {
+		uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(bits);
+		int r;
 
-		while (bits) {
-			uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(bits);
-			int r;
-
-			bits &= bits - 1;
-			if (p >= w->m.g.n_partitions) { /* nobody's: damaged memory */
-				atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
-				continue;
-			}
-			r = turn(w, p, err);
-			if (r < 0)
-				return r;
-			did |= r;
+		bits &= bits - 1;
+		if (p >= w->m.g.n_partitions) { /* nobody's: damaged memory */
+			atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
+			continue;
 		}
+		r = turn(w, p, err);
+		if (r < 0)
+			return r;
+		did |= r;
+		if (w->n_jobs >= w->jobs_max) /* the next round begins behind it */
+			w->scan_from = p + 1 < w->m.g.n_partitions ? p + 1 : 0;
 	}
 	return did;
 }
 
-static bool has_pending(const struct worker *w)
+/* Every partition whose bit is set, in turn from where the last round ended. */
+static int scan(struct worker *w, struct rk_err *err)
+{
+	uint32_t n_words = (w->m.g.n_partitions + 63) / 64, from = w->scan_from;
+	uint64_t behind = ~0ull << from % 64;
+	int did = 0;
+
+	for (uint32_t k = 0; k <= n_words; k++) {
+		int r = scan_word(w, (from / 64 + k) % n_words, k == 0 ? behind : k == n_words ? ~behind : ~0ull, err);
+
+		if (r < 0)
+			return r;
+		did |= r;
+	}
+	return did;
+}
+
+bool rk_worker_has_pending(const struct worker *w)
 {
 	for (uint32_t i = 0; i < (w->m.g.n_partitions + 63) / 64; i++)
 		/* W2: seq_cst, after W1. */
@@ -471,36 +333,38 @@ static void mark_inherited(struct worker *w)
 	}
 }
 
-static void park(struct worker *w)
+static void park(struct worker *w, uint64_t deadline_ns)
 {
 	uint32_t word = rk_bell_park(&w->bell->bell);
 
-	if (!has_pending(w) && !is_stop_wanted(w)) {
+	if (!rk_worker_has_pending(w) && !rk_worker_must_stop(w)) {
 		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
-		(void)rk_bell_wait(&w->bell->bell, word, 0); /* whatever woke us: look */
+		(void)rk_bell_wait(&w->bell->bell, word, deadline_ns); /* whatever woke us: look */
 		atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
 	}
 	rk_bell_unpark(&w->bell->bell);
 }
 
-/* Polls for a while after the last job, then parks. */
-static void idle(struct worker *w)
+void rk_worker_idle(struct worker *w, uint64_t deadline_ns)
 {
-	uint64_t until = 0;
+	uint64_t until = 0, now_ns;
 
-	for (uint32_t round = 0; !is_stop_wanted(w); round++) {
-		if (has_pending(w))
+	for (uint32_t round = 0; !rk_worker_must_stop(w); round++) {
+		if (rk_worker_has_pending(w))
 			return;
 		rk_relax();
-		if (round % 64 || w->spin_ns == UINT64_MAX)
+		if (round % 64 || (w->spin_ns == UINT64_MAX && !deadline_ns))
 			continue;
+		now_ns = rk_clock_ns();
+		if (deadline_ns && now_ns >= deadline_ns)
+			return;
 		if (!until)
-			until = rk_clock_ns() + w->spin_ns;
-		else if (rk_clock_ns() >= until)
+			until = w->spin_ns == UINT64_MAX ? UINT64_MAX : now_ns + w->spin_ns;
+		else if (now_ns >= until)
 			break;
 	}
-	if (!is_stop_wanted(w))
-		park(w);
+	if (!rk_worker_must_stop(w))
+		park(w, deadline_ns);
 }
 
 /* Behind the first commit: those whom a predecessor cleared and did not wake, in partitions nobody calls. */
@@ -512,92 +376,74 @@ static void open_space(struct worker *w)
 	w->opened_space = true;
 }
 
-static int serve(struct worker *w)
+int rk_worker_round(struct worker *w, struct rk_err *err)
 {
-	struct rk_err err;
+	int did;
 
-	mark_inherited(w);
-	w->ready_ns = rk_clock_ns();
-	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
-	while (!is_stop_wanted(w)) {
-		int did = scan(w, &err);
+	w->n_jobs = 0;
+	did = scan(w, err);
+	if (did < 0)
+		return did;
+	if (!did && !w->told)
+		announce(w);
+	if (w->told && !w->opened_space)
+		open_space(w);
+	return w->n_jobs ? (int)rk_min_u32(w->n_jobs, INT32_MAX) : did != 0;
+}
 
-		if (did < 0)
-			return give_up(w, did == -ESTALE ? EXIT_LOST : EXIT_DOES_NOT_FIT, err.text);
-		if (!did && !w->told)
-			announce(w);
-		if (w->told && !w->opened_space)
-			open_space(w);
-		if (!did)
-			idle(w);
+/* Without a hook that could mend it, a state of another version is not taken up: said before any job is. */
+static int look_at_states(const struct worker *w, struct rk_err *err)
+{
+	int r = 0;
+
+	for (uint32_t p = 0; p < w->m.g.n_partitions && r == 0 && !w->def->upgrade; p++) {
+		int bank = rk_owner_look(&w->m, p, w->number);
+
+		if (bank >= 0)
+			r = rk_prepare_look(
+				&(struct rk_prepare){ w->def, &w->m, p, (uint32_t)bank, w->fd[FD_STATE] }, err);
 	}
-	atomic_store_explicit(&w->beat->state, RK_BEAT_STOPPING, memory_order_release);
-	return 0;
-}
-
-/* What is private; the mappings end with the process. */
-static void tear_down(struct worker *w)
-{
-	for (uint32_t p = 0; w->partitions && p < w->m.g.n_partitions; p++)
-		rk_check_free(w->partitions[p].check);
-	free(w->partitions);
-	free(w->room);
-}
-
-int rk_worker_main(const struct rk_worker_def *def)
-{
-	struct worker w = { .def = def };
-	struct rk_err err;
-	int r;
-
-	if (!def->on_job)
-		return give_up(&w, EXIT_NOT_STARTED, "rk_worker_def.on_job is NULL: give it a handler");
-	r = read_inheritance(&w, &err);
-	if (r < 0)
-		return give_up(&w, EXIT_NOT_STARTED, err.text);
-	r = rk_fault_from_environment();
-	if (r < 0)
-		return give_up(&w, EXIT_DOES_NOT_FIT,
-			       "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
-	r = attach(&w, &err);
-	if (r == 0)
-		r = set_up(&w, &err);
-	r = r < 0 ? give_up(&w, EXIT_DOES_NOT_FIT, err.text) : serve(&w);
-	tear_down(&w);
 	return r;
 }
 
-int rk_touch(struct rk_job *job, const void *p, size_t len)
+static void begin(struct worker *w)
 {
-	struct rk_owner_job *inner = job->internal;
-	struct worker *w = inner->arg;
+	mark_inherited(w);
+	w->ready_ns = rk_clock_ns();
+	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
+}
 
-	if (rk_unlikely(rk_owner_touch(inner, p, len) < 0))
-		longjmp(w->leave_handler, 1);
+/* Returns 0 or main()'s exit status; what is wrong is said. */
+int rk_worker_start(struct worker *w)
+{
+	struct rk_err err;
+	int r;
+
+	if (!w->def->on_job)
+		return rk_worker_give_up(w, RK_EXIT_NOT_STARTED, "rk_worker_def.on_job is NULL: give it a handler");
+	r = read_inheritance(w, &err);
+	if (r < 0)
+		return rk_worker_give_up(w, RK_EXIT_NOT_STARTED, err.text);
+	r = rk_fault_from_environment();
+	if (r < 0)
+		return rk_worker_give_up(w, RK_EXIT_DOES_NOT_FIT,
+					 "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
+	r = attach(w, &err);
+	if (r == 0)
+		r = set_up(w, &err);
+	if (r == 0)
+		r = look_at_states(w, &err);
+	if (r < 0)
+		return rk_worker_give_up(w, RK_EXIT_DOES_NOT_FIT, err.text);
+	begin(w);
 	return 0;
 }
 
-int rk_reply(struct rk_job *job, const void *bytes, size_t len)
+void rk_worker_tear_down(struct worker *w)
 {
-	return rk_owner_reply(job->internal, bytes, len);
-}
-
-static struct rk_beat *beat_of(struct rk_job *job)
-{
-	struct rk_owner_job *inner = job->internal;
-
-	return rk_shm_beat(inner->owner->m, inner->owner->worker);
-}
-
-void rk_beat(struct rk_job *job)
-{
-	atomic_fetch_add_explicit(&beat_of(job)->beats, 1, memory_order_relaxed);
-}
-
-void rk_calling(struct rk_job *job, uint32_t ms)
-{
-	struct rk_beat *b = beat_of(job);
-
-	atomic_store_explicit(&b->calling_until_ns, ms ? rk_clock_ns() + ms * RK_NS_PER_MS : 0, memory_order_relaxed);
-	atomic_store_explicit(&b->state, ms ? RK_BEAT_CALLING : RK_BEAT_RUNNING, memory_order_release);
+	give_signals_back(w);
+	for (uint32_t p = 0; w->partitions && p < w->m.g.n_partitions; p++)
+		rk_partition_drop(w, p);
+	free(w->partitions);
+	free(w->room);
 }
