@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 export BUILD=$build
-for name in route publish commit call recover idle place; do
+for name in route publish commit arena call recover idle place; do
 	run_program scripts/bench --json "$name"
 	expect "bench_$name runs to its end" 0 "^\\{\"bench\":\"$name\",.*\"p50\":-?[0-9.e+-]+"
 done
