@@ -20,6 +20,13 @@
 #include "tests/unit/fixture.h"
 #include "tests/unit/unit.h"
 
+/* Of the random rounds; with AddressSanitizer each takes many times as long. */
+#ifdef __SANITIZE_ADDRESS__
+#define SHARE 10
+#else
+#define SHARE 1
+#endif
+
 #define STATE_LEN 40u
 #define LIVE_MAX 400
 
@@ -223,7 +230,7 @@ START_TEST(random_jobs_leave_what_they_committed_and_nothing_else)
 	struct rk_geometry g = geometry(_i % 2 ? 8192 : 65536);
 	struct arena_under_test *t = open_arena(&g, (uint64_t)_i);
 
-	for (int round = 0; round < 300; round++) {
+	for (int round = 0; round < 300 / SHARE; round++) {
 		/* A job of a batch, whose log has entries before it, and which alone is undone when
 		 * it aborts. */
 		struct rk_savepoint start = rk_bank_savepoint(&t->b);
@@ -345,7 +352,7 @@ START_TEST(a_hundred_thousand_turns_do_not_fragment_it_to_death)
 	int n_full = 0;
 
 	/* Half full, sizes from 1 to 512 bytes: there is always room. */
-	for (int turn = 0; turn < 100000; turn++) {
+	for (int turn = 0; turn < 100000 / SHARE; turn++) {
 		size_t len = 1 + rk_rand_below(&t->r, 1u << rk_rand_below(&t->r, 10));
 		void *p;
 		int r;
@@ -496,7 +503,7 @@ START_TEST(a_damaged_arena_gives_errors_and_never_leads_outside)
 	struct rk_geometry g = geometry(8192);
 	int n_clean = 0, n_errors = 0;
 
-	for (int round = 0; round < 300; round++) {
+	for (int round = 0; round < 300 / SHARE; round++) {
 		struct arena_under_test *t = open_arena(&g, (uint64_t)(_i * 1000 + round));
 		struct rk_arena_figures f;
 
@@ -526,7 +533,7 @@ START_TEST(a_damaged_arena_gives_errors_and_never_leads_outside)
 		}
 		close_arena(t);
 	}
-	ck_assert_int_lt(n_clean, 300);
+	ck_assert_int_lt(n_clean, 300 / SHARE);
 	ck_assert_int_gt(n_errors, 0);
 }
 END_TEST
