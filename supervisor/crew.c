@@ -46,7 +46,7 @@ static struct rk_note note_of(const struct rk_crew *f, enum rk_flight_kind kind)
  */
 static void warn_hopeless(struct rk_crew *f, const struct rk_slot *s)
 {
-	char cause[128];
+	char cause[160];
 
 	if (f->any_was_ready || f->has_warned)
 		return;
@@ -176,7 +176,10 @@ void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg)
 
 	if (number >= f->n_slots)
 		return;
-	rk_slot_on_exited(&f->slots[number], msg);
+	if (rk_link_tag_is_hook(msg->tag))
+		rk_slot_on_hook_exited(&f->slots[number], msg);
+	else
+		rk_slot_on_exited(&f->slots[number], msg);
 	f->c.on_change(f->c.arg);
 	if (rk_link_send(f->c.link, &forget, -1) < 0)
 		rk_log(RK_LOG_DEBUG, "keeper keeps a dead worker's pidfd slot=%u", number);
@@ -249,6 +252,17 @@ static struct rk_restart_conf restart_conf(const struct rk_fleet_options *o)
 					 .prevent = o->restart_prevent };
 }
 
+static struct rk_hook_host hooks_of(const struct rk_crew *f)
+{
+	return (struct rk_hook_host){ .o = &f->c.conf->o,
+				      .name = f->c.conf->name,
+				      .fleet = f->c.fleet,
+				      .spawn = f->c.spawn,
+				      .event = f->c.event,
+				      .recorder = f->c.recorder,
+				      .link = f->c.link };
+}
+
 static int crew_init(struct rk_crew *f)
 {
 	uint32_t n_partitions = f->c.m->g.n_partitions;
@@ -264,6 +278,7 @@ static int crew_init(struct rk_crew *f)
 					 .table = f->table,
 					 .restart = restart_conf(&f->c.conf->o),
 					 .random = rk_rand_init(rk_clock_ns()),
+					 .hooks = hooks_of(f),
 					 .on_step = on_step,
 					 .arg = f };
 	for (uint32_t i = 0; i < f->n_slots; i++)

@@ -12,6 +12,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "supervisor/cgroup.h"
 #include "supervisor/conf.h"
 #include "supervisor/link.h"
 #include "supervisor/recorder.h"
@@ -29,6 +30,7 @@ struct rk_crew_conf {
 	const struct rk_shm *m;
 	sd_event *event;
 	struct rk_spawn *spawn;
+	const struct rk_cgroup *cgroup;
 	struct rk_watch *watch;
 	struct rk_say *say;
 	struct rk_recorder *recorder;

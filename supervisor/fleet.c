@@ -160,7 +160,23 @@ static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
 		s->fd[RK_SEGMENT_DEAD],       f->news,
 	};
 
-	return rk_spawn_init(&f->spawn, f->conf->o.exec.at, fds, f->conf->o.batch, err);
+	return rk_spawn_init(&f->spawn, f->conf->name, &f->conf->o, fds, err);
+}
+
+/* What is not delegated, or not to be had there, is told and does without. */
+static void cgroup_make(struct rk_fleet *f)
+{
+	const struct rk_note note = { .kind = RK_FLIGHT_NOTE,
+				      .level = RK_LOG_WARNING,
+				      .fleet = f->conf->name,
+				      .slot = RK_FLIGHT_NOBODY };
+	uint32_t n = rk_cgroup_wanted(&f->conf->o);
+	const struct rk_cgroup_name name = { f->env->name, getppid(), f->conf->name };
+	struct rk_err err = { 0 };
+
+	if (rk_cgroup_open(&f->cgroup, &name, &f->conf->o, &err) != 0 && n > 0)
+		(void)rk_recorder_note(f->env->recorder, &note,
+				       "limits of the fleet do not hold n=%u why=\"%s\"", n, err.text);
 }
 
 static int crew_make(struct rk_fleet *f, struct rk_err *err)
@@ -171,6 +187,7 @@ static int crew_make(struct rk_fleet *f, struct rk_err *err)
 		.m = &f->segments.m,
 		.event = f->env->event,
 		.spawn = &f->spawn,
+		.cgroup = &f->cgroup,
 		.watch = f->watch,
 		.say = f->env->say,
 		.recorder = f->env->recorder,
@@ -237,6 +254,8 @@ static int make(struct rk_fleet *f, struct rk_err *err)
 
 	if (r == 0)
 		r = spawn_prepare(f, err);
+	if (r == 0)
+		cgroup_make(f);
 	if (r == 0 && rk_clients_new(&f->segments.m, &f->clients) < 0)
 		r = rk_err_set(err, -ENOMEM, "no memory for the clients' books");
 	if (r == 0)
@@ -255,7 +274,7 @@ int rk_fleet_open(struct rk_fleet *f, const struct rk_conf_fleet *conf, uint32_t
 {
 	int r;
 
-	*f = (struct rk_fleet){ .conf = conf, .env = env, .number = number, .news = -1, .spawn.null = -1 };
+	*f = (struct rk_fleet){ .conf = conf, .env = env, .number = number, .news = -1, .spawn.null = -1, .cgroup.dir = -1 };
 	memset(f->segments.fd, 0xff, sizeof(f->segments.fd));
 	memset(f->segments.fd_read, 0xff, sizeof(f->segments.fd_read));
 	memset(f->spawn.fds, 0xff, sizeof(f->spawn.fds));
@@ -275,6 +294,7 @@ void rk_fleet_close(struct rk_fleet *f)
 	rk_watch_close(f->watch);
 	rk_clients_free(f->clients);
 	rk_spawn_close(&f->spawn);
+	rk_cgroup_close(&f->cgroup);
 	rk_segments_close(&f->segments);
 	rk_close_p(&f->news);
 	f->crew = NULL;

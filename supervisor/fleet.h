@@ -31,6 +31,7 @@ struct rk_fleet_env {
 	struct rk_say *say;
 	struct rk_recorder *recorder;
 	int link; /* to keeper */
+	const char *name; /* of the runtime directory */
 	uint64_t started_ns;
 	void (*on_ready)(struct rk_fleet *f, void *arg); /* all its workers, for the first time */
 	void (*on_end)(struct rk_fleet *f, void *arg);   /* after rk_fleet_stop(): no worker is left */
@@ -45,6 +46,7 @@ struct rk_fleet {
 	int news; /* eventfd: workers have something to tell */
 	struct rk_segments segments;
 	struct rk_spawn spawn;
+	struct rk_cgroup cgroup;
 	struct rk_watch *watch;
 	struct rk_clients *clients;
 	struct rk_publish publish;

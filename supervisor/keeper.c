@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/rundir.h"
+#include "supervisor/cgroup.h"
 #include "supervisor/link.h"
 
 #define HELD_MAX (2 * RK_WORKERS_MAX + RK_SEGMENT_KINDS + 8u)
@@ -435,8 +436,10 @@ int rk_keeper_run(char *const *argv)
 	run(&k);
 	children_sweep(&k);
 	/* The lock is still ours, among what we hold: no other fleet of this name is there yet. */
-	if (k.name[0])
+	if (k.name[0]) {
+		rk_cgroup_remove(k.name, getpid());
 		rk_rundir_close(k.name);
+	}
 	free(k.held); /* its descriptors end with us */
 	return verdict(&k);
 }

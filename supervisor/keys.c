@@ -49,14 +49,17 @@ static const struct rk_key keys[] = {
 	  .help = "The command that every worker runs, without a shell: quotes keep blanks together, nothing is "
 		  "expanded. A program without a '/' is looked for along PATH. The only key a fleet cannot do "
 		  "without." },
-	{ KEY("ExecStartPre", RUN, COMMANDS, NOW, F(exec_start_pre)), IDLE, .normal = "", .systemd = "ExecStartPre",
-	  .help = "A command to run before a worker starts; if it fails the worker does not start, unless '-' "
-		  "stands before it. May be repeated." },
-	{ KEY("ExecStartPost", RUN, COMMANDS, NOW, F(exec_start_post)), IDLE, .normal = "", .systemd = "ExecStartPost",
-	  .help = "A command to run when a worker is ready; '-' before it ignores its failure. May be repeated." },
-	{ KEY("OnFailure", RUN, COMMANDS, NOW, F(on_failure)), IDLE, .normal = "", .systemd = "OnFailure",
-	  .help = "A command to run when a slot has used up RestartBurst, or its exit forbids a restart. systemd "
-		  "names units here. May be repeated." },
+	{ KEY("ExecStartPre", RUN, COMMANDS, NOW, F(exec_start_pre)), .normal = "", .systemd = "ExecStartPre",
+	  .help = "A command to run before a worker starts, for StartTimeout at most; if it fails the worker does not "
+		  "start, unless '-' stands before it. The fleet's user, environment and limits hold for it; "
+		  "REKINDLE_FLEET and REKINDLE_WORKER_SLOT say for whom it runs. May be repeated." },
+	{ KEY("ExecStartPost", RUN, COMMANDS, NOW, F(exec_start_post)), .normal = "", .systemd = "ExecStartPost",
+	  .help = "A command to run when a worker is ready, as ExecStartPre is. Its failure is logged, unless '-' stands "
+		  "before it; the worker goes on. May be repeated." },
+	{ KEY("OnFailure", RUN, COMMANDS, NOW, F(on_failure)), .normal = "", .systemd = "OnFailure",
+	  .help = "A command to run when a slot has used up RestartBurst, its starts keep failing, or its exit forbids "
+		  "a restart: once until it is healthy again, as ExecStartPre is, with REKINDLE_CAUSE saying "
+		  "what happened. systemd names units here. May be repeated." },
 	{ KEY("Kind", RUN, ENUM, NEVER, F(kind)), .words = "native", .normal = "native", .systemd = "Type",
 	  .help = "How workers get their jobs: native ones use librekindle." },
 	{ KEY("Workers", RUN, COUNT, NOW, F(n_workers)), RANGE(1, RK_WORKERS_MAX), .normal = "4",
@@ -100,56 +103,58 @@ static const struct rk_key keys[] = {
 	  .help = "Jobs per commit; without it the worker's own choice." },
 
 	/* ---- what a worker starts with ---- */
-	{ KEY("Environment", PROCESS, ENVIRONMENT, SPAWN, F(environment)), IDLE, .normal = "", .systemd = "Environment",
+	{ KEY("Environment", PROCESS, ENVIRONMENT, SPAWN, F(environment)), .normal = "", .systemd = "Environment",
 	  .supervisord = "environment",
 	  .help = "NAME=VALUE words for the workers' environment, quoted where they hold blanks. May be repeated." },
-	{ KEY("EnvironmentFile", PROCESS, PATHS, SPAWN, F(environment_files)), IDLE, .normal = "",
+	{ KEY("EnvironmentFile", PROCESS, PATHS, SPAWN, F(environment_files)), .normal = "",
 	  .systemd = "EnvironmentFile",
 	  .help = "Files with a NAME=VALUE on each line, read at each start; one with '-' before it may be missing. "
 		  "May be repeated." },
-	{ KEY("WorkingDirectory", PROCESS, PATH, SPAWN, F(working_directory)), IDLE, .normal = "",
+	{ KEY("WorkingDirectory", PROCESS, PATH, SPAWN, F(working_directory)), .normal = "",
 	  .systemd = "WorkingDirectory", .supervisord = "directory",
 	  .help = "Where workers run; without it where rekindled was started." },
-	{ KEY("User", PROCESS, USER, SPAWN, F(user)), IDLE, .normal = "", .systemd = "User", .supervisord = "user",
-	  .help = "User that workers run as, a name or a number; needs root." },
-	{ KEY("Group", PROCESS, GROUP, SPAWN, F(group)), IDLE, .normal = "", .systemd = "Group",
+	{ KEY("User", PROCESS, USER, SPAWN, F(user)), .normal = "", .systemd = "User", .supervisord = "user",
+	  .help = "User that workers run as, a name or a number; needs root. HOME, USER and LOGNAME are the user's, "
+		  "its groups too." },
+	{ KEY("Group", PROCESS, GROUP, SPAWN, F(group)), .normal = "", .systemd = "Group",
 	  .help = "Group that workers run as, instead of User's own; needs root." },
-	{ KEY("UMask", PROCESS, MODE, SPAWN, F(umask)), IDLE, .normal = "", .systemd = "UMask", .supervisord = "umask",
+	{ KEY("UMask", PROCESS, MODE, SPAWN, F(umask)), .normal = "", .systemd = "UMask", .supervisord = "umask",
 	  .help = "File mode bits that workers' new files do not get, in octal; without it those of rekindled." },
-	{ KEY("LimitNOFILE", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NOFILE])), IDLE, .normal = "",
+	{ KEY("LimitNOFILE", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NOFILE])), .normal = "",
 	  .systemd = "LimitNOFILE", .supervisord = "minfds",
 	  .help = "Open descriptors per worker: one number, or SOFT:HARD." },
-	{ KEY("LimitCORE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_CORE])), IDLE, .normal = "",
+	{ KEY("LimitCORE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_CORE])), .normal = "",
 	  .systemd = "LimitCORE", .help = "Size of a core dump." },
-	{ KEY("LimitAS", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_AS])), IDLE, .normal = "", .systemd = "LimitAS",
+	{ KEY("LimitAS", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_AS])), .normal = "", .systemd = "LimitAS",
 	  .help = "Address space of a worker, the fleet's shared memory included." },
-	{ KEY("LimitNPROC", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NPROC])), IDLE, .normal = "",
+	{ KEY("LimitNPROC", PROCESS, LIMIT, SPAWN, F(limit[RK_LIMIT_NPROC])), .normal = "",
 	  .systemd = "LimitNPROC", .supervisord = "minprocs", .help = "Processes and threads of the worker's user." },
-	{ KEY("LimitMEMLOCK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_MEMLOCK])), IDLE, .normal = "",
+	{ KEY("LimitMEMLOCK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_MEMLOCK])), .normal = "",
 	  .systemd = "LimitMEMLOCK", .help = "Memory that a worker may lock." },
-	{ KEY("LimitSTACK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_STACK])), IDLE, .normal = "",
+	{ KEY("LimitSTACK", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_STACK])), .normal = "",
 	  .systemd = "LimitSTACK", .help = "Stack of a worker's first thread." },
-	{ KEY("LimitDATA", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_DATA])), IDLE, .normal = "",
+	{ KEY("LimitDATA", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_DATA])), .normal = "",
 	  .systemd = "LimitDATA", .help = "Private writable memory of a worker." },
-	{ KEY("LimitFSIZE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_FSIZE])), IDLE, .normal = "",
+	{ KEY("LimitFSIZE", PROCESS, LIMIT_SIZE, SPAWN, F(limit[RK_LIMIT_FSIZE])), .normal = "",
 	  .systemd = "LimitFSIZE", .help = "Size of a file that a worker writes." },
-	{ KEY("Nice", PROCESS, NICE, SPAWN, F(nice)), IDLE, .normal = "", .systemd = "Nice",
+	{ KEY("Nice", PROCESS, NICE, SPAWN, F(nice)), .normal = "", .systemd = "Nice",
 	  .help = "Nice level of workers, -20 to 19; below rekindled's own it needs root." },
-	{ KEY("CPUAffinity", PROCESS, CPUS, SPAWN, F(cpus)), IDLE, .normal = "", .systemd = "CPUAffinity",
+	{ KEY("CPUAffinity", PROCESS, CPUS, SPAWN, F(cpus)), .normal = "", .systemd = "CPUAffinity",
 	  .help = "CPUs that workers may run on, such as 0-3,8. May be repeated." },
-	{ KEY("Output", PROCESS, OUTPUT, SPAWN, F(output)), IDLE, .normal = "inherit", .systemd = "StandardOutput",
+	{ KEY("Output", PROCESS, OUTPUT, SPAWN, F(output)), .normal = "inherit", .systemd = "StandardOutput",
 	  .supervisord = "stdout_logfile",
 	  .help = "Where workers' standard output and error go: inherit (where rekindled's go), journal, null or "
-		  "file:PATH, which is appended to." },
+		  "file:PATH, which is appended to and opened anew at each start; in it %f is the fleet's name "
+		  "and %i the worker's slot." },
 
 	/* ---- cgroup ---- */
-	{ KEY("MemoryHigh", CGROUP, SIZE, NOW, F(memory_high)), IDLE, RANGE(1 << 20, TIB), INFINITE,
+	{ KEY("MemoryHigh", CGROUP, SIZE, NOW, F(memory_high)), RANGE(1 << 20, TIB), INFINITE,
 	  .normal = "infinity", .systemd = "MemoryHigh", .help = "Memory of all workers together beyond which they are slowed down." },
-	{ KEY("MemoryMax", CGROUP, SIZE, NOW, F(memory_max)), IDLE, RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
+	{ KEY("MemoryMax", CGROUP, SIZE, NOW, F(memory_max)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
 	  .systemd = "MemoryMax", .help = "Memory of all workers together beyond which one is killed." },
-	{ KEY("CPUWeight", CGROUP, COUNT, NOW, F(cpu_weight)), IDLE, RANGE(1, 10000), .normal = "",
+	{ KEY("CPUWeight", CGROUP, COUNT, NOW, F(cpu_weight)), RANGE(1, 10000), .normal = "",
 	  .systemd = "CPUWeight", .help = "Share of CPU time against others; 100 is the kernel's normal." },
-	{ KEY("TasksMax", CGROUP, COUNT, NOW, F(n_tasks_max)), IDLE, RANGE(1, 4194304), .normal = "",
+	{ KEY("TasksMax", CGROUP, COUNT, NOW, F(n_tasks_max)), RANGE(1, 4194304), .normal = "",
 	  .systemd = "TasksMax", .help = "Processes and threads of all workers together." },
 
 	/* ---- time ---- */

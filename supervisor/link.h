@@ -41,15 +41,26 @@ struct rk_link_msg {
 	char name[RK_NAME_MAX];
 };
 
-/* What the supervisor calls one incarnation towards keeper: fleet:8 | slot:12 | incarnation:44. */
+/* What the supervisor calls one incarnation towards keeper: 0:1 | fleet:7 | slot:12 | incarnation:44. */
 static inline uint64_t rk_link_tag(uint32_t fleet, uint32_t slot, uint64_t incarnation)
 {
 	return (uint64_t)fleet << 56 | (uint64_t)slot << 44 | (incarnation & 0xfffffffffffull);
 }
 
+/* The same of a command beside a worker (hook.h); n is the fleet's count of them. */
+static inline uint64_t rk_link_tag_hook(uint32_t fleet, uint32_t slot, uint64_t n)
+{
+	return rk_link_tag(fleet, slot, n) | UINT64_C(1) << 63;
+}
+
+static inline int rk_link_tag_is_hook(uint64_t tag)
+{
+	return (int)(tag >> 63);
+}
+
 static inline uint32_t rk_link_tag_fleet(uint64_t tag)
 {
-	return (uint32_t)(tag >> 56);
+	return (uint32_t)(tag >> 56) & 0x7f;
 }
 
 static inline uint32_t rk_link_tag_slot(uint64_t tag)

@@ -304,6 +304,7 @@ static int fleets_make(struct loop *l, struct rk_err *err)
 					.say = &l->say,
 					.recorder = &l->recorder,
 					.link = l->link,
+					.name = l->conf->name,
 					.started_ns = rk_clock_ns(),
 					.on_ready = on_fleet_ready,
 					.on_end = on_fleet_end,

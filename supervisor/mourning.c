@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/mourning.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "supervisor/link.h"
@@ -56,7 +57,7 @@ void rk_mourning_begin(struct rk_mourning *m, const struct rk_obituary *o, uint6
 static void note_death(struct rk_mourning *m, struct rk_death *d)
 {
 	struct rk_note note = note_of(m, d, RK_FLIGHT_DEATH);
-	char cause[128], job[64];
+	char cause[160], job[64];
 	uint64_t sequence;
 
 	rk_obituary_cause(&d->obituary, cause, sizeof(cause));
@@ -84,6 +85,16 @@ void rk_mourning_exec_error(struct rk_mourning *m, int error)
 {
 	if (error && !m->last.obituary.was_ready)
 		m->last.obituary.exec_error = error;
+}
+
+void rk_mourning_failed(struct rk_mourning *m, int error, const char *text)
+{
+	struct rk_obituary *o = &m->last.obituary;
+
+	if (o->was_ready)
+		return;
+	o->exec_error = error;
+	(void)snprintf(o->failed, sizeof(o->failed), "%s", text);
 }
 
 void rk_mourning_outcome(struct rk_mourning *m, enum rk_obituary_outcome outcome, int32_t successor, uint64_t job,

@@ -41,6 +41,9 @@ bool rk_mourning_cause(struct rk_mourning *m, uint64_t tag, int code, int status
 /* The command of the process that died last could not be executed. */
 void rk_mourning_exec_error(struct rk_mourning *m, int error);
 
+/* The same of an earlier step of its start; text says which and why. */
+void rk_mourning_failed(struct rk_mourning *m, int error, const char *text);
+
 /* What came of the last death; nothing if its line is printed. */
 void rk_mourning_outcome(struct rk_mourning *m, enum rk_obituary_outcome outcome, int32_t successor, uint64_t job,
 			 uint64_t took_ns);

@@ -25,14 +25,19 @@ void rk_obituary_cause(const struct rk_obituary *o, char *text, size_t size)
 {
 	const char *name = sigabbrev_np(o->status);
 
-	if (o->exec_error)
+	if (o->failed[0])
+		(void)snprintf(text, size, "did not start (%s)", o->failed);
+	else if (o->exec_error)
 		(void)snprintf(text, size, "could not be executed (%s)", strerror(o->exec_error));
 	else if (!o->is_cause_known)
 		(void)snprintf(text, size, "died");
 	else if (o->code == CLD_EXITED)
 		(void)snprintf(text, size, "exited %d", o->status);
 	else if (name)
-		(void)snprintf(text, size, "SIG%s%s", name, o->code == CLD_DUMPED ? " (core)" : "");
+		(void)snprintf(text, size, "SIG%s%s", name,
+			       o->code == CLD_DUMPED                 ? " (core)" :
+			       o->is_oom && o->status == SIGKILL ? " (out of memory)" :
+								   "");
 	else
 		(void)snprintf(text, size, "signal %d", o->status);
 }
@@ -99,12 +104,14 @@ const char *rk_obituary_job(const struct rk_obituary *o, char *text, size_t size
 
 const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE])
 {
-	char cause[128], outcome[128], job[64];
+	char cause[160], outcome[128], job[64], pid[24] = "";
 
 	rk_obituary_cause(o, cause, sizeof(cause));
 	outcome_format(o, outcome, sizeof(outcome));
-	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u (pid %d) %s%s%s%.*s%s: %s", o->worker,
-		       o->pid, cause, rk_obituary_job(o, job, sizeof(job)), o->last_words[0] ? " (\"" : "", 200, o->last_words,
-		       o->last_words[0] ? "\")" : "", outcome);
+	if (o->pid)
+		(void)snprintf(pid, sizeof(pid), "(pid %d) ", o->pid);
+	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u %s%s%s%s%.*s%s: %s", o->worker, pid, cause,
+		       rk_obituary_job(o, job, sizeof(job)), o->last_words[0] ? " (\"" : "", 200,
+		       o->last_words, o->last_words[0] ? "\")" : "", outcome);
 	return text;
 }

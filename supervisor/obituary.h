@@ -18,7 +18,8 @@
 #include <stdint.h>
 
 #define RK_OBITUARY_WORDS 256u
-#define RK_OBITUARY_LINE 512u
+#define RK_OBITUARY_LINE 576u
+#define RK_OBITUARY_FAILED 112u
 
 enum rk_obituary_outcome {
 	RK_OBITUARY_OPEN,      /* not known yet */
@@ -33,7 +34,7 @@ enum rk_obituary_outcome {
 
 struct rk_obituary {
 	uint32_t worker;
-	int32_t pid;
+	int32_t pid; /* 0: there was none yet */
 	uint64_t noticed_ns;
 	uint32_t n_failed; /* processes in a row, this one included, that never were ready */
 	bool was_ready;    /* the dead process had become ready */
@@ -43,7 +44,9 @@ struct rk_obituary {
 	bool is_cause_known;
 	int code;       /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int status;     /* exit status or signal */
-	int exec_error; /* 0, or why the command could not be executed */
+	bool is_oom;    /* the kernel killed in its cgroup for want of memory */
+	int exec_error; /* 0, or why the command could not be executed, or its start failed */
+	char failed[RK_OBITUARY_FAILED]; /* what of its start failed and how; "": the exec */
 	char last_words[RK_OBITUARY_WORDS];
 	enum rk_obituary_outcome outcome;
 	int32_t successor;
@@ -60,7 +63,10 @@ const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_
 /* " in job 10,233 of partition 7", or "". Returns text. */
 const char *rk_obituary_job(const struct rk_obituary *o, char *text, size_t size);
 
-/* "SIGKILL", "exited 3", "could not be executed (No such file or directory)", "died". */
+/*
+ * "SIGKILL", "exited 3", "could not be executed (No such file or directory)", "died",
+ * "did not start (setuid to 'games': Operation not permitted)".
+ */
 void rk_obituary_cause(const struct rk_obituary *o, char *text, size_t size);
 
 #endif

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -49,11 +48,6 @@ static uint64_t tag_of(const struct rk_slot *s)
 	return rk_link_tag(s->host->c->fleet, s->number, s->incarnation);
 }
 
-static int process_signal(const struct rk_spawned *p, int sig)
-{
-	return (int)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
-}
-
 /* ---- partitions ---- */
 
 /* The owner stands; only whether its process is alive has changed. */
@@ -92,7 +86,8 @@ static bool is_attached(const struct rk_slot *s)
 	struct rk_beat *beat = beat_of(s);
 
 	/* Acquire: the words below belong to this incarnation. */
-	return atomic_load_explicit(&beat->incarnation, memory_order_acquire) == s->incarnation &&
+	return s->process.pid != 0 &&
+	       atomic_load_explicit(&beat->incarnation, memory_order_acquire) == s->incarnation &&
 	       atomic_load_explicit(&beat->state, memory_order_relaxed) != RK_BEAT_STARTING;
 }
 
@@ -150,7 +145,7 @@ void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
 	if (s->state == RK_FSM_STARTING && is_attached(s))
 		rk_slot_event(s, RK_FSM_EV_READY);
 	outcome_look(s, now_ns);
-	if (s->state != RK_FSM_STARTING || s->has_hinted || now_ns - s->started_ns < ATTACH_NS)
+	if (s->state != RK_FSM_STARTING || !s->process.pid || s->has_hinted || now_ns - s->started_ns < ATTACH_NS)
 		return;
 	s->has_hinted = true;
 	(void)rk_recorder_note(s->host->c->recorder, &note,
@@ -160,7 +155,7 @@ void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
 
 bool rk_slot_is_expectant(const struct rk_slot *s)
 {
-	return (s->state == RK_FSM_STARTING && !s->has_hinted) ||
+	return (s->state == RK_FSM_STARTING && s->process.pid && !s->has_hinted) ||
 	       (s->process.pid && rk_mourning_is_open(&s->mourning));
 }
 
@@ -175,6 +170,7 @@ static struct rk_obituary obituary_of(const struct rk_slot *s)
 				 .noticed_ns = s->noticed_ns,
 				 .was_ready = has_worked(s, s->noticed_ns),
 				 .code = -1,
+				 .is_oom = rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom,
 				 .n_failed = s->restart.n_failed };
 
 	if (atomic_load_explicit(&beat->incarnation, memory_order_acquire) != s->incarnation)
@@ -216,12 +212,16 @@ static struct remains process_leave(struct rk_slot *s)
 
 static void bury(struct rk_slot *s, struct remains *r)
 {
-	int error = rk_spawn_exec_error(r->process.gate);
+	struct rk_setup_failure f = rk_child_failure(r->process.gate);
+	char text[RK_OBITUARY_FAILED];
 
-	if (error) {
-		rk_mourning_exec_error(&s->mourning, error);
-		rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, error);
-	}
+	if (f.error && f.step == RK_SETUP_EXEC)
+		rk_mourning_exec_error(&s->mourning, f.error);
+	else if (f.error)
+		rk_mourning_failed(&s->mourning, f.error,
+				   rk_setup_explain(&s->host->c->spawn->setup, &f, text, sizeof(text)));
+	if (f.error)
+		rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, f.error);
 	(void)sd_event_source_disable_unref(r->exit_source);
 	rk_close_p(&r->stat_fd);
 	rk_close_p(&r->process.pidfd);
@@ -238,6 +238,12 @@ static void repair(struct rk_slot *s)
 	rk_dead_sweep(m, s->number);
 	rk_evict_bury(m, s->number);
 	rk_bell_ring_pending(m);
+}
+
+/* What the dead process started and left behind; where it has no group, keeper inherits that. */
+static void tree_end(struct rk_slot *s)
+{
+	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
 }
 
 static enum rk_fsm_event recover_event(enum rk_restart_kind kind)
@@ -271,6 +277,7 @@ static void recover(struct rk_slot *s)
 	repair(s);
 	rk_slot_take_partitions(s, waits ? 0 : RK_ROUTE_UP);
 	mourn(s);
+	tree_end(s);
 	rk_beat_reset_lease(beat_of(s));
 	r = process_leave(s);
 	/* The wait must know why the command could not be executed: bury first when there is one. */
@@ -288,10 +295,13 @@ static void settle(struct rk_slot *s)
 	repair(s);
 	partitions_route(s, 0);
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
-	mourn(s);
+	if (s->process.pid)
+		mourn(s);
 	rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
+	tree_end(s);
 	r = process_leave(s);
 	bury(s, &r);
+	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
 }
 
 static void fence(struct rk_slot *s)
@@ -299,12 +309,45 @@ static void fence(struct rk_slot *s)
 	uint32_t holder = rk_watch_holder(s->host->c->watch, s->number);
 	int n;
 
-	(void)process_signal(&s->process, SIGKILL); /* a lease dies on exec too */
+	(void)rk_child_signal(&s->process, SIGKILL); /* a lease dies on exec too */
 	if (s->stat_fd < 0 || holder != (uint32_t)s->process.pid)
 		return; /* its job thread was not the first: that one may live on */
 	n = rk_proc_threads(s->stat_fd);
 	if (n >= 0 && n <= 1)
 		rk_slot_event(s, RK_FSM_EV_EXITED);
+}
+
+/* ---- OnFailure ---- */
+
+/* Runs it as soon as the cause is known, which may come behind the decision. */
+static void failure_tell(struct rk_slot *s)
+{
+	const struct rk_obituary *o = &s->mourning.last.obituary;
+	struct rk_err err = { 0 };
+	char cause[160];
+
+	if (!s->has_untold || (!o->is_cause_known && !o->exec_error))
+		return;
+	s->has_untold = false;
+	if (o->is_cause_known && o->code == CLD_EXITED && o->status == 0 && s->state == RK_FSM_ENDED)
+		return; /* nobody wanted another one: no failure */
+	rk_obituary_cause(o, cause, sizeof(cause));
+	(void)rk_hook_run(&s->hooks[RK_HOOK_FAILURE], cause, &err); /* notes its own failure */
+}
+
+/* The slot waits, or stays down: whether that is to be told, once in a row of failures. */
+static void failure_check(struct rk_slot *s)
+{
+	const struct rk_restart_step *next = &s->next;
+	bool is_end = next->kind == RK_RESTART_NEVER;
+
+	if (s->restart.n_waits <= 1 || is_end)
+		s->has_failed = false;
+	if (s->has_failed || (is_end ? next->reason == RK_RESTART_FINISHED :
+				       next->kind != RK_RESTART_SLOW && next->reason != RK_RESTART_BACKOFF))
+		return;
+	s->has_failed = s->has_untold = true;
+	failure_tell(s);
 }
 
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
@@ -315,6 +358,14 @@ void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
 		return;
 	if (s->mourning.last.tag == msg->tag && !s->mourning.last.obituary.exec_error)
 		rk_journal_cause(s->host->c->m, s->number, msg->code, msg->status);
+	failure_tell(s);
+}
+
+void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg)
+{
+	for (uint32_t i = 0; i < RK_HOOKS; i++)
+		if (rk_hook_on_exited(&s->hooks[i], msg))
+			return;
 }
 
 /* ---- a birth ---- */
@@ -343,15 +394,33 @@ static void process_attend(struct rk_slot *s)
 	s->stat_fd = rk_proc_open(s->process.pid);
 }
 
-static void spawn_failed(struct rk_slot *s, int error)
+/* The obituary of a start that led to no process; pid: of what failed instead, or 0. */
+static void start_mourn(struct rk_slot *s, int32_t pid, const struct rk_err *err)
+{
+	const struct rk_obituary o = { .worker = s->number,
+				       .pid = pid,
+				       .noticed_ns = rk_clock_ns(),
+				       .code = -1,
+				       .n_failed = s->restart.n_failed };
+
+	s->died_ns = o.noticed_ns;
+	rk_mourning_begin(&s->mourning, &o, tag_of(s), 0);
+	rk_mourning_failed(&s->mourning, -err->code, err->text);
+	rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, -err->code);
+}
+
+static void start_failed(struct rk_slot *s, int32_t pid, const struct rk_err *err)
 {
 	struct rk_note note = note_of(s, RK_FLIGHT_SPAWN, RK_LOG_ERROR);
 
 	s->process = no_process;
 	rk_journal_down(s->host->c->m, s->number);
-	(void)rk_recorder_note(s->host->c->recorder, &note, "cannot make a process, trying again error=\"%s\"",
-			       strerror(error));
+	partitions_route(s, 0);
 	s->next = rk_restart_on_unmade(&s->restart, &s->host->restart, rk_clock_ns(), rk_rand_u64(&s->host->random));
+	note.is_quiet = !s->next.is_news;
+	(void)rk_recorder_note(s->host->c->recorder, &note, "worker not started, trying again error=\"%s\"",
+			       err->text);
+	start_mourn(s, pid, err);
 	rk_slot_event(s, RK_FSM_EV_FAILED);
 }
 
@@ -359,23 +428,25 @@ static void spawn(struct rk_slot *s)
 {
 	const struct rk_crew_conf *c = s->host->c;
 	struct rk_link_msg msg = { .op = RK_LINK_KEEP };
+	struct rk_err err = { 0 };
 	struct rk_note note;
 	int r;
 
-	s->incarnation++;
 	s->noticed_ns = 0;
+	(void)rk_cgroup_slot_open(c->cgroup, &s->cgroup);
+	s->n_oom = rk_cgroup_slot_oom_kills(&s->cgroup);
 	rk_journal_intent(c->m, s->number, s->incarnation);
 	rk_beat_ask_stop(beat_of(s), false);
-	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, &s->process);
+	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, s->cgroup.dir, &s->process, &err);
 	if (r < 0) {
-		spawn_failed(s, -r);
+		start_failed(s, 0, &err);
 		return;
 	}
 	msg.pid = s->process.pid;
 	msg.tag = tag_of(s);
 	r = rk_link_send(c->link, &msg, s->process.pidfd); /* before the record: DESIGN §8 */
 	rk_journal_live(c->m, s->number, s->process.pid, s->process.pidfd_inode);
-	if (rk_spawn_go(&s->process) < 0)
+	if (rk_child_go(&s->process) < 0)
 		rk_log(RK_LOG_DEBUG, "worker died at its gate slot=%u pid=%d", s->number, s->process.pid);
 	s->started_ns = rk_clock_ns();
 	rk_restart_on_start(&s->restart, s->started_ns);
@@ -390,11 +461,51 @@ static void spawn(struct rk_slot *s)
 				       RK_NS_PER_US);
 }
 
+/* A process, behind ExecStartPre. */
+static void prepare(struct rk_slot *s)
+{
+	struct rk_hook *pre = &s->hooks[RK_HOOK_PRE];
+	struct rk_err err = { 0 };
+	int r;
+
+	s->incarnation++;
+	r = rk_hook_run(pre, NULL, &err);
+	if (r == RK_HOOK_THROUGH)
+		spawn(s);
+	else if (r < 0)
+		start_failed(s, pre->last_pid, &err);
+}
+
+static void on_prepared(struct rk_hook *pre, const struct rk_err *err, void *arg)
+{
+	if (err)
+		start_failed(arg, pre->last_pid, err);
+	else
+		spawn(arg);
+}
+
+/* There is no process, only its ExecStartPre. Returns whether the event ends here. */
+static bool prepare_event(struct rk_slot *s, enum rk_fsm_event event)
+{
+	struct rk_hook *pre = &s->hooks[RK_HOOK_PRE];
+
+	if (!rk_hook_is_running(pre))
+		return false;
+	if (event == RK_FSM_EV_TIMER)
+		rk_hook_expire(pre);
+	else if (event == RK_FSM_EV_STOP || event == RK_FSM_EV_DRAIN)
+		rk_hook_cancel(pre); /* ask_to_end() finds nobody */
+	return event == RK_FSM_EV_TIMER || event == RK_FSM_EV_RECYCLE || event == RK_FSM_EV_VERDICT;
+}
+
 static void announce(struct rk_slot *s)
 {
+	struct rk_err err = { 0 };
+
 	if (rk_watch_follow(s->host->c->watch, s->number, s->incarnation) < 0)
 		rk_log(RK_LOG_WARNING, "lease not watched, its pidfd has to do slot=%u", s->number);
 	rk_close_p(&s->process.gate);
+	(void)rk_hook_run(&s->hooks[RK_HOOK_POST], NULL, &err); /* notes its own failure */
 }
 
 /* ---- timers ---- */
@@ -420,6 +531,7 @@ static void arm(struct rk_slot *s)
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_WAITING, 0, 0, s->next.wait_ns);
 	if (!s->next.is_news)
 		rk_mourning_drop(&s->mourning); /* the longest wait: said before */
+	failure_check(s);
 }
 
 /* ---- the table ---- */
@@ -430,10 +542,14 @@ static void arm(struct rk_slot *s)
  */
 static void ask_to_end(struct rk_slot *s)
 {
+	if (!s->process.pid) { /* stopped before ExecStartPre was through */
+		rk_slot_event(s, RK_FSM_EV_EXITED);
+		return;
+	}
 	rk_beat_ask_stop(beat_of(s), true);
 	rk_bell_ring_stop(s->host->c->m, s->number);
 	if (!is_attached(s))
-		(void)process_signal(&s->process, SIGTERM);
+		(void)rk_child_signal(&s->process, SIGTERM);
 }
 
 static void kill_late(struct rk_slot *s)
@@ -441,7 +557,8 @@ static void kill_late(struct rk_slot *s)
 	struct rk_note note = note_of(s, RK_FLIGHT_RESPONSE, RK_LOG_WARNING);
 
 	(void)rk_recorder_note(s->host->c->recorder, &note, "worker killed, it did not stop in time");
-	(void)process_signal(&s->process, SIGKILL);
+	(void)rk_child_signal(&s->process, SIGKILL);
+	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
 }
 
 static void give_up(struct rk_slot *s)
@@ -451,6 +568,7 @@ static void give_up(struct rk_slot *s)
 	(void)rk_recorder_note(s->host->c->recorder, &note, "worker stays down reason=\"%s\"",
 			       rk_restart_reason_text(s->next.reason));
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_ENDED, 0, 0, 0);
+	failure_check(s);
 }
 
 static void act(struct rk_slot *s, enum rk_fsm_action action)
@@ -458,7 +576,7 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 	switch (action) {
 	case RK_FSM_SPAWN:
 		s->timer = sd_event_source_disable_unref(s->timer);
-		spawn(s);
+		prepare(s);
 		return;
 	case RK_FSM_ANNOUNCE:
 		announce(s);
@@ -492,7 +610,7 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 		partitions_route(s, RK_ROUTE_UP);
 		return;
 	case RK_FSM_ABORT:
-		(void)process_signal(&s->process, SIGABRT);
+		(void)rk_child_signal(&s->process, SIGABRT);
 		return;
 	case RK_FSM_GIVE_UP:
 		give_up(s);
@@ -520,6 +638,8 @@ void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
 {
 	struct rk_fsm_step step = rk_fsm_step(s->state, event);
 
+	if (prepare_event(s, event))
+		return;
 	if (s->noticed_ns == 0 && (event == RK_FSM_EV_LEASE || event == RK_FSM_EV_EXITED))
 		s->noticed_ns = rk_clock_ns();
 	s->host->n_steps[s->state][event]++;
@@ -536,10 +656,15 @@ void rk_slot_init(struct rk_slot *s, struct rk_slot_host *host, uint32_t number)
 	*s = (struct rk_slot){ .host = host,
 			       .number = number,
 			       .process = no_process,
+			       .cgroup = { .dir = -1, .slot = number },
 			       .stat_fd = -1,
 			       .mourning = { .fleet = host->c->conf->name,
 					     .say = host->c->say,
 					     .recorder = host->c->recorder } };
+	for (uint32_t i = 0; i < RK_HOOKS; i++)
+		rk_hook_init(&s->hooks[i], &host->hooks, (enum rk_hook_kind)i, number);
+	s->hooks[RK_HOOK_PRE].on_end = on_prepared;
+	s->hooks[RK_HOOK_PRE].arg = s;
 	rk_restart_reset(&s->restart, &host->restart);
 }
 
@@ -550,6 +675,9 @@ void rk_slot_close(struct rk_slot *s)
 	rk_close_p(&s->stat_fd);
 	rk_close_p(&s->process.pidfd);
 	rk_close_p(&s->process.gate);
+	for (uint32_t i = 0; i < RK_HOOKS; i++)
+		rk_hook_cancel(&s->hooks[i]);
+	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
 }
 
 static uint32_t view_state(enum rk_fsm_state state)

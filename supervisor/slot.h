@@ -10,6 +10,9 @@
  * partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
  * allocates or logs, but the flight recorder gets a record of each step, a few µs.
  *
+ * ExecStartPre runs before each process, in STARTING with none; what is meant for a process waits
+ * or does without (prepare_event()). ExecStartPost and OnFailure run beside.
+ *
  * Who       the fleet, in the supervisor's loop.
  * Crash     the journal says what a successor of the supervisor needs.
  * Blocking  never.
@@ -20,6 +23,7 @@
 #include "base/rand.h"
 #include "supervisor/crew.h"
 #include "supervisor/fsm.h"
+#include "supervisor/hook.h"
 #include "supervisor/mourning.h"
 #include "supervisor/restart.h"
 
@@ -31,6 +35,7 @@ struct rk_slot_host {
 	const uint16_t *table; /* partition -> slot */
 	struct rk_restart_conf restart;
 	struct rk_rand random;
+	struct rk_hook_host hooks;
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
@@ -42,6 +47,11 @@ struct rk_slot {
 	uint32_t number;
 	enum rk_fsm_state state;
 	struct rk_spawned process; /* pid 0 = none */
+	struct rk_cgroup_slot cgroup;
+	uint64_t n_oom;            /* kills for want of memory there, before the present process */
+	struct rk_hook hooks[RK_HOOKS];
+	bool has_failed; /* OnFailure is due, or has run, for this row of failures */
+	bool has_untold; /* it waits for the cause */
 	int stat_fd;
 	uint64_t incarnation;
 	uint64_t n_restarts;
@@ -74,6 +84,9 @@ bool rk_slot_is_expectant(const struct rk_slot *s);
 
 /* Keeper says how a process of this slot ended. */
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
+
+/* Keeper says how a command beside its worker ended. */
+void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 
 /* The slot as people see it. */
 void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret);

@@ -1,53 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Spawn: making a worker process, in two steps, so that it runs nothing before it is recorded.
- *
- *   hold: clone3 ---- child: descriptors, signals, PDEATHSIG; waits at its gate
- *   (the caller gives the pidfd to keeper and records it)
- *   go:   one byte -- child: exec; or end of file: the supervisor died, the child ends
- *
- * The gate is one end of a close-on-exec socket pair. When exec fails, the child writes the
- * errno there and exits 127.
+ * Spawn: what a worker of a fleet is started with, and starting one by child.h's two steps.
  *
  * Who       the supervisor's loop.
- * Crash     killed before go: the child reads end of file and ends. Keeper killed: PDEATHSIG
- *           ends the child, which is keeper's (CLONE_PARENT).
- * Blocking  never; no allocation. The supervisor has threads, so the child calls nothing but
- *           async-signal-safe functions between clone and exec.
+ * Crash     as child.h says.
+ * Blocking  opens what Output= says; without EnvironmentFile= nothing is allocated or read.
  */
 #ifndef RK_SUPERVISOR_SPAWN_H
 #define RK_SUPERVISOR_SPAWN_H
 
 #include <limits.h>
 #include <stdint.h>
-#include <sys/resource.h>
-#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/macro.h"
+#include "supervisor/child.h"
+#include "supervisor/environment.h"
 
 #define RK_SPAWN_FDS 8u          /* board, beats, calls, queues, parts, state, dead, news */
 #define RK_SPAWN_ENVIRONMENT 160 /* bytes of "REKINDLE_WORKER=…" */
 
+_Static_assert(RK_SPAWN_FDS <= RK_CHILD_FDS_MAX, "a child has room for them");
+
 /* Everything a worker of this fleet is started with. */
 struct rk_spawn {
-	char path[PATH_MAX]; /* of the program */
-	char *const *argv;   /* borrowed */
-	char **envp;         /* owned; the last entry is `worker` */
+	const char *fleet;                /* borrowed */
+	const struct rk_fleet_options *o; /* borrowed */
+	char path[PATH_MAX];              /* of the program */
+	struct rk_environment environment;
+	struct rk_setup setup;
 	char worker[RK_SPAWN_ENVIRONMENT];
-	char batch[32];
 	int fds[RK_SPAWN_FDS]; /* owned duplicates, out of the way of the child's numbers */
 	int null;              /* the workers' standard input */
-	pid_t keeper;
-	struct rlimit nofile; /* as we were given it */
-};
-
-/* A process between hold and its end; the caller owns the descriptors. */
-struct rk_spawned {
-	pid_t pid;
-	int pidfd;
-	int gate;
-	uint64_t pidfd_inode;
+	bool has_warned;       /* that there is no journal */
 };
 
 /*
@@ -57,21 +42,25 @@ struct rk_spawned {
 RK_MUST_USE int rk_spawn_find(const char *command, char ret[static PATH_MAX], struct rk_err *err);
 
 /*
- * Prepares for argv (borrowed). fds are duplicated. batch 0 leaves the choice to the worker.
- * Returns 0 or -errno; rk_spawn_close() afterwards in any case.
+ * Prepares for a fleet's command; options and name are borrowed. fds are duplicated. Returns 0 or
+ * -errno; rk_spawn_close() afterwards in any case.
  */
-RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, char *const *argv, const int fds[RK_SPAWN_FDS],
-			      uint32_t batch, struct rk_err *err);
+RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *fleet,
+			      const struct rk_fleet_options *o, const int fds[RK_SPAWN_FDS],
+			      struct rk_err *err);
 void rk_spawn_close(struct rk_spawn *s);
 
-/* Makes the process and holds it at its gate. Returns 0 or -errno. */
-RK_MUST_USE int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation,
-			      struct rk_spawned *ret);
+/*
+ * Where a slot's output goes: rk_output_open(), but without a journal it is our own, and that is
+ * logged once.
+ */
+RK_MUST_USE int rk_spawn_output(struct rk_spawn *s, uint32_t slot, int *ret_fd, struct rk_err *err);
 
-/* Lets it run. Returns 0; -EPIPE if it is dead already: its pidfd says so too. */
-RK_MUST_USE int rk_spawn_go(const struct rk_spawned *p);
-
-/* Why exec failed in a process that has ended: its errno, or 0. */
-int rk_spawn_exec_error(int gate);
+/*
+ * Makes the process and holds it at its gate (rk_child_go() lets it run). cgroup: its directory or
+ * -1. Returns 0 or -errno with a sentence: nothing was made.
+ */
+RK_MUST_USE int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, int cgroup,
+			      struct rk_spawned *ret, struct rk_err *err);
 
 #endif

@@ -4,11 +4,13 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "shm/rundir.h"
+#include "supervisor/output.h"
 #include "supervisor/value_types.h"
 
 #define COMMANDS_MAX 32u /* commands of a key */
@@ -55,6 +57,7 @@ static const char *const outputs[] = { "inherit", "journal", "null", "file:" };
 int rk_value_output_parse(const struct rk_key *k, const char *text, void *at, struct rk_err *err)
 {
 	struct rk_output o = { 0 };
+	char path[PATH_MAX];
 	uint32_t to = 0;
 	int r = 0;
 
@@ -65,6 +68,8 @@ int rk_value_output_parse(const struct rk_key *k, const char *text, void *at, st
 				  "'%.60s' is none of inherit, journal, null and file:PATH", text);
 	o.to = (enum rk_output_to)to;
 	if (to == RK_OUTPUT_FILE)
+		r = rk_output_path(text + 5, "", 0, path, err);
+	if (r == 0 && to == RK_OUTPUT_FILE)
 		r = rk_value_path_parse(k, text + 5, &o.path, err);
 	if (r < 0)
 		return r;

@@ -54,8 +54,11 @@ static const char *build_dir(void)
 
 static void start(struct fleet *f, uint32_t worker)
 {
-	ck_assert_int_eq(rk_spawn_hold(&f->spawn, worker, ++f->incarnation, &f->worker[worker]), 0);
-	ck_assert_int_eq(rk_spawn_go(&f->worker[worker]), 0);
+	struct rk_err err = { 0 };
+	int r = rk_spawn_hold(&f->spawn, worker, ++f->incarnation, -1, &f->worker[worker], &err);
+
+	ck_assert_msg(r == 0, "%s", err.text);
+	ck_assert_int_eq(rk_child_go(&f->worker[worker]), 0);
 }
 
 static void tell(struct fleet *f, uint32_t worker, int sig)
@@ -114,6 +117,8 @@ static struct fleet *open_fleet(void)
 {
 	static char path[256];
 	static char *argv[] = { path, NULL };
+	static const struct rk_fleet_options options = { .exec = { .at = argv, .n = 1 },
+							 .nice = RK_NICE_KEEP };
 	struct fleet *f = calloc(1, sizeof(*f));
 	struct rk_geometry g;
 	struct rk_err err = { 0 };
@@ -135,7 +140,7 @@ static struct fleet *open_fleet(void)
 					f->s.fd[RK_SEGMENT_DEAD],       f->news };
 
 	(void)snprintf(path, sizeof(path), "%s/tests/system/test_worker", build_dir());
-	ck_assert_msg(rk_spawn_init(&f->spawn, argv, fds, 0, &err) == 0, "%s", err.text);
+	ck_assert_msg(rk_spawn_init(&f->spawn, "handover", &options, fds, &err) == 0, "%s", err.text);
 	for (uint32_t p = 0; p < PARTITIONS; p++)
 		assign(f, p, 0);
 	for (uint32_t w = 0; w < WORKERS; w++)

@@ -205,8 +205,9 @@ static const struct {
 	{ "", NULL },
 	{ "Workers=3\nRestart=no\n", NULL },
 	{ "OnHang=report\n", "OnHang: read and checked" },
-	{ "Group=0\nClientGroup=0\nSocketMode=0660\nUser=0\n", "Group, ClientGroup, SocketMode, User: read and checked" },
-	{ "OnFailure=a\nOnFailure=b\n", "OnFailure: read and checked" }, /* said once */
+	{ "MaxRSS=1G\nStandby=1\nDeadLetters=9\nJobTimeout=1s\n",
+	  "MaxRSS, Standby, DeadLetters, JobTimeout: read and checked" },
+	{ "Standby=1\nStandby=2\n", "Standby: read and checked" }, /* said once */
 };
 
 START_TEST(keys_that_do_not_act_are_warned_of)

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+#define FIRST_FD 3
+#define GATE_FD (FIRST_FD + (int)RK_CHILD_FDS_MAX) /* the gate, in the child */
+#define GATE_CLOSED 97 /* exit status of a child whose supervisor died, seen by nobody */
+
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2) /* Linux 6.9; the headers are older */
+#endif
+
+/* ---- in the child: async-signal-safe calls only ---- */
+
+static void child_signals(void)
+{
+	struct sigaction normal = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	/* Handlers are gone by CLONE_CLEAR_SIGHAND, but ignored signals would stay ignored. */
+	for (int sig = 1; sig < 32; sig++)
+		(void)sigaction(sig, &normal, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The output first: its number may be one of those that are taken next. */
+static bool child_descriptors(const struct rk_child_plan *plan, int gate)
+{
+	if (plan->out >= 0 &&
+	    (dup2(plan->out, STDOUT_FILENO) < 0 || dup2(plan->out, STDERR_FILENO) < 0))
+		return false;
+	if (dup2(plan->in, STDIN_FILENO) < 0 || dup3(gate, GATE_FD, O_CLOEXEC) < 0)
+		return false;
+	for (uint32_t i = 0; i < plan->n_fds; i++)
+		if (dup2(plan->fds[i], FIRST_FD + (int)i) < 0)
+			return false;
+	if (plan->n_fds < RK_CHILD_FDS_MAX &&
+	    close_range(FIRST_FD + plan->n_fds, GATE_FD - 1, 0) < 0)
+		return false;
+	return close_range(GATE_FD + 1, ~0u, 0) == 0;
+}
+
+static _Noreturn void child_fail(int gate, struct rk_setup_failure f)
+{
+	(void)!write(gate, &f, sizeof(f));
+	_exit(127);
+}
+
+static _Noreturn void child_run(const struct rk_child_plan *plan, const int pair[2])
+{
+	struct rk_setup_failure f = { .step = RK_SETUP_DESCRIPTORS };
+	char byte = 0;
+
+	if (!rk_setup_parent(plan->setup))
+		_exit(GATE_CLOSED);
+	(void)close(pair[0]); /* else we would never read its end of file */
+	(void)setsid();
+	child_signals();
+	if (!child_descriptors(plan, pair[1])) {
+		f.error = errno;
+		child_fail(pair[1], f);
+	}
+	if (!rk_setup_apply(plan->setup, &f))
+		child_fail(GATE_FD, f);
+	if (read(GATE_FD, &byte, 1) != 1)
+		_exit(GATE_CLOSED);
+	(void)execve(plan->path, plan->argv, plan->envp);
+	f = (struct rk_setup_failure){ .step = RK_SETUP_EXEC, .error = errno };
+	child_fail(GATE_FD, f);
+}
+
+/* ---- in the supervisor ---- */
+
+static pid_t child_clone(int cgroup, int *ret_pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_PARENT | CLONE_CLEAR_SIGHAND |
+			 (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.pidfd = (uintptr_t)ret_pidfd,
+		/* CLONE_PARENT takes the supervisor's own exit signal, SIGCHLD: keeper reaps. */
+		.exit_signal = 0,
+		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+int rk_child_hold(const struct rk_child_plan *plan, struct rk_spawned *ret)
+{
+	rk_cleanup(rk_close_p) int gate = -1;
+	rk_cleanup(rk_close_p) int childs = -1;
+	int pair[2], pidfd = -1;
+	struct stat st;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	gate = pair[0];
+	childs = fcntl(pair[1], F_DUPFD_CLOEXEC, RK_CHILD_FLOOR); /* out of dup2's way */
+	(void)close(pair[1]);
+	if (childs < 0)
+		return -errno;
+	pair[1] = childs;
+	pid = child_clone(plan->cgroup, &pidfd);
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		child_run(plan, pair);
+	*ret = (struct rk_spawned){ .pid = pid, .pidfd = pidfd, .gate = rk_take_fd(&gate) };
+	ret->pidfd_inode = fstat(pidfd, &st) == 0 ? st.st_ino : 0;
+	return 0;
+}
+
+int rk_child_go(const struct rk_spawned *p)
+{
+	ssize_t n = send(p->gate, "g", 1, MSG_NOSIGNAL);
+
+	return n == 1 ? 0 : -errno;
+}
+
+struct rk_setup_failure rk_child_failure(int gate)
+{
+	struct rk_setup_failure f = { 0 };
+
+	if (gate < 0 || recv(gate, &f, sizeof(f), MSG_DONTWAIT) != (ssize_t)sizeof(f) ||
+	    f.error < 0)
+		return (struct rk_setup_failure){ 0 };
+	return f;
+}
+
+int rk_child_signal(const struct rk_spawned *p, int sig)
+{
+	return syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
+void rk_child_kill(const struct rk_spawned *p)
+{
+	if (p->pidfd < 0)
+		return;
+	if (syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, PIDFD_SIGNAL_PROCESS_GROUP) < 0)
+		(void)rk_child_signal(p, SIGKILL); /* an older kernel knows no groups here */
+}
