@@ -62,6 +62,7 @@ int rk_cli_put(int argc, char **argv);
 int rk_cli_stop(int argc, char **argv);
 int rk_cli_list(int argc, char **argv);
 int rk_cli_events(int argc, char **argv);
+int rk_cli_logs(int argc, char **argv);
 int rk_cli_why(int argc, char **argv);
 int rk_cli_get(int argc, char **argv);
 int rk_cli_demo(int argc, char **argv);

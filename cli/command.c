@@ -94,6 +94,13 @@ static const struct rk_option events_options[] = {
 	  366 * DAY_NS },
 };
 
+static const struct rk_option logs_options[] = {
+	FLEET_OPTION,
+	{ "follow", 'f', RK_OPTION_FLAG, NULL, "go on with what comes, until the fleet ends", 0, 0 },
+	{ "lines", 'n', RK_OPTION_COUNT, "N", "begin with the last N of each file (10)", 0, UINT32_MAX },
+	{ "worker", 0, RK_OPTION_COUNT, "WORKER", "only of this slot", 0, 0 },
+};
+
 static const struct rk_option get_options[] = {
 	FLEET_OPTION,
 	OUTPUT_OPTION,
@@ -441,6 +448,19 @@ static const struct rk_command commands[] = {
 		.run = rk_cli_events,
 	},
 	{
+		.name = "logs",
+		.summary = "print what workers print",
+		.arguments = "",
+		.text = "Reads it from where the fleet's Output= sends it: the workers' files, or the "
+			"journal, for which it executes journalctl with the matches of this fleet's "
+			"workers (journalctl -t FLEET/SLOT). With several files each is headed by its "
+			"name. Where the output goes where rekindled's goes, or nowhere, it says so.\n\n"
+			"With -f it sleeps until something is added. A file that was moved away or cut "
+			"is read to its end, and the new one from its beginning.",
+		OPTIONS(logs_options),
+		.run = rk_cli_logs,
+	},
+	{
 		.name = "why",
 		.summary = "explain what last happened to a worker",
 		.arguments = "WORKER",
@@ -590,7 +610,7 @@ static const struct {
 	{ "start", "run" },  { "ps", "status" },     { "where", "key" }, { "send", "call" },
 	{ "submit", "put" }, { "kill", "stop" },     { "ls", "list" },   { "fleets", "list" },
 	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
-	{ "history", "events" },
+	{ "history", "events" }, { "log", "logs" }, { "tail", "logs" },
 	{ "verify", "check" },
 };
 

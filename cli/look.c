@@ -12,6 +12,7 @@
 #include "shm/rundir.h"
 #include "workers/lib/attach.h"
 
+#define CLIENT_FDS 2u /* board and readers: all that a mere client may see */
 #define READ_FDS 6u /* board, readers, beats, parts, queues, dead */
 
 static int attach(struct rk_look *l, const struct rk_fds *fds, int64_t reader, struct rk_err *err)
@@ -25,6 +26,10 @@ static int attach(struct rk_look *l, const struct rk_fds *fds, int64_t reader, s
 	};
 	int r;
 
+	if (fds->n == CLIENT_FDS)
+		return rk_err_set(err, -EPERM,
+				  "%s: you are a client of this fleet: what its workers do is for root and its owner to see",
+				  l->ask.fleet);
 	if (fds->n != READ_FDS)
 		return rk_err_set(err, -EPROTO,
 				  "%s: the supervisor passed %u descriptors instead of %u",

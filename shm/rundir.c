@@ -258,6 +258,25 @@ int rk_rundir_lock(const char *name, struct rk_err *err)
 	return rk_err_set(err, -EAGAIN, "the runtime directory %s keeps disappearing", path);
 }
 
+int rk_rundir_admit(const char *name, gid_t gid, bool is_for_all, struct rk_err *err)
+{
+	mode_t mode = 0700 | (gid != (gid_t)-1 ? 0010 : 0) | (is_for_all ? 0011 : 0);
+	char base[RK_PATH_MAX], path[RK_PATH_MAX];
+	struct stat st;
+	int r = rk_rundir_base(base, err);
+
+	if (r == 0)
+		r = rk_rundir_path(name, NULL, path, err);
+	if (r < 0 || mode == 0700)
+		return r;
+	/* Other fleets' directories below keep them out by their own mode. */
+	if (stat(base, &st) < 0 || chmod(base, (st.st_mode & 07777) | 0011) < 0)
+		return rk_err_set(err, -errno, "%s: %s", base, strerror(errno));
+	if (chown(path, (uid_t)-1, gid) < 0 || chmod(path, mode) < 0)
+		return rk_err_set(err, -errno, "cannot let clients into %s: %s", path, strerror(errno));
+	return 0;
+}
+
 static void file_remove(const char *name, const char *file)
 {
 	char path[RK_PATH_MAX];

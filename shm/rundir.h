@@ -8,7 +8,9 @@
 #ifndef RK_SHM_RUNDIR_H
 #define RK_SHM_RUNDIR_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "shm/abi.h"
@@ -56,6 +58,13 @@ RK_MUST_USE int rk_rundir_choose_left(const char *name, char ret[static RK_NAME_
  * -EPERM when a directory is not ours.
  */
 RK_MUST_USE int rk_rundir_lock(const char *name, struct rk_err *err);
+
+/*
+ * Supervisor, holding the lock: lets others come as far as the socket: those of the group gid,
+ * unless that is (gid_t)-1, and everybody if is_for_all; the socket's own mode says who may use
+ * it. Nobody can list the directories. 0 or -errno.
+ */
+RK_MUST_USE int rk_rundir_admit(const char *name, gid_t gid, bool is_for_all, struct rk_err *err);
 
 /*
  * Removes a fleet's sockets, and its directory if nothing is left in it: a flight recorder stays

@@ -150,6 +150,32 @@ static void names_check(const struct check *k, const char *key, const struct rk_
 	}
 }
 
+/* They share one control socket. */
+static void socket_check(const struct check *k, const char *key, const struct rk_who *who,
+			 const struct rk_who *first, const char *first_fleet)
+{
+	if (who->is_set && first->is_set && who->id != first->id)
+		complain(
+			k, key,
+			"%s=%s: fleet '%s' says %s, and all fleets of a configuration share one control socket: make them equal",
+			key, who->name, first_fleet, first->name);
+}
+
+static void sockets_check(const struct rk_conf *conf, struct rk_complaints *c)
+{
+	for (uint32_t i = 0; i < conf->n_fleets; i++) {
+		const struct rk_conf_fleet *f = &conf->fleets[i];
+		struct check k = { conf, f, c };
+
+		for (uint32_t j = 0; j < i; j++) {
+			const struct rk_conf_fleet *g = &conf->fleets[j];
+
+			socket_check(&k, "ClientUser", &f->o.client_user, &g->o.client_user, g->name);
+			socket_check(&k, "ClientGroup", &f->o.client_group, &g->o.client_group, g->name);
+		}
+	}
+}
+
 /* ---- cycles ---- */
 
 /* A walk along After= and Requires=, at most once into each fleet. */
@@ -238,6 +264,7 @@ void rk_conf_check_shape(struct rk_conf *conf, struct rk_complaints *c)
 		names_check(&k, "After", &k.fleet->o.after);
 		names_check(&k, "Requires", &k.fleet->o.requires);
 	}
+	sockets_check(conf, c);
 	cycles_check(conf, c);
 }
 

@@ -19,6 +19,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/rundir.h"
+#include "supervisor/access.h"
+#include "supervisor/output.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5; this libc's headers are older */
@@ -36,6 +38,9 @@ struct connection {
 	struct connection *next, *previous;
 	int fd;
 	struct rk_peer peer;
+	uid_t uid;
+	bool is_admin;
+	uint64_t may_use; /* mask of fleets; all of them for an admin */
 	sd_event_source *io, *death;
 	struct rk_fleet *fleet; /* that page and reader are of */
 	uint32_t page, reader;  /* RK_CLIENTS_NONE = none */
@@ -225,6 +230,14 @@ static int fleet_choose(const struct rk_control_conf *c, struct rk_err *err)
 	return rk_err_set(err, -E2BIG, "%u fleets run under this name: choose one of%s", c->n_fleets, names);
 }
 
+static int fleet_check(const struct connection *k, uint32_t i, struct rk_err *err)
+{
+	if (k->may_use >> i & 1)
+		return 0;
+	return rk_err_set(err, -EPERM, "uid %u may not use fleet '%s': its ClientUser and ClientGroup do not say so",
+			  (unsigned int)k->uid, k->control->c.fleets[i].conf->name);
+}
+
 /* The fleet that is asked for: the only one, or the one of the request's "fleet". */
 static int fleet_get(const struct request *q, struct rk_fleet **ret, struct rk_err *err)
 {
@@ -238,7 +251,7 @@ static int fleet_get(const struct request *q, struct rk_fleet **ret, struct rk_e
 		if (name ? strcmp(c->fleets[i].conf->name, name) != 0 : c->n_fleets > 1)
 			continue;
 		*ret = &c->fleets[i];
-		return 0;
+		return fleet_check(q->from, i, err);
 	}
 	return name ? rk_err_set(err, -ENOENT, "'%s' runs no fleet named '%.60s'", c->name, name) : fleet_choose(c, err);
 }
@@ -279,6 +292,7 @@ static int verb_open(struct request *q, struct rk_err *err)
 	put_number(q, "page", grant.page);
 	put_number(q, "id", grant.id);
 	put_number(q, "reader", grant.reader);
+	put_number(q, "quota", f->conf->o.n_quota);
 	json_object_object_add(q->out, "named", json_object_new_boolean(grant.is_named));
 	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
 	put_fd(q, s->fd[RK_SEGMENT_CALLS]);
@@ -310,6 +324,8 @@ static int verb_read(struct request *q, struct rk_err *err)
 	put_number(q, "reader", reader);
 	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
 	put_fd(q, s->fd[RK_SEGMENT_READERS]);
+	if (!k->is_admin)
+		return 0; /* what the workers do, and other clients' requests, are none of its business */
 	put_fd(q, s->fd_read[RK_SEGMENT_BEATS]);
 	put_fd(q, s->fd_read[RK_SEGMENT_PARTS]);
 	put_fd(q, s->fd_read[RK_SEGMENT_QUEUES]);
@@ -344,14 +360,36 @@ static int verb_stop(struct request *q, struct rk_err *err)
 	return 0;
 }
 
+static int verb_output(struct request *q, struct rk_err *err)
+{
+	struct rk_fleet *f = NULL;
+	int r = fleet_get(q, &f, err);
+	const struct rk_output *o;
+
+	if (r < 0)
+		return r;
+	o = &f->conf->o.output;
+	json_object_object_add(q->out, "fleet", json_object_new_string(f->conf->name));
+	json_object_object_add(q->out, "output", json_object_new_string(rk_output_name(o->to)));
+	if (o->path)
+		json_object_object_add(q->out, "path", json_object_new_string(o->path));
+	put_number(q, "slots", f->conf->o.n_workers);
+	put_number(q, "keeper_pid", (uint64_t)q->from->control->c.keeper);
+	return 0;
+}
+
+enum role { USE, ADMIN };
+
 static const struct verb {
 	const char *name;
+	enum role role; /* the least that it takes */
 	int (*run)(struct request *q, struct rk_err *err);
 } verbs[] = {
-	{ "open", verb_open },
-	{ "read", verb_read },
-	{ "ping", verb_ping },
-	{ "stop", verb_stop },
+	{ "open", USE, verb_open },
+	{ "read", USE, verb_read },
+	{ "ping", USE, verb_ping },
+	{ "stop", ADMIN, verb_stop },
+	{ "output", ADMIN, verb_output },
 };
 
 static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
@@ -367,7 +405,7 @@ static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
 		if (strcmp(verbs[i].name, json_object_get_string(name)) == 0)
 			return &verbs[i];
 	(void)rk_err_set(err, -EOPNOTSUPP,
-			 "verb '%.32s' is not known: open, read, ping and stop are",
+			 "verb '%.32s' is not known: open, read, ping, stop and output are",
 			 json_object_get_string(name));
 	return NULL;
 }
@@ -411,12 +449,20 @@ static bool request_answer(struct connection *k, const struct verb *verb, struct
 	return go_on;
 }
 
+static int role_check(const struct connection *k, const struct verb *verb, struct rk_err *err)
+{
+	if (verb->role == USE || k->is_admin)
+		return 0;
+	return rk_err_set(err, -EPERM, "uid %u is a client here: '%s' is for root and the owner, uid %u",
+			  (unsigned int)k->uid, verb->name, (unsigned int)geteuid());
+}
+
 static bool message_answer(struct connection *k, const char *text, size_t len)
 {
 	struct rk_err err = { 0 };
 	struct json_object *in = message_parse(text, len, &err);
 	const struct verb *verb = in ? verb_find(in, &err) : NULL;
-	bool go_on = verb ? request_answer(k, verb, in) : answer_nonsense(k, &err);
+	bool go_on = !verb || role_check(k, verb, &err) < 0 ? answer_nonsense(k, &err) : request_answer(k, verb, in);
 
 	json_object_put(in);
 	return go_on;
@@ -522,23 +568,38 @@ static int peer_pidfd(int fd, pid_t pid)
 	return pidfd;
 }
 
-static int peer_check(int fd, struct rk_peer *ret, struct rk_err *err)
+/* What the peer may do, from who it was when it connected. */
+static int roles_check(struct connection *k, const struct rk_access_peer *who, struct rk_err *err)
 {
-	struct ucred who;
-	socklen_t len = sizeof(who);
+	const struct rk_control_conf *c = &k->control->c;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
-		return rk_err_set(err, -errno, "cannot tell who connects");
+	k->uid = who->uid;
+	k->is_admin = who->uid == 0 || who->uid == geteuid();
+	for (uint32_t i = 0; i < c->n_fleets; i++)
+		if (k->is_admin || rk_access_may_use(&c->fleets[i].conf->o, who))
+			k->may_use |= UINT64_C(1) << i;
+	if (k->may_use)
+		return 0;
+	return rk_err_set(err, -EPERM, "uid %u may not use this fleet: its owner's uid is %u",
+			  (unsigned int)who->uid, (unsigned int)geteuid());
+}
+
+static int peer_check(struct connection *k, struct rk_err *err)
+{
+	rk_cleanup(rk_access_peer_free_p) struct rk_access_peer who = { 0 };
+	int r = rk_access_peer(k->fd, &who);
+
+	if (r < 0)
+		return rk_err_set(err, r, "cannot tell who connects");
 	if (who.pid <= 0)
 		return rk_err_set(err, -EPERM,
 				  "this process is in a pid namespace that the fleet cannot see");
-	if (who.uid != 0 && who.uid != geteuid())
-		return rk_err_set(err, -EPERM,
-				  "uid %u may not use this fleet: its owner's uid is %u",
-				  (unsigned int)who.uid, (unsigned int)geteuid());
-	ret->pid = who.pid;
-	ret->pidfd = peer_pidfd(fd, who.pid);
-	return ret->pidfd < 0 ? rk_err_set(err, ret->pidfd, "cannot hold on to the peer") : 0;
+	r = roles_check(k, &who, err);
+	if (r < 0)
+		return r;
+	k->peer.pid = who.pid;
+	k->peer.pidfd = peer_pidfd(k->fd, who.pid);
+	return k->peer.pidfd < 0 ? rk_err_set(err, k->peer.pidfd, "cannot hold on to the peer") : 0;
 }
 
 static int connection_attend(struct connection *k)
@@ -563,7 +624,7 @@ static int connection_accept(struct rk_control *c, struct connection *k, struct 
 		return rk_err_set(err, -EAGAIN,
 				  "%u connections are open already: close some, or try again",
 				  c->n_max);
-	r = peer_check(k->fd, &k->peer, err);
+	r = peer_check(k, err);
 	if (r == 0)
 		r = connection_attend(k);
 	return r < 0 ? r : 0;
@@ -615,6 +676,23 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 
 /* ---- the socket ---- */
 
+/* Who may connect: those that the fleets name. */
+static int admit(const struct rk_control_conf *c, const char *path, struct rk_err *err)
+{
+	struct rk_access_socket s = { (uid_t)-1, (gid_t)-1, 0 };
+	bool is_for_all;
+
+	for (uint32_t i = 0; i < c->n_fleets; i++)
+		rk_access_admit(&s, &c->fleets[i].conf->o);
+	is_for_all = (s.uid != (uid_t)-1 && s.uid != geteuid()) || (s.mode & 0007);
+	if ((s.uid != (uid_t)-1 || s.gid != (gid_t)-1) && chown(path, s.uid, s.gid) < 0)
+		return rk_err_set(err, -errno, "cannot give %s to ClientUser and ClientGroup: %s", path,
+				  strerror(errno));
+	if (chmod(path, s.mode) < 0)
+		return rk_err_set(err, -errno, "%s: %s", path, strerror(errno));
+	return rk_rundir_admit(c->name, s.gid, is_for_all, err);
+}
+
 static int listen_at(const char *path, struct rk_err *err)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -648,6 +726,8 @@ int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 	for (uint32_t i = 0; i < conf->n_fleets; i++)
 		c->n_max += conf->fleets[i].segments.m.g.n_clients + conf->fleets[i].segments.m.g.n_readers;
 	c->fd = r = listen_at(path, err);
+	if (r >= 0)
+		r = admit(conf, path, err);
 	if (r >= 0) {
 		r = sd_event_add_io(conf->event, &c->source, c->fd, EPOLLIN, on_connect, c);
 		if (r < 0)

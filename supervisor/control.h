@@ -7,7 +7,8 @@
  * cut off, none is waited for. Received descriptors are closed. A peer that is cut off keeps
  * the page it holds until it closes its end or dies, since until then it may write to it.
  *
- * Who       the supervisor's loop. Peers: root and the owner's uid.
+ * Who       the supervisor's loop. Peers: root and the owner's uid may say every verb, those whom
+ *           access.h lets in may open, read and ping; each verb's role stands in the table.
  * Crash     a dead supervisor leaves the socket's name, which keeper removes.
  * Blocking  never: an answer that finds no room in the socket cuts its peer off.
  */

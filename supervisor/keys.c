@@ -221,15 +221,18 @@ static const struct rk_key keys[] = {
 	  .help = "Attempts in which a job killed its worker until it is quarantined." },
 
 	/* ---- clients ---- */
-	{ KEY("ClientUser", CLIENTS, USER, NOW, F(client_user)), IDLE, .normal = "", .systemd = "SocketUser",
+	{ KEY("ClientUser", CLIENTS, USER, NOW, F(client_user)), .normal = "", .systemd = "SocketUser",
 	  .supervisord = "chown",
-	  .help = "User that owns the control socket, beside root; without it rekindled's own." },
-	{ KEY("ClientGroup", CLIENTS, GROUP, NOW, F(client_group)), IDLE, .normal = "", .systemd = "SocketGroup",
-	  .supervisord = "chown", .help = "Group whose members may be clients, if SocketMode lets them." },
-	{ KEY("SocketMode", CLIENTS, MODE, NOW, F(socket_mode)), IDLE, .normal = "0600", .systemd = "SocketMode",
+	  .help = "User that may be a client, beside root and rekindled's own, and owns the control socket; needs root. It "
+		  "may call and look, but not stop or change anything. All fleets of a configuration share the "
+		  "socket and must agree." },
+	{ KEY("ClientGroup", CLIENTS, GROUP, NOW, F(client_group)), .normal = "", .systemd = "SocketGroup",
+	  .supervisord = "chown", .help = "Group whose members may be clients, as ClientUser may, if SocketMode lets them." },
+	{ KEY("SocketMode", CLIENTS, MODE, NOW, F(socket_mode)), .normal = "0600", .systemd = "SocketMode",
 	  .supervisord = "chmod", .help = "Mode of the control socket, in octal; 0660 admits ClientGroup." },
-	{ KEY("QuotaPerClient", CLIENTS, COUNT, NOW, F(n_quota)), IDLE, RANGE(0, RK_SLOTS_MAX), .normal = "0",
-	  .help = "Calls one client may have outstanding; 0 allows all of its Slots." },
+	{ KEY("QuotaPerClient", CLIENTS, COUNT, NOW, F(n_quota)), RANGE(0, RK_SLOTS_MAX), .normal = "0",
+	  .help = "Calls one client may have outstanding; 0 allows all of its Slots. The client library keeps to it: it "
+		  "bounds who is careless, not who is hostile." },
 	{ KEY("AllowFaults", CLIENTS, BOOL, NOW, F(allow_faults)), IDLE, .normal = "no",
 	  .help = "Let 'rekindle fault' kill, stop and slow down workers." },
 };

@@ -54,7 +54,7 @@ static int ask_for_place(struct rk_client *c, const char *part, const char *name
 	char request[64 + 2 * RK_NAME_MAX];
 	struct json_object *answer;
 	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
-	int64_t page, id, reader;
+	int64_t page, id, reader, quota;
 	int r;
 
 	snprintf(request, sizeof(request), "{\"verb\":\"open\",\"abi\":%u%s%s%s%s%s%s}", RK_ABI_VERSION,
@@ -66,6 +66,7 @@ static int ask_for_place(struct rk_client *c, const char *part, const char *name
 	page = rk_connect_int(answer, "page");
 	id = rk_connect_int(answer, "id");
 	reader = rk_connect_int(answer, "reader");
+	quota = rk_connect_int(answer, "quota");
 	json_object_put(answer);
 	r = check_segment_order(&fds, err);
 	if (r < 0)
@@ -82,6 +83,7 @@ static int ask_for_place(struct rk_client *c, const char *part, const char *name
 		return rk_err_set(err, -EPROTO, "the supervisor gave a place that does not exist");
 	c->caller = (struct rk_caller){ .m = &c->m, .page = (uint32_t)page, .id = (uint64_t)id };
 	c->reader = rk_shm_reader(&c->m, (uint32_t)reader);
+	c->n_usable = quota > 0 && quota < c->m.g.n_slots ? (uint32_t)quota : c->m.g.n_slots;
 	return 0;
 }
 
@@ -193,7 +195,10 @@ uint64_t rk_client_deadline(uint32_t timeout_ms)
 
 void rk_client_free_slot(struct rk_client *c, uint32_t slot)
 {
-	c->slots[slot] = (struct rk_client_slot){ .use = RK_USE_FREE, .next = c->free_head };
+	c->slots[slot] = (struct rk_client_slot){ .use = RK_USE_FREE };
+	if (slot >= c->n_usable)
+		return; /* beyond QuotaPerClient: only a call of an earlier time was there */
+	c->slots[slot].next = c->free_head;
 	c->free_head = slot + 1;
 }
 

@@ -41,6 +41,7 @@ struct rk_client {
 	pthread_mutex_t lock;
 	struct rk_client_slot *slots;
 	uint32_t free_head;              /* slot + 1 */
+	uint32_t n_usable;               /* slots that may be used: QuotaPerClient */
 	uint32_t async_head, async_tail; /* slot + 1 */
 	uint32_t n_async, n_submitted;
 	uint32_t n_parked; /* threads that sleep on the page's bell, or are about to */

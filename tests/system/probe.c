@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client for the shell tests.
+ *
+ *   probe ask SOCKET REQUEST...  prints each answer and the number of its descriptors; with "-" as
+ *                                the last request it holds the connection until it is killed
+ *   probe outstanding            calls without taking replies until the library refuses: prints how
+ *                                many it let through
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "workers/lib/rekindle.h"
+
+#define ANSWER_MAX 16384
+
+/* Prints the answer, or "cut off". */
+static void ask(int sock, const char *request)
+{
+	struct rk_fds fds = { 0 };
+	char text[ANSWER_MAX] = "";
+	size_t len = 0;
+	int r = rk_fd_send(sock, request, strlen(request) + 1, NULL);
+
+	(void)r; /* one that was cut off already may have been answered before */
+	if (rk_fd_recv(sock, text, sizeof(text) - 1, &len, &fds) < 0 || len == 0)
+		(void)puts("cut off");
+	else
+		(void)printf("%.*s %u\n", (int)len, text, fds.n);
+	(void)fflush(stdout);
+	rk_fds_close_p(&fds);
+}
+
+static int asks(const char *path, char *const *requests)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	if (sock < 0 || connect(sock, (struct sockaddr *)&at, sizeof(at)) < 0) {
+		perror("probe");
+		return 1;
+	}
+	for (; *requests; requests++) {
+		if (strcmp(*requests, "-") == 0)
+			(void)pause();
+		ask(sock, *requests);
+	}
+	return 0;
+}
+
+static int outstanding(void)
+{
+	const struct rk_request request = { .key = "apple" };
+	struct rk_client *c;
+	int n = 0, r = rk_client_open(&c, NULL, NULL);
+
+	if (r < 0) {
+		(void)fprintf(stderr, "probe: %s\n", rk_client_error());
+		return 1;
+	}
+	while (n < 1000 && (r = rk_call_async(c, &request)) == 0)
+		n++;
+	(void)printf("%d %s\n", n, rk_outcome_text(r));
+	rk_client_close(c);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 3 && strcmp(argv[1], "ask") == 0)
+		return asks(argv[2], argv + 3);
+	if (argc == 2 && strcmp(argv[1], "outstanding") == 0)
+		return outstanding();
+	return 64;
+}
