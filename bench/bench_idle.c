@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claim   200 parked workers, their supervisor and keeper do not wake up.
+ * Claim   200 parked workers, their supervisor and keeper do not wake up; none of the
+ *         supervisor's threads does, the guard that watches the workers included.
  * Method  A real fleet; once every worker says PARKED, the context switches of
  *         all its threads are read from /proc, again 10 s later, and compared.
  *         The proportional set sizes of keeper and supervisor are information.
@@ -34,7 +35,25 @@ static uint64_t sum_lines(const char *path, const char *word)
 	return sum;
 }
 
-static uint64_t switches(int pid)
+/* Whether the thread has this name; NULL fits all. */
+static bool is_named(int pid, const char *tid, const char *name)
+{
+	char path[300], is[32] = "";
+	FILE *f;
+
+	if (!name)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", pid, tid);
+	f = fopen(path, "re");
+	bench_need(f != NULL, "/proc of the fleet's processes");
+	(void)!fgets(is, sizeof(is), f);
+	(void)fclose(f);
+	is[strcspn(is, "\n")] = '\0';
+	return strcmp(is, name) == 0;
+}
+
+/* Of the threads of this name; NULL: of all. */
+static uint64_t switches(int pid, const char *name)
 {
 	char path[300];
 	struct dirent *entry;
@@ -45,7 +64,7 @@ static uint64_t switches(int pid)
 	dir = opendir(path);
 	bench_need(dir != NULL, "/proc of the fleet's processes");
 	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.')
+		if (entry->d_name[0] == '.' || !is_named(pid, entry->d_name, name))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, entry->d_name);
 		sum += sum_lines(path, "voluntary_ctxt_switches") + sum_lines(path, "nonvoluntary_ctxt_switches");
@@ -79,16 +98,17 @@ static void await_parked(struct rk_look *l)
 	bench_nap(SETTLE_NS);
 }
 
-enum who { WORKERS, KEEPER, SUPERVISOR, N_WHO };
+enum who { WORKERS, KEEPER, SUPERVISOR, GUARD, N_WHO };
 
 static void count(struct rk_look *l, uint64_t ret[static N_WHO])
 {
 	rk_look_view(l);
-	ret[KEEPER] = switches(l->view->keeper_pid);
-	ret[SUPERVISOR] = switches(l->view->supervisor_pid);
+	ret[KEEPER] = switches(l->view->keeper_pid, NULL);
+	ret[SUPERVISOR] = switches(l->view->supervisor_pid, NULL);
+	ret[GUARD] = switches(l->view->supervisor_pid, "guard");
 	ret[WORKERS] = 0;
 	for (uint32_t worker = 0; worker < N_WORKERS; worker++)
-		ret[WORKERS] += switches(rk_look_slot(l, worker)->pid);
+		ret[WORKERS] += switches(rk_look_slot(l, worker)->pid, NULL);
 }
 
 static void print_one(const char *name, const char *unit, double value, bool has_aim)
@@ -101,7 +121,8 @@ int main(void)
 {
 	static const char *const options[] = { "--workers=200", NULL };
 	static const char *const worker[] = { NULL };
-	static const char *const names[] = { "200 parked workers", "keeper", "supervisor" };
+	static const char *const names[] = { "200 parked workers", "keeper", "supervisor, all threads",
+					     "supervisor, its guard" };
 	uint64_t before[N_WHO], after[N_WHO], start_ns = rk_clock_ns();
 	struct bench_fleet fleet;
 	struct rk_look look;

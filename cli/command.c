@@ -204,7 +204,7 @@ static const struct rk_member why_members[] = {
 
 static const struct rk_member get_members[] = {
 	{ "worker", "its slot" },
-	{ "state", "of the slot: starting, ready, stopping, down, empty" },
+	{ "state", "of the slot: starting, ready, suspect, paused, stopping, down, empty" },
 	{ "pid", "null without a process" },
 	{ "incarnation", "of the process" },
 	{ "restarts", "since the fleet started" },
@@ -225,7 +225,7 @@ static const struct rk_member status_members[] = {
 	  "committed since the fleet started; duplicates and withdrawn ones count too" },
 	{ "workers", "one object per slot that is or was in use" },
 	{ "workers[].slot", "its place in the fleet, stable over restarts" },
-	{ "workers[].state", "of the slot: starting, ready, stopping, down, empty" },
+	{ "workers[].state", "of the slot: starting, ready, suspect, paused, stopping, down, empty" },
 	{ "workers[].declared",
 	  "what the process says of itself: starting, ready, running, calling, parked or "
 	  "stopping; null before it attached" },
@@ -404,8 +404,8 @@ static const struct rk_command commands[] = {
 			"counters that workers keep in shared memory. Nobody is interrupted by "
 			"it. NAME is the same as --name; with WORKER, the number of a slot, "
 			"only that one is shown, in more detail and with its last five events.\n\n"
-			"STATE is the slot's state (starting, ready, stopping, down) and, behind a "
-			"slash, what its process says of itself when that is something else "
+			"STATE is the slot's state (starting, ready, suspect, paused, stopping, "
+			"down) and, behind a slash, what its process says of itself when that is something else "
 			"(parked: waits for work; running: is inside a job; calling: waits for "
 			"somebody else); or stopped, if a signal or a debugger holds it. QUEUED is "
 			"what waits in the worker's partitions. JOBS and ERRORS are those of the "

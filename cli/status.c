@@ -56,6 +56,8 @@ static enum rk_out_color color_of(uint32_t state)
 		return RK_OUT_RED;
 	case RK_SLOT_STARTING:
 	case RK_SLOT_STOPPING:
+	case RK_SLOT_SUSPECT:
+	case RK_SLOT_PAUSED:
 		return RK_OUT_YELLOW;
 	default:
 		return RK_OUT_PLAIN;

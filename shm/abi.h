@@ -13,7 +13,7 @@
  *            waiter bit by the supervisor)
  *   calls    one page per client: its cells, written by the client; replies by
  *            workers
- *   queues   rings and bells, written by clients and workers
+ *   queues   rings and bells, written by clients and workers; the guard's bell
  *   parts    commit, owner and gate words of each partition; worker, supervisor
  *   readers  one line per reader of the board
  *   state    the partitions' banks (undo log, dedup table, user's state), each
@@ -176,6 +176,15 @@ struct rk_ring {
 };
 RK_ABI_AT(struct rk_ring, space, 64);
 RK_ABI_SIZE(struct rk_ring, 128);
+
+/* The segment's head; followed by n_partitions rings, then n_workers worker bells. */
+struct rk_queues {
+	struct rk_segment segment;
+	_Atomic uint32_t vigil; /* bell: the supervisor's guard parks here; workers, clients ring (shm/vigil.h) */
+	uint8_t reserved[60];   /* zero */
+};
+RK_ABI_AT(struct rk_queues, vigil, 64);
+RK_ABI_SIZE(struct rk_queues, 128);
 
 /* One per worker slot; followed by a bitmap of n_partitions bits, padded to a line. */
 struct rk_worker_bell {
@@ -406,6 +415,8 @@ enum rk_slot_state {
 	RK_SLOT_READY,
 	RK_SLOT_STOPPING,
 	RK_SLOT_DOWN,
+	RK_SLOT_SUSPECT, /* alive, and close to be judged hung, or found so and only reported */
+	RK_SLOT_PAUSED,  /* alive, and stopped, traced or frozen */
 	RK_SLOT_STATES
 };
 

@@ -18,14 +18,28 @@ void rk_bell_wake(_Atomic uint32_t *word)
 	(void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-void rk_bell_ring(_Atomic uint32_t *bell)
+/* Returns whether it was parked. */
+static bool ring(_Atomic uint32_t *bell)
 {
 	/* P2: seq_cst load after the caller's work P1; pairs with W1. */
 	if (!(atomic_load_explicit(bell, memory_order_seq_cst) & RK_BELL_PARKED))
-		return;
+		return false;
 	/* Adding changes the word, so a consumer between W1 and its futex call does not fall asleep. */
 	atomic_fetch_add_explicit(bell, 2, memory_order_seq_cst);
 	rk_bell_wake(bell);
+	return true;
+}
+
+void rk_bell_ring(_Atomic uint32_t *bell)
+{
+	(void)ring(bell);
+}
+
+/* One that is stopped does not wake: somebody has to notice (V3 in vigil.h, for who cannot say it himself). */
+static void ring_worker(const struct rk_shm *m, uint32_t worker)
+{
+	if (ring(&rk_shm_bell(m, worker)->bell))
+		(void)ring(rk_shm_vigil(m));
 }
 
 int rk_bell_wait(_Atomic uint32_t *bell, uint32_t parked, uint64_t deadline_ns)
@@ -42,14 +56,12 @@ int rk_bell_wait(_Atomic uint32_t *bell, uint32_t parked, uint64_t deadline_ns)
 
 void rk_bell_ring_partition(const struct rk_shm *m, uint32_t worker, uint32_t partition)
 {
-	struct rk_worker_bell *bell;
 	_Atomic uint64_t *word;
 	uint64_t bit = 1ull << partition % 64;
 
 	if (worker >= m->g.n_workers)
 		return;
-	bell = rk_shm_bell(m, worker);
-	word = rk_bell_pending(bell) + partition / 64;
+	word = rk_bell_pending(rk_shm_bell(m, worker)) + partition / 64;
 	/*
 	 * P1: a bit found set will be cleared before the scan that finds our
 	 * reference, since the consumer clears (O1, seq_cst) before its last scan.
@@ -57,7 +69,7 @@ void rk_bell_ring_partition(const struct rk_shm *m, uint32_t worker, uint32_t pa
 	if (!(atomic_load_explicit(word, memory_order_seq_cst) & bit))
 		atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
 	RK_KILL_POINT(BELL_PENDING);
-	rk_bell_ring(&bell->bell);
+	ring_worker(m, worker);
 }
 
 void rk_bell_ring_owner(const struct rk_shm *m, uint32_t partition)
@@ -70,7 +82,7 @@ void rk_bell_ring_owner(const struct rk_shm *m, uint32_t partition)
 
 void rk_bell_ring_stop(const struct rk_shm *m, uint32_t worker)
 {
-	rk_bell_ring(&rk_shm_bell(m, worker)->bell);
+	ring_worker(m, worker);
 }
 
 void rk_bell_ring_pending(const struct rk_shm *m)

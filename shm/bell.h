@@ -69,7 +69,10 @@ int rk_bell_wait(_Atomic uint32_t *bell, uint32_t parked, uint64_t deadline_ns);
 /* Wakes everybody who waits on a word, which has changed. */
 void rk_bell_wake(_Atomic uint32_t *word);
 
-/* Marks a partition as having work for this worker and rings it if parked. */
+/*
+ * Marks a partition as having work for this worker and rings it if parked, and
+ * then the supervisor's guard too, if that has parked (vigil.h).
+ */
 void rk_bell_ring_partition(const struct rk_shm *m, uint32_t worker, uint32_t partition);
 
 /*

@@ -117,7 +117,7 @@ static void lay_calls(const struct rk_geometry *g, struct rk_layout *l)
 static void lay_queues(const struct rk_geometry *g, struct rk_layout *l)
 {
 	l->ring_stride = sizeof(struct rk_ring) + 8ull * g->n_ring;
-	l->queues_bells = sizeof(struct rk_segment) + g->n_partitions * l->ring_stride;
+	l->queues_bells = sizeof(struct rk_queues) + g->n_partitions * l->ring_stride;
 	l->bell_stride = sizeof(struct rk_worker_bell) + up((g->n_partitions + 63) / 64 * 8ull, RK_ABI_LINE);
 	l->queues_len = up(l->queues_bells + g->n_workers * l->bell_stride, PAGE);
 	l->parts_len = up(sizeof(struct rk_segment) + sizeof(struct rk_part) * (uint64_t)g->n_partitions, PAGE);

@@ -144,7 +144,13 @@ static inline void *rk_cell_reply(const struct rk_shm *m, struct rk_cell *cell)
 
 static inline struct rk_ring *rk_shm_ring(const struct rk_shm *m, uint32_t partition)
 {
-	return (struct rk_ring *)(m->queues + sizeof(struct rk_segment) + partition * m->l.ring_stride);
+	return (struct rk_ring *)(m->queues + sizeof(struct rk_queues) + partition * m->l.ring_stride);
+}
+
+/* The bell of whoever watches over the workers (vigil.h). */
+static inline _Atomic uint32_t *rk_shm_vigil(const struct rk_shm *m)
+{
+	return &((struct rk_queues *)(void *)m->queues)->vigil;
 }
 
 /* The place of this position. */

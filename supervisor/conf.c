@@ -262,7 +262,8 @@ static void fleet_finish(struct rk_conf *conf, struct rk_conf_fleet *f)
 {
 	const struct rk_setting *hang = rk_ini_last(&conf->ini, RK_INI_FLEET, f->name, "HangAfter");
 
-	if (!f->o.is_blocking && (!hang || !*hang->value))
+	f->has_hang_after = hang && *hang->value;
+	if (!f->o.is_blocking && !f->has_hang_after)
 		f->o.hang_after_ns = HANG_COMPUTING;
 	geometry_make(f);
 }

@@ -24,6 +24,7 @@ struct rk_conf_fleet {
 	struct rk_fleet_options o;
 	struct rk_geometry geometry; /* from the options; checked; hash_seed is still 0 */
 	uint64_t reserved;           /* bytes of shared memory */
+	bool has_hang_after;         /* HangAfter was written: it holds for jobs with a deadline too */
 	uint64_t bad[2];             /* bit i: key i of the table was refused, its value is not */
 };
 

@@ -25,7 +25,7 @@ struct rk_crew {
 	bool was_ready;     /* all slots at once, ever */
 	bool any_was_ready; /* any process, ever */
 	bool has_warned;    /* that no worker ever gets ready */
-	sd_event_source *stop_timer;
+	struct rk_killer *killer;
 	sd_event_source *look_timer; /* runs only while a slot expects something */
 };
 
@@ -160,6 +160,18 @@ void rk_crew_on_leases(struct rk_crew *f)
 			rk_slot_event(&f->slots[slot], RK_FSM_EV_LEASE);
 }
 
+void rk_crew_on_findings(struct rk_crew *f)
+{
+	struct rk_ward_finding *finding;
+
+	rk_ward_drain(f->c.ward);
+	while ((finding = rk_ward_next(f->c.ward)) != NULL) {
+		if (finding->slot < f->n_slots)
+			rk_slot_on_finding(&f->slots[finding->slot], finding);
+		free(finding);
+	}
+}
+
 void rk_crew_on_news(struct rk_crew *f)
 {
 	uint64_t now_ns = rk_clock_ns();
@@ -195,31 +207,15 @@ void rk_crew_start(struct rk_crew *f)
 		rk_slot_event(&f->slots[i], RK_FSM_EV_START);
 }
 
-static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *arg)
-{
-	struct rk_crew *f = arg;
-
-	(void)source;
-	(void)usec;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_event(&f->slots[i], RK_FSM_EV_TIMER);
-	return 0;
-}
-
 void rk_crew_stop(struct rk_crew *f, const char *why)
 {
 	struct rk_note note = note_of(f, RK_FLIGHT_STOP);
-	int r;
 
 	if (f->is_stopping)
 		return;
 	f->is_stopping = true;
 	rk_say(f->c.say, "rekindle: fleet %s stops: %s", f->c.conf->name, why);
 	(void)rk_recorder_note(f->c.recorder, &note, "fleet stops why=\"%s\"", why);
-	r = sd_event_add_time_relative(f->c.event, &f->stop_timer, CLOCK_MONOTONIC,
-				       f->c.conf->o.stop_timeout_ns / RK_NS_PER_US, 0, on_stop_timeout, f);
-	if (r < 0)
-		rk_log(RK_LOG_ERROR, "no timer for the stop, keeper ends what is left: %s", strerror(-r));
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
 	end_check(f);
@@ -270,12 +266,15 @@ static int crew_init(struct rk_crew *f)
 
 	f->slots = calloc(f->n_slots, sizeof(*f->slots));
 	f->table = malloc(n_partitions * sizeof(*f->table));
-	if (!f->slots || !f->table)
+	f->killer = calloc(1, sizeof(*f->killer));
+	if (!f->slots || !f->table || !f->killer)
 		return -ENOMEM;
 	memset(f->table, 0xff, n_partitions * sizeof(*f->table)); /* RK_PLACE_NONE */
+	rk_observatory_init(&f->killer->observatory);
 	r = place(f);
 	f->host = (struct rk_slot_host){ .c = &f->c,
 					 .table = f->table,
+					 .killer = f->killer,
 					 .restart = restart_conf(&f->c.conf->o),
 					 .random = rk_rand_init(rk_clock_ns()),
 					 .hooks = hooks_of(f),
@@ -316,10 +315,10 @@ void rk_crew_close(struct rk_crew *f)
 		return;
 	for (uint32_t i = 0; f->slots && i < f->n_slots; i++)
 		rk_slot_close(&f->slots[i]);
-	(void)sd_event_source_disable_unref(f->stop_timer);
 	(void)sd_event_source_disable_unref(f->look_timer);
 	free(f->slots);
 	free(f->table);
+	free(f->killer);
 	free(f);
 }
 

@@ -19,6 +19,7 @@
 #include "supervisor/say.h"
 #include "supervisor/segments.h"
 #include "supervisor/spawn.h"
+#include "supervisor/ward.h"
 #include "supervisor/watch.h"
 
 struct rk_crew;
@@ -32,6 +33,7 @@ struct rk_crew_conf {
 	struct rk_spawn *spawn;
 	const struct rk_cgroup *cgroup;
 	struct rk_watch *watch;
+	struct rk_ward *ward; /* under the loop's guard */
 	struct rk_say *say;
 	struct rk_recorder *recorder;
 	int link;
@@ -49,7 +51,7 @@ void rk_crew_close(struct rk_crew *f);
 /* Starts every worker. A process that cannot be made is tried again later. */
 void rk_crew_start(struct rk_crew *f);
 
-/* Asks every worker to end, kills what is left after the stop timeout, then calls on_end. why: for people. */
+/* Asks every worker to end, kills each that is left after the stop timeout, then calls on_end. why: for people. */
 void rk_crew_stop(struct rk_crew *f, const char *why);
 
 /* Workers have something to tell (the news eventfd). */
@@ -57,6 +59,9 @@ void rk_crew_on_news(struct rk_crew *f);
 
 /* Leases died (the watch's eventfd). */
 void rk_crew_on_leases(struct rk_crew *f);
+
+/* The guard found something (the ward's eventfd). */
+void rk_crew_on_findings(struct rk_crew *f);
 
 /* Keeper reaped a worker. */
 void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg);

@@ -104,6 +104,17 @@ static int on_leases(sd_event_source *source, int fd, uint32_t events, void *arg
 	return 0;
 }
 
+static int on_findings(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	rk_crew_on_findings(f->crew);
+	return 0;
+}
+
 static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct rk_fleet *f = arg;
@@ -189,6 +200,7 @@ static int crew_make(struct rk_fleet *f, struct rk_err *err)
 		.spawn = &f->spawn,
 		.cgroup = &f->cgroup,
 		.watch = f->watch,
+		.ward = f->ward,
 		.say = f->env->say,
 		.recorder = f->env->recorder,
 		.link = f->env->link,
@@ -242,10 +254,22 @@ static int sources_add(struct rk_fleet *f, struct rk_err *err)
 	if (r >= 0)
 		r = io_add(f, &f->news_source, f->news, on_news, SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
+		r = io_add(f, &f->findings_source, rk_ward_fd(f->ward), on_findings, SD_EVENT_PRIORITY_NORMAL);
+	if (r >= 0)
 		r = sd_event_add_time_relative(f->env->event, &f->pages, CLOCK_MONOTONIC, 0, 1000, on_pages, f);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(f->pages, SD_EVENT_OFF);
 	return r < 0 ? rk_err_set(err, r, "cannot watch for events: %s", strerror(-r)) : 0;
+}
+
+static int ward_make(struct rk_fleet *f, struct rk_err *err)
+{
+	const struct rk_ward_rules rules = rk_ward_rules(&f->conf->o, f->conf->has_hang_after);
+	int r = rk_ward_new(&f->segments.m, f->conf->o.n_workers, &rules, &f->ward);
+
+	if (r == 0)
+		r = rk_guard_join(f->env->guard, f->ward);
+	return r < 0 ? rk_err_set(err, r, "cannot watch over the workers: %s", strerror(-r)) : 0;
 }
 
 static int make(struct rk_fleet *f, struct rk_err *err)
@@ -260,6 +284,8 @@ static int make(struct rk_fleet *f, struct rk_err *err)
 		r = rk_err_set(err, -ENOMEM, "no memory for the clients' books");
 	if (r == 0)
 		r = rk_watch_open(&f->segments.m, f->conf->o.n_workers, &f->watch, err);
+	if (r == 0)
+		r = ward_make(f, err);
 	if (r == 0)
 		r = crew_make(f, err);
 	if (r == 0)
@@ -291,6 +317,10 @@ void rk_fleet_close(struct rk_fleet *f)
 	(void)sd_event_source_disable_unref(f->leases_source);
 	(void)sd_event_source_disable_unref(f->news_source);
 	(void)sd_event_source_disable_unref(f->pages);
+	(void)sd_event_source_disable_unref(f->findings_source);
+	if (f->ward)
+		rk_guard_leave(f->env->guard, f->ward);
+	rk_ward_free(f->ward);
 	rk_watch_close(f->watch);
 	rk_clients_free(f->clients);
 	rk_spawn_close(&f->spawn);
@@ -299,8 +329,9 @@ void rk_fleet_close(struct rk_fleet *f)
 	rk_close_p(&f->news);
 	f->crew = NULL;
 	f->watch = NULL;
+	f->ward = NULL;
 	f->clients = NULL;
-	f->leases_source = f->news_source = f->pages = NULL;
+	f->findings_source = f->leases_source = f->news_source = f->pages = NULL;
 }
 
 void rk_fleet_start(struct rk_fleet *f)

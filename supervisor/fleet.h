@@ -15,6 +15,7 @@
 #include "supervisor/clients.h"
 #include "supervisor/conf.h"
 #include "supervisor/crew.h"
+#include "supervisor/guard.h"
 #include "supervisor/link.h"
 #include "supervisor/publish.h"
 #include "supervisor/recorder.h"
@@ -30,6 +31,7 @@ struct rk_fleet_env {
 	sd_event *event;
 	struct rk_say *say;
 	struct rk_recorder *recorder;
+	struct rk_guard *guard;
 	int link; /* to keeper */
 	const char *name; /* of the runtime directory */
 	uint64_t started_ns;
@@ -48,10 +50,11 @@ struct rk_fleet {
 	struct rk_spawn spawn;
 	struct rk_cgroup cgroup;
 	struct rk_watch *watch;
+	struct rk_ward *ward; /* what the guard watches */
 	struct rk_clients *clients;
 	struct rk_publish publish;
 	struct rk_crew *crew;
-	sd_event_source *news_source, *leases_source;
+	sd_event_source *news_source, *leases_source, *findings_source;
 	sd_event_source *pages; /* runs only while dead clients' pages wait */
 	uint32_t n_pages_tries;
 };

@@ -27,6 +27,7 @@ struct loop {
 	struct rk_say say;
 	struct rk_recorder recorder;
 	struct rk_fleet_env env;
+	struct rk_guard *guard;
 	struct rk_fleet *fleets; /* those that are not disabled */
 	uint32_t n_fleets;
 	struct rk_strategy_fleet says[RK_FLEETS_MAX]; /* what the configuration says of each */
@@ -303,6 +304,7 @@ static int fleets_make(struct loop *l, struct rk_err *err)
 	l->env = (struct rk_fleet_env){ .event = l->event,
 					.say = &l->say,
 					.recorder = &l->recorder,
+					.guard = l->guard,
 					.link = l->link,
 					.name = l->conf->name,
 					.started_ns = rk_clock_ns(),
@@ -350,7 +352,9 @@ static int loop_make(struct loop *l, struct rk_err *err)
 	r = sd_event_new(&l->event);
 	if (r < 0)
 		return rk_err_set(err, r, "cannot make the event loop: %s", strerror(-r));
-	r = fleets_make(l, err);
+	r = rk_guard_open(l->conf->supervisor.real_time, &l->guard, err);
+	if (r == 0)
+		r = fleets_make(l, err);
 	if (r == 0)
 		r = control_make(l, err);
 	return r < 0 ? r : sources_add(l, err);
@@ -362,6 +366,7 @@ static void loop_close(struct loop *l)
 	for (uint32_t i = 0; l->fleets && i < l->n_fleets; i++)
 		rk_fleet_close(&l->fleets[i]);
 	free(l->fleets);
+	rk_guard_close(l->guard);
 	(void)sd_event_source_disable_unref(l->stop);
 	sd_event_unref(l->event);
 	rk_close_p(&l->lock); /* keeper's copy still holds it */

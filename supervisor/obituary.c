@@ -102,16 +102,66 @@ const char *rk_obituary_job(const struct rk_obituary *o, char *text, size_t size
 	return text;
 }
 
-const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE])
+const char *rk_obituary_deed(enum rk_verdict verdict)
 {
-	char cause[160], outcome[128], job[64], pid[24] = "";
+	switch (verdict) {
+	case RK_VERDICT_STOPPED:
+		return "was stopped";
+	case RK_VERDICT_TRACED:
+		return "was traced";
+	case RK_VERDICT_FROZEN:
+		return "was frozen";
+	case RK_VERDICT_LOOP:
+		return "looped";
+	case RK_VERDICT_ASLEEP:
+		return "hung";
+	case RK_VERDICT_LIVELOCK:
+		return "hung, waking and sleeping,";
+	case RK_VERDICT_DISK:
+		return "hung, uninterruptible,";
+	case RK_VERDICT_START_TIMEOUT:
+		return "did not start";
+	case RK_VERDICT_STOP_TIMEOUT:
+		return "did not stop";
+	case RK_VERDICT_FINE:
+	case RK_VERDICT_WAITING:
+	case RK_VERDICT_STARVED:
+	case RK_VERDICT_BLIND:
+	case RK_VERDICT_GONE:
+	case RK_VERDICT_SUSPECT:
+	case RK_VERDICT_LATE:
+	case RK_VERDICTS:
+		break;
+	}
+	return "";
+}
+
+/* What led to its end and how it ended: "hung in job 17 of partition 3 for 10.0 s, killed" */
+static void end_format(const struct rk_obituary *o, char *text, size_t size)
+{
+	const char *deed = rk_obituary_deed(o->verdict);
+	char cause[160], job[64], judged[32];
 
 	rk_obituary_cause(o, cause, sizeof(cause));
+	(void)rk_obituary_job(o, job, sizeof(job));
+	duration_format(o->judged_for_ns, judged, sizeof(judged));
+	if (!deed[0])
+		(void)snprintf(text, size, "%s%s", cause, job);
+	else
+		(void)snprintf(text, size, "%s%s for %s, %s", deed, job, judged,
+			       strcmp(cause, "SIGKILL") == 0 ? "killed" : cause);
+}
+
+const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE])
+{
+	char end[288], outcome[128], pid[24] = "";
+
+	end_format(o, end, sizeof(end));
 	outcome_format(o, outcome, sizeof(outcome));
 	if (o->pid)
 		(void)snprintf(pid, sizeof(pid), "(pid %d) ", o->pid);
-	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u %s%s%s%s%.*s%s: %s", o->worker, pid, cause,
-		       rk_obituary_job(o, job, sizeof(job)), o->last_words[0] ? " (\"" : "", 200,
-		       o->last_words, o->last_words[0] ? "\")" : "", outcome);
+	(void)snprintf(text, RK_OBITUARY_LINE, "worker %u %s%s%s%.*s%s: %s", o->worker, pid, end,
+		       o->last_words[0] ? " (\"" : "", 200, o->last_words, o->last_words[0] ? "\")" : "",
+		       outcome);
 	return text;
 }

@@ -4,6 +4,7 @@
  *
  *	worker 2 (pid 812) SIGKILL: 845 committed job 10,233 after 1.6 ms
  *	worker 2 (pid 812) exited 3 ("no table"): 845 ready after 1.2 ms
+ *	worker 2 (pid 812) hung in job 17 of partition 3 for 10.0 s, killed: 845 ready after 1.2 ms
  *	worker 2 (pid 812) SIGSEGV in job 10,233 of partition 7: 845 started, its first job not done after 1.0 s
  *
  * The cause and the outcome are learned at different times, in either order.
@@ -17,8 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "supervisor/detect.h"
+
 #define RK_OBITUARY_WORDS 256u
-#define RK_OBITUARY_LINE 576u
+#define RK_OBITUARY_LINE 640u
 #define RK_OBITUARY_FAILED 112u
 
 enum rk_obituary_outcome {
@@ -41,6 +44,8 @@ struct rk_obituary {
 	bool was_in_job;   /* as its beat page said */
 	uint32_t partition; /* of that job */
 	uint64_t in_job;    /* its number */
+	enum rk_verdict verdict; /* for which we ended it; FINE: we did not */
+	uint64_t judged_for_ns;  /* how long that had been so */
 	bool is_cause_known;
 	int code;       /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int status;     /* exit status or signal */
@@ -62,6 +67,9 @@ const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_
 
 /* " in job 10,233 of partition 7", or "". Returns text. */
 const char *rk_obituary_job(const struct rk_obituary *o, char *text, size_t size);
+
+/* "hung", "looped", "did not start"; "" for a verdict that ends nobody. */
+const char *rk_obituary_deed(enum rk_verdict verdict);
 
 /*
  * "SIGKILL", "exited 3", "could not be executed (No such file or directory)", "died",

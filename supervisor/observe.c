@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -484,10 +485,33 @@ uint32_t rk_observe_threads(const struct rk_observe *o, struct rk_observe_thread
 
 /* ---- life ---- */
 
+/* A locked one has pages of its own, so that nothing else gets locked with it. */
+static struct rk_observe *room_make(const struct rk_observatory *shared)
+{
+	void *at;
+
+	if (!shared->is_locked)
+		return calloc(1, sizeof(struct rk_observe));
+	at = mmap(NULL, sizeof(struct rk_observe), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	(void)mlock2(at, sizeof(struct rk_observe), MLOCK_ONFAULT); /* beyond the limit: as it is */
+	return at;
+}
+
+static void room_free(struct rk_observe *o)
+{
+	if (o->shared->is_locked)
+		(void)munmap(o, sizeof(*o));
+	else
+		free(o);
+}
+
 void rk_observatory_init(struct rk_observatory *shared)
 {
 	struct rlimit limit = { 0 };
 
+	shared->is_locked = false;
 	shared->tree.at_ns = 0;
 	shared->tree.n = 0;
 	shared->n_fds = 0;
@@ -497,7 +521,7 @@ void rk_observatory_init(struct rk_observatory *shared)
 
 int rk_observe_open(struct rk_observatory *shared, pid_t pid, int pidfd, struct rk_observe **ret)
 {
-	struct rk_observe *o = calloc(1, sizeof(*o));
+	struct rk_observe *o = room_make(shared);
 
 	if (!o)
 		return -ENOMEM;
@@ -508,7 +532,7 @@ int rk_observe_open(struct rk_observatory *shared, pid_t pid, int pidfd, struct 
 	o->cgroup_fd = -1;
 	o->freezer = RK_FREEZER_NONE;
 	if (root_follow(o) == -ESRCH) {
-		free(o);
+		room_free(o);
 		return -ESRCH;
 	}
 	*ret = o;
@@ -534,5 +558,5 @@ void rk_observe_close(struct rk_observe *o)
 	rk_observe_rest(o);
 	if (o->n_processes)
 		root_close(o);
-	free(o);
+	room_free(o);
 }

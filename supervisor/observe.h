@@ -27,6 +27,7 @@ struct rk_observatory {
 	struct rk_tree tree;
 	uint32_t n_fds;   /* open for threads and processes */
 	uint32_t max_fds; /* more than these are not opened: the tree is cut instead */
+	bool is_locked;   /* the caller's, behind init: memory of observations is locked once touched */
 };
 
 /* max_fds is half of RLIMIT_NOFILE: the supervisor needs the rest. */

@@ -111,7 +111,7 @@ struct rk_fleet_options {
 	bool is_blocking;
 	uint64_t core_timeout_ns; /* 0: no core is wanted */
 	uint32_t kill_signal;
-	uint32_t on_hang, on_paused; /* enum rk_policy */
+	uint32_t on_hang, on_paused; /* enum rk_policy, of respond.h */
 
 	/* restarts */
 	uint32_t restart;  /* enum rk_restart_when */

@@ -23,6 +23,9 @@
 #define PIDFD_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 20)
 #define BUSY_NS RK_NS_PER_S          /* a successor's first job that takes longer is worth a line */
 #define ATTACH_NS (5 * RK_NS_PER_S)  /* a worker made with librekindle attaches in a millisecond */
+#define PATIENCE 2u                   /* StartTimeouts until a start that was starved or paused is over */
+#define KILL_AGAIN_NS RK_NS_PER_S     /* of a process that SIGKILL did not end yet: state D */
+#define CLOCK_ACCURACY_US 1000u
 #define AT_WORK_NS (100 * RK_NS_PER_MS) /* who dies later than this in its first job did start well */
 
 static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
@@ -32,15 +35,15 @@ static struct rk_beat *beat_of(const struct rk_slot *s)
 	return rk_shm_beat(s->host->c->m, s->number);
 }
 
-/* What a record says of a slot: its process as it is now. */
-static struct rk_note note_of(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level)
+struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level)
 {
 	return (struct rk_note){ .kind = kind,
 				 .level = level,
 				 .fleet = s->host->c->conf->name,
 				 .slot = s->number,
 				 .pid = s->process.pid,
-				 .incarnation = s->incarnation };
+				 .incarnation = s->incarnation,
+				 .group = s->group };
 }
 
 static uint64_t tag_of(const struct rk_slot *s)
@@ -140,7 +143,7 @@ static void outcome_look(struct rk_slot *s, uint64_t now_ns)
 
 void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
 {
-	struct rk_note note = note_of(s, RK_FLIGHT_NOTE, RK_LOG_WARNING);
+	struct rk_note note = rk_slot_note(s, RK_FLIGHT_NOTE, RK_LOG_WARNING);
 
 	if (s->state == RK_FSM_STARTING && is_attached(s))
 		rk_slot_event(s, RK_FSM_EV_READY);
@@ -169,6 +172,8 @@ static struct rk_obituary obituary_of(const struct rk_slot *s)
 				 .pid = s->process.pid,
 				 .noticed_ns = s->noticed_ns,
 				 .was_ready = has_worked(s, s->noticed_ns),
+				 .verdict = s->verdict,
+				 .judged_for_ns = s->judged_for_ns,
 				 .code = -1,
 				 .is_oom = rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom,
 				 .n_failed = s->restart.n_failed };
@@ -189,7 +194,7 @@ static void mourn(struct rk_slot *s)
 	struct rk_obituary o = obituary_of(s);
 
 	s->died_ns = s->noticed_ns;
-	rk_mourning_begin(&s->mourning, &o, tag_of(s), 0);
+	rk_mourning_begin(&s->mourning, &o, tag_of(s), s->group);
 }
 
 /* What is left of a process whose successor may already be on its way. */
@@ -207,6 +212,10 @@ static struct remains process_leave(struct rk_slot *s)
 	s->stat_fd = -1;
 	s->exit_source = NULL;
 	s->has_hinted = false;
+	s->stand = RK_WARD_SOUND;
+	s->verdict = RK_VERDICT_FINE;
+	s->group = 0;
+	s->is_killed = false;
 	return r;
 }
 
@@ -222,6 +231,8 @@ static void bury(struct rk_slot *s, struct remains *r)
 				   rk_setup_explain(&s->host->c->spawn->setup, &f, text, sizeof(text)));
 	if (f.error)
 		rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, f.error);
+	if (!s->process.pid && rk_ward_follow(s->host->c->ward, s->number, 0, -1, 0) < 0)
+		rk_log(RK_LOG_DEBUG, "a dead worker is still watched slot=%u", s->number);
 	(void)sd_event_source_disable_unref(r->exit_source);
 	rk_close_p(&r->stat_fd);
 	rk_close_p(&r->process.pidfd);
@@ -392,6 +403,10 @@ static void process_attend(struct rk_slot *s)
 	else
 		(void)sd_event_source_set_priority(s->exit_source, PIDFD_PRIORITY);
 	s->stat_fd = rk_proc_open(s->process.pid);
+	r = rk_ward_follow(s->host->c->ward, s->number, s->process.pid, s->process.pidfd, s->incarnation);
+	if (r < 0)
+		rk_log(RK_LOG_ERROR, "nobody sees whether a worker hangs slot=%u pid=%d: %s", s->number,
+		       s->process.pid, strerror(-r));
 }
 
 /* The obituary of a start that led to no process; pid: of what failed instead, or 0. */
@@ -411,7 +426,7 @@ static void start_mourn(struct rk_slot *s, int32_t pid, const struct rk_err *err
 
 static void start_failed(struct rk_slot *s, int32_t pid, const struct rk_err *err)
 {
-	struct rk_note note = note_of(s, RK_FLIGHT_SPAWN, RK_LOG_ERROR);
+	struct rk_note note = rk_slot_note(s, RK_FLIGHT_SPAWN, RK_LOG_ERROR);
 
 	s->process = no_process;
 	rk_journal_down(s->host->c->m, s->number);
@@ -453,7 +468,7 @@ static void spawn(struct rk_slot *s)
 	if (r < 0)
 		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-r));
 	process_attend(s);
-	note = note_of(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
+	note = rk_slot_note(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
 	(void)rk_recorder_note(c->recorder, &note, "worker started after_notice_us=%llu",
 			       (unsigned long long)(rk_mourning_is_open(&s->mourning) ?
 							    s->started_ns - s->mourning.last.obituary.noticed_ns :
@@ -510,24 +525,75 @@ static void announce(struct rk_slot *s)
 
 /* ---- timers ---- */
 
-static int on_backoff(sd_event_source *source, uint64_t usec, void *arg)
+/* 0: at once; INFINITE: never. */
+static uint64_t clock_ns(const struct rk_slot *s)
+{
+	const struct rk_fleet_options *o = &s->host->c->conf->o;
+
+	switch (rk_fsm_clock(s->state)) {
+	case RK_FSM_CLOCK_START: /* the guard is more patient with who starves; this bounds its patience */
+		return o->start_timeout_ns > RK_INFINITE / PATIENCE ? RK_INFINITE : PATIENCE * o->start_timeout_ns;
+	case RK_FSM_CLOCK_DRAIN:
+	case RK_FSM_CLOCK_STOP:
+		return o->stop_timeout_ns;
+	case RK_FSM_CLOCK_CORE:
+		return o->core_timeout_ns;
+	case RK_FSM_CLOCK_KILL:
+		return KILL_AGAIN_NS;
+	case RK_FSM_CLOCK_BACKOFF:
+		return s->next.wait_ns;
+	case RK_FSM_UNBOUNDED:
+	case RK_FSM_CLOCKS:
+		break;
+	}
+	return RK_INFINITE;
+}
+
+static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct rk_slot *s = arg;
 
 	(void)source;
 	(void)usec;
-	partitions_route(s, RK_ROUTE_UP);
+	if (rk_fsm_clock(s->state) == RK_FSM_CLOCK_BACKOFF)
+		partitions_route(s, RK_ROUTE_UP);
+	s->clocked = RK_FSM_STATES; /* its state may last as long again */
 	rk_slot_event(s, RK_FSM_EV_TIMER);
 	return 0;
 }
 
-static void arm(struct rk_slot *s)
+static void clock_arm(struct rk_slot *s, uint64_t wait_ns)
 {
-	int r = sd_event_add_time_relative(s->host->c->event, &s->timer, CLOCK_MONOTONIC,
-					   s->next.wait_ns / RK_NS_PER_US, 0, on_backoff, s);
+	uint64_t wait_us = wait_ns / RK_NS_PER_US;
+	int r = s->timer ? sd_event_source_set_time_relative(s->timer, wait_us) :
+			   sd_event_add_time_relative(s->host->c->event, &s->timer, CLOCK_MONOTONIC, wait_us,
+						      CLOCK_ACCURACY_US, on_clock, s);
 
+	if (r >= 0)
+		r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
 	if (r < 0)
-		rk_log(RK_LOG_ERROR, "no timer, the slot stays down slot=%u: %s", s->number, strerror(-r));
+		rk_log(RK_LOG_ERROR, "no timer, the slot stays as it is slot=%u state=%s: %s", s->number,
+		       rk_fsm_state_name(s->state), strerror(-r));
+}
+
+/* Whatever state the last event led to: its time begins, if it has just been entered. */
+static void clock_follow(struct rk_slot *s)
+{
+	uint64_t wait_ns;
+
+	if (s->clocked == s->state)
+		return;
+	s->clocked = s->state;
+	wait_ns = clock_ns(s);
+	if (wait_ns != RK_INFINITE)
+		clock_arm(s, wait_ns);
+	else if (s->timer)
+		(void)sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+}
+
+/* The backoff begins. */
+static void wait_tell(struct rk_slot *s)
+{
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_WAITING, 0, 0, s->next.wait_ns);
 	if (!s->next.is_news)
 		rk_mourning_drop(&s->mourning); /* the longest wait: said before */
@@ -552,18 +618,9 @@ static void ask_to_end(struct rk_slot *s)
 		(void)rk_child_signal(&s->process, SIGTERM);
 }
 
-static void kill_late(struct rk_slot *s)
-{
-	struct rk_note note = note_of(s, RK_FLIGHT_RESPONSE, RK_LOG_WARNING);
-
-	(void)rk_recorder_note(s->host->c->recorder, &note, "worker killed, it did not stop in time");
-	(void)rk_child_signal(&s->process, SIGKILL);
-	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
-}
-
 static void give_up(struct rk_slot *s)
 {
-	struct rk_note note = note_of(s, RK_FLIGHT_QUARANTINE, RK_LOG_ERROR);
+	struct rk_note note = rk_slot_note(s, RK_FLIGHT_QUARANTINE, RK_LOG_ERROR);
 
 	(void)rk_recorder_note(s->host->c->recorder, &note, "worker stays down reason=\"%s\"",
 			       rk_restart_reason_text(s->next.reason));
@@ -575,7 +632,6 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 {
 	switch (action) {
 	case RK_FSM_SPAWN:
-		s->timer = sd_event_source_disable_unref(s->timer);
 		prepare(s);
 		return;
 	case RK_FSM_ANNOUNCE:
@@ -594,13 +650,10 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 		ask_to_end(s);
 		return;
 	case RK_FSM_KILL:
-		kill_late(s);
+		rk_slot_kill(s);
 		return;
 	case RK_FSM_ARM:
-		arm(s);
-		return;
-	case RK_FSM_DISARM:
-		s->timer = sd_event_source_disable_unref(s->timer);
+		wait_tell(s);
 		return;
 	case RK_FSM_HOLD:
 	case RK_FSM_DRAIN:
@@ -610,11 +663,12 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 		partitions_route(s, RK_ROUTE_UP);
 		return;
 	case RK_FSM_ABORT:
-		(void)rk_child_signal(&s->process, SIGABRT);
+		rk_slot_abort(s);
 		return;
 	case RK_FSM_GIVE_UP:
 		give_up(s);
 		return;
+	case RK_FSM_DISARM: /* clock_follow() does */
 	case RK_FSM_NOTHING:
 	case RK_FSM_ACTIONS:
 		return;
@@ -624,7 +678,7 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 /* Before it is acted upon: an action may lead to the next event, and the order shall be true. */
 static void note_step(const struct rk_slot *s, enum rk_fsm_event event, struct rk_fsm_step step)
 {
-	struct rk_note note = note_of(s, RK_FLIGHT_TRANSITION, RK_LOG_DEBUG);
+	struct rk_note note = rk_slot_note(s, RK_FLIGHT_TRANSITION, RK_LOG_DEBUG);
 
 	if (step.next == s->state && step.action == RK_FSM_NOTHING)
 		return;
@@ -644,8 +698,11 @@ void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
 		s->noticed_ns = rk_clock_ns();
 	s->host->n_steps[s->state][event]++;
 	note_step(s, event, step);
+	if (step.next != s->state)
+		s->entered_ns = rk_clock_ns();
 	s->state = step.next;
 	act(s, step.action);
+	clock_follow(s);
 	s->host->on_step(s, step, s->host->arg);
 }
 
@@ -658,6 +715,7 @@ void rk_slot_init(struct rk_slot *s, struct rk_slot_host *host, uint32_t number)
 			       .process = no_process,
 			       .cgroup = { .dir = -1, .slot = number },
 			       .stat_fd = -1,
+			       .clocked = RK_FSM_EMPTY,
 			       .mourning = { .fleet = host->c->conf->name,
 					     .say = host->c->say,
 					     .recorder = host->c->recorder } };
@@ -686,10 +744,12 @@ static uint32_t view_state(enum rk_fsm_state state)
 	case RK_FSM_STARTING:
 		return RK_SLOT_STARTING;
 	case RK_FSM_READY:
-	case RK_FSM_SUSPECT:
-	case RK_FSM_PAUSED:
 	case RK_FSM_DRAINING:
 		return RK_SLOT_READY;
+	case RK_FSM_SUSPECT:
+		return RK_SLOT_SUSPECT;
+	case RK_FSM_PAUSED:
+		return RK_SLOT_PAUSED;
 	case RK_FSM_RECYCLING:
 	case RK_FSM_ABORTING:
 	case RK_FSM_STOPPING:

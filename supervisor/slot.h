@@ -24,15 +24,25 @@
 #include "supervisor/crew.h"
 #include "supervisor/fsm.h"
 #include "supervisor/hook.h"
+#include "supervisor/killer.h"
 #include "supervisor/mourning.h"
 #include "supervisor/restart.h"
 
 struct rk_slot;
 
+/*
+ * Takes the partitions of a slot whose process can neither release them nor die: eviction by
+ * copy. Returns how many it took; 0: it could not, the slot keeps them.
+ */
+typedef uint32_t (*rk_slot_move)(struct rk_slot *s, void *arg);
+
 /* What the slots of a fleet share; the fleet's. */
 struct rk_slot_host {
 	const struct rk_crew_conf *c;
 	const uint16_t *table; /* partition -> slot */
+	struct rk_killer *killer;
+	rk_slot_move move; /* OnHang=move, OnPaused=move; NULL: not available, reported only */
+	void *move_arg;
 	struct rk_restart_conf restart;
 	struct rk_rand random;
 	struct rk_hook_host hooks;
@@ -62,7 +72,15 @@ struct rk_slot {
 	uint64_t noticed_ns; /* first sign of the present process's death; 0 = none */
 	bool has_hinted;     /* that it does not attach */
 	sd_event_source *exit_source;
-	sd_event_source *timer;
+	sd_event_source *timer;      /* rk_fsm_clock() of clocked */
+	enum rk_fsm_state clocked;   /* STATES: it has to be set anew */
+	uint64_t entered_ns;         /* the present state */
+	enum rk_ward_stand stand;    /* as the guard sees the process */
+	enum rk_verdict verdict;     /* for which the process must end; FINE: it need not */
+	uint64_t judged_for_ns;
+	uint64_t group;              /* of the verdict's records; 0 = none */
+	bool wants_core;             /* it gets a SIGABRT first */
+	bool is_killed;              /* its tree was, once at least */
 	struct rk_mourning mourning;
 	uint64_t died_ns; /* the last one */
 };
@@ -82,11 +100,23 @@ void rk_slot_look(struct rk_slot *s, uint64_t now_ns);
 /* Whether rk_slot_look() has something to wait for, so that somebody must call it now and then. */
 bool rk_slot_is_expectant(const struct rk_slot *s);
 
+/* The guard found something about a process of this slot. */
+void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f);
+
 /* Keeper says how a process of this slot ended. */
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 
 /* Keeper says how a command beside its worker ended. */
 void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg);
+/*
+ * The parts that end a process, of slot_end.c, for slot.c alone. Abort: the evidence is kept;
+ * SIGABRT where a core is wanted, else TIMER at once. Kill: the whole tree, again if need be.
+ */
+void rk_slot_abort(struct rk_slot *s);
+void rk_slot_kill(struct rk_slot *s);
+
+/* What a record says of a slot: its process as it is now, the group of its verdict. */
+struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level);
 
 /* The slot as people see it. */
 void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret);

@@ -67,6 +67,14 @@ space_bell      | no cycle | -DROOM=1 -DJOBS=1
 space_bell      | caught   | -DBREAK_CLEAR
 space_bell      | caught   | -DBREAK_OPEN
 space_bell      | caught   | -DBREAK_OPENWAKE
+vigil           | holds    | -DPRODUCERS=2 -DJOBS=1
+vigil           | holds    | -DPRODUCERS=1 -DJOBS=2 -DSPURIOUS=2
+vigil           | caught   | -DBREAK_RINGER
+vigil           | caught   | -DBREAK_ROUSE
+vigil           | caught   | -DBREAK_ORDER
+vigil           | caught   | -DBREAK_LOOK
+vigil           | caught   | -DBREAK_WORK
+vigil           | caught   | -DBREAK_PENDING
 '
 
 # complaint MODEL WHAT FLAGS: nothing if the search ended as asked; its figures go to file descriptor 3

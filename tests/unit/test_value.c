@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/cleanup.h"
+#include "supervisor/respond.h"
 #include "tests/unit/unit.h"
 
 static struct rk_fleet_options o;

@@ -20,6 +20,7 @@
 #include "shm/fault.h"
 #include "shm/part.h"
 #include "shm/queue.h"
+#include "shm/vigil.h"
 #include "shm/words.h"
 #include "workers/lib/attach.h"
 #include "workers/lib/prepare.h"
@@ -340,7 +341,7 @@ static void park(struct worker *w, uint64_t deadline_ns)
 	if (!rk_worker_has_pending(w) && !rk_worker_must_stop(w)) {
 		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
 		(void)rk_bell_wait(&w->bell->bell, word, deadline_ns); /* whatever woke us: look */
-		atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
+		rk_vigil_rouse(&w->m, w->number);
 	}
 	rk_bell_unpark(&w->bell->bell);
 }

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Slot, how its process is made to end: what the guard found is told, recorded and followed; then
+ * SIGABRT where a core is wanted, and SIGKILL to the whole tree.
+ */
+#include "supervisor/slot.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "shm/beat.h"
+
+/* ---- what is told ---- */
+
+static struct rk_note quiet_note(const struct rk_slot *s, enum rk_flight_kind kind)
+{
+	struct rk_note note = rk_slot_note(s, kind, RK_LOG_INFO);
+
+	note.is_quiet = true;
+	return note;
+}
+
+/* Each thread is a record: who asks why reads them in the verdict's group. */
+static void evidence_note(const struct rk_slot *s, const struct rk_evidence *e)
+{
+	struct rk_note note = quiet_note(s, RK_FLIGHT_EVIDENCE);
+	struct rk_recorder *recorder = s->host->c->recorder;
+
+	if (e->finding.look.error)
+		(void)rk_recorder_note(recorder, &note, "process cannot be seen error=%d",
+				       e->finding.look.error);
+	for (uint32_t i = 0; i < e->n_threads; i++) {
+		const struct rk_evidence_thread *t = &e->thread[i];
+
+		(void)rk_recorder_note(
+			recorder, &note,
+			"thread tid=%d of=%d name=\"%s\" state=%c wchan=\"%s\" syscall=\"%s\" stack=\"%s\"",
+			t->tid, t->pid, t->name, t->state, t->wchan, t->syscall, t->stack);
+	}
+	if (e->n_more)
+		(void)rk_recorder_note(recorder, &note, "threads that had no room n=%u", e->n_more);
+}
+
+static const char *where_of(const struct rk_finding *f, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (f->phase == RK_PHASE_WORKING)
+		(void)snprintf(text, size, " job=%llu partition=%u", (unsigned long long)f->job,
+			       f->partition);
+	return text;
+}
+
+/* "worker hung", "worker was stopped"; "job is past its deadline" */
+static const char *what_of(enum rk_verdict verdict)
+{
+	return verdict == RK_VERDICT_LATE ? "" : rk_obituary_deed(verdict);
+}
+
+/* The verdict's record begins the group of all that follows from it. */
+static void verdict_note(struct rk_slot *s, const struct rk_finding *f, enum rk_response response,
+			 const struct rk_evidence *evidence)
+{
+	struct rk_note note = rk_slot_note(s, RK_FLIGHT_VERDICT, RK_LOG_WARNING);
+	char found[RK_DETECT_LINE], where[64];
+
+	note.group = 0;
+	s->group = rk_recorder_note(
+		s->host->c->recorder, &note,
+		"%s%s verdict=%s%s for_ms=%llu bound_ms=%llu response=%s found=\"%s\"",
+		f->verdict == RK_VERDICT_LATE ? "job is past its deadline" : "worker ",
+		what_of(f->verdict), rk_verdict_name(f->verdict), where_of(f, where, sizeof(where)),
+		(unsigned long long)(f->stalled_ns / RK_NS_PER_MS),
+		(unsigned long long)(f->bound_ns / RK_NS_PER_MS), rk_response_name(response),
+		rk_detect_format(f, found));
+	if (evidence)
+		evidence_note(s, evidence);
+}
+
+RK_PRINTF(2, 3) static void response_note(const struct rk_slot *s, const char *fmt, ...)
+{
+	struct rk_note note = rk_slot_note(s, RK_FLIGHT_RESPONSE, RK_LOG_WARNING);
+	char text[160];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	(void)rk_recorder_note(s->host->c->recorder, &note, "%s", text);
+}
+
+/* ---- what is found ---- */
+
+/* From one stand to another, by the events that lead there. */
+static void stand_follow(struct rk_slot *s, enum rk_ward_stand stand)
+{
+	enum rk_ward_stand was = s->stand;
+
+	s->stand = stand;
+	if (stand == was)
+		return;
+	if (was == RK_WARD_PAUSED)
+		rk_slot_event(s, RK_FSM_EV_RESUME);
+	if (was == RK_WARD_SUSPECT && stand == RK_WARD_SOUND)
+		rk_slot_event(s, RK_FSM_EV_CLEAR);
+	if (stand == RK_WARD_SUSPECT)
+		rk_slot_event(s, RK_FSM_EV_SUSPECT);
+	if (stand == RK_WARD_PAUSED)
+		rk_slot_event(s, RK_FSM_EV_PAUSE);
+}
+
+static void move(struct rk_slot *s)
+{
+	uint32_t n = s->host->move ? s->host->move(s, s->host->move_arg) : 0;
+
+	if (n)
+		response_note(s, "partitions taken from the worker n=%u", n);
+	else
+		response_note(s, "worker reported only, its partitions cannot be taken from it");
+}
+
+static void judged(struct rk_slot *s, const struct rk_finding *f, enum rk_response response)
+{
+	s->verdict = f->verdict;
+	s->judged_for_ns = s->stand == RK_WARD_PAUSED ? f->blamed_for_ns : f->stalled_ns;
+	s->wants_core = response == RK_RESPOND_ABORT;
+	rk_slot_event(s, RK_FSM_EV_VERDICT);
+}
+
+static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
+{
+	switch (f->response) {
+	case RK_RESPOND_CANCEL:
+		rk_beat_cancel(rk_shm_beat(s->host->c->m, s->number), f->found.partition,
+			       f->found.job);
+		response_note(s, "job asked to give up");
+		return;
+	case RK_RESPOND_MOVE:
+		move(s);
+		return;
+	case RK_RESPOND_ABORT:
+	case RK_RESPOND_KILL:
+		judged(s, &f->found, f->response);
+		return;
+	case RK_RESPOND_NONE:
+	case RK_RESPOND_HOLD:
+	case RK_RESPOND_REPORT:
+	case RK_RESPONSES:
+		return;
+	}
+}
+
+void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f)
+{
+	if (f->incarnation != s->incarnation || f->pid != s->process.pid)
+		return; /* of a process that is gone */
+	if (s->verdict != RK_VERDICT_FINE)
+		return; /* it is ending already */
+	if (f->evidence || f->response == RK_RESPOND_CANCEL)
+		verdict_note(s, &f->found, f->response, f->evidence);
+	stand_follow(s, f->stand);
+	respond(s, f);
+}
+
+/* ---- ends that the slot's own clock brings ---- */
+
+static uint64_t bound_ns(const struct rk_slot *s)
+{
+	const struct rk_fleet_options *o = &s->host->c->conf->o;
+
+	return s->state == RK_FSM_ABORTING ? o->start_timeout_ns : o->stop_timeout_ns;
+}
+
+/* What the guard would have found: the process as it is now. */
+static void found_now(struct rk_slot *s, enum rk_verdict verdict, struct rk_observe *o,
+		      struct rk_finding *ret)
+{
+	uint64_t now_ns = rk_clock_ns();
+	uint64_t late_ns =
+		now_ns - (verdict == RK_VERDICT_START_TIMEOUT ? s->started_ns : s->entered_ns);
+	struct rk_detect_beat beat;
+
+	rk_detect_hear(rk_shm_beat(s->host->c->m, s->number), s->incarnation, &beat);
+	*ret = (struct rk_finding){ .verdict = verdict,
+				    .phase = beat.state == RK_BEAT_RUNNING ? RK_PHASE_WORKING
+					     : verdict == RK_VERDICT_STOP_TIMEOUT
+						     ? RK_PHASE_STOPPING
+						     : RK_PHASE_STARTING,
+				    .stalled_ns = late_ns,
+				    .bound_ns = bound_ns(s),
+				    .state = beat.state,
+				    .partition = beat.partition,
+				    .job = beat.job };
+	if (o)
+		rk_observe_look(o, true, now_ns, &ret->look);
+}
+
+/* Nobody judged it, and its time is over. */
+static void judge_late(struct rk_slot *s, enum rk_verdict verdict, enum rk_response response)
+{
+	struct rk_evidence_case about = { .worker = s->number,
+					  .pid = s->process.pid,
+					  .incarnation = s->incarnation,
+					  .wall_ns = rk_clock_wall_ns(),
+					  .response = response };
+	struct rk_observe *o = NULL;
+	struct rk_evidence evidence;
+	struct rk_finding f;
+
+	if (rk_observe_open(&s->host->killer->observatory, s->process.pid, s->process.pidfd, &o) <
+	    0)
+		o = NULL;
+	found_now(s, verdict, o, &f);
+	rk_evidence_gather(&about, &f, o, &evidence);
+	rk_observe_close(o);
+	verdict_note(s, &f, response, &evidence);
+	s->verdict = verdict;
+	s->judged_for_ns = f.stalled_ns;
+}
+
+void rk_slot_abort(struct rk_slot *s)
+{
+	uint64_t core_timeout_ns = s->host->c->conf->o.core_timeout_ns;
+
+	if (s->verdict == RK_VERDICT_FINE) {
+		s->wants_core = core_timeout_ns > 0;
+		judge_late(s, RK_VERDICT_START_TIMEOUT,
+			   s->wants_core ? RK_RESPOND_ABORT : RK_RESPOND_KILL);
+	}
+	if (!s->wants_core) {
+		rk_slot_event(s, RK_FSM_EV_TIMER); /* leads to rk_slot_kill() */
+		return;
+	}
+	(void)syscall(SYS_pidfd_send_signal, s->process.pidfd, SIGABRT, NULL, 0);
+	response_note(s, "worker aborted, it may dump core timeout_ms=%llu",
+		      (unsigned long long)(core_timeout_ns / RK_NS_PER_MS));
+}
+
+void rk_slot_kill(struct rk_slot *s)
+{
+	bool is_first = !s->is_killed;
+	uint32_t n;
+
+	if (s->verdict == RK_VERDICT_FINE)
+		judge_late(s, RK_VERDICT_STOP_TIMEOUT, RK_RESPOND_KILL);
+	s->is_killed = true;
+	n = rk_killer_kill(s->host->killer, s->process.pid, s->process.pidfd);
+	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
+	if (is_first)
+		response_note(s, "worker killed%s below=%u",
+			      s->verdict == RK_VERDICT_STOP_TIMEOUT ? ", it did not stop in time"
+								    : "",
+			      n);
+	else
+		response_note(s, "worker killed again, it is not gone yet below=%u", n);
+}

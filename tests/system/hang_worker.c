@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker of the hang tests: does once what a job's body says, in the slot's first process; its
+ * successors, who find the same job, count it.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "shm/beat.h"
+#include "shm/owner.h"
+#include "workers/lib/rekindle.h"
+
+static bool is_first;
+
+static _Noreturn void deadlock(void)
+{
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+
+	(void)pthread_mutex_lock(&mutex);
+	for (;;)
+		(void)pthread_cond_wait(&never, &mutex);
+}
+
+static _Noreturn void loop(void)
+{
+	for (_Atomic uint64_t n = 0;; n++)
+		;
+}
+
+static pid_t start_one(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	return pid;
+}
+
+/* Three below us: two children, one of them with a child of its own. */
+static void breed(void)
+{
+	pid_t pid;
+
+	(void)start_one();
+	pid = fork();
+	if (pid != 0)
+		return;
+	(void)start_one();
+	for (;;)
+		(void)pause();
+}
+
+static void sleep_ms(unsigned long ms)
+{
+	uint64_t end_ns = rk_clock_ns() + ms * RK_NS_PER_MS;
+
+	while (rk_clock_ns() < end_ns)
+		(void)usleep((useconds_t)((end_ns - rk_clock_ns()) / 1000));
+}
+
+static bool is_cancelled(struct rk_job *job)
+{
+	struct rk_owner_job *inner = job->internal;
+
+	return rk_beat_is_cancelled(rk_shm_beat(inner->owner->m, inner->owner->worker),
+				    inner->partition, inner->number);
+}
+
+static int misbehave(struct rk_job *job)
+{
+	const char *body = job->body;
+	unsigned long ms;
+
+	if (strcmp(body, "loop") == 0)
+		loop();
+	if (strcmp(body, "deadlock") == 0)
+		deadlock();
+	if (strcmp(body, "breed") == 0) {
+		breed();
+		deadlock();
+	}
+	if (sscanf(body, "sleep %lu", &ms) == 1)
+		sleep_ms(ms);
+	while (strcmp(body, "until cancelled") == 0)
+		if (is_cancelled(job))
+			return rk_reply(job, "cancelled", 9);
+		else
+			sleep_ms(5);
+	return 0;
+}
+
+static int on_job(struct rk_job *job, void *state, void *arg)
+{
+	uint64_t *n = state;
+	char reply[24];
+
+	(void)arg;
+	if (is_first && strcmp(job->body, "until cancelled") == 0)
+		return misbehave(job);
+	if (is_first && misbehave(job) < 0)
+		return -1;
+	rk_touch(job, n, sizeof(*n));
+	(*n)++;
+	return rk_reply(job, reply,
+			(size_t)snprintf(reply, sizeof(reply), "%llu", (unsigned long long)*n));
+}
+
+/* RK_TEST_MUTE=1: never attaches, like a program that knows nothing of us. */
+int main(void)
+{
+	const char *worker = getenv("REKINDLE_WORKER");
+
+	if (getenv("RK_TEST_MUTE"))
+		for (;;)
+			(void)pause();
+	is_first = worker && strstr(worker, "incarnation=1 ");
+	return rk_worker_main(
+		&(struct rk_worker_def){ .state_size = sizeof(uint64_t), .on_job = on_job });
+}
