@@ -78,7 +78,7 @@ static const char *explain(const struct result *r, char *text, size_t size)
 		break;
 	case RK_NO_WORKER:
 		(void)snprintf(text, size,
-			       "not applied: the key's worker is down; try again, or use --retry");
+			       "not applied: the key's worker is down, stopped or late; try again, or use --retry");
 		break;
 	case RK_NOT_APPLIED:
 		(void)snprintf(text, size,

@@ -81,7 +81,7 @@ uint64_t rk_client_deadline(uint32_t timeout_ms);
 /* Ends the thread of rk_client_fd(), if it runs. */
 void rk_client_stop_thread(struct rk_client *c);
 
-/* What a call that was certainly not applied is told: its worker is down, or just not applied. */
+/* What a call that was certainly not applied is told: its worker is down or held up, or just not applied. */
 int rk_client_not_applied(const struct rk_client *c, const struct rk_call *call);
 
 /* Makes the reply object the handle of this slot's call. */

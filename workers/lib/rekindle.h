@@ -257,7 +257,7 @@ enum rk_outcome {
 	RK_UNKNOWN = 3,     /* a worker has it; rk_wait() goes on with the same sequence */
 	RK_TOO_LARGE = 4,   /* not applied: key and body exceed the fleet's --max-request */
 	RK_FULL = 5,        /* not applied: the partition has no room */
-	RK_NO_WORKER = 6,   /* not applied: the partition's worker is down */
+	RK_NO_WORKER = 6,   /* not applied: the partition's worker is down, stopped or late */
 	RK_STALE = 7,       /* this client's place was given away: open again */
 	RK_FORKED = 8,      /* the handle belongs to the parent process */
 	RK_NO_SLOT = 9,     /* not applied: all slots hold unfinished calls or unreleased replies */
