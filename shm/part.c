@@ -136,11 +136,16 @@ bool rk_part_blame(const struct rk_shm *m, uint32_t worker, uint32_t *ret_partit
 	return true;
 }
 
-void rk_part_charge(const struct rk_shm *m, uint32_t partition, uint64_t job)
+uint32_t rk_part_charge(const struct rk_shm *m, uint32_t partition, uint64_t job)
+{
+	uint64_t owner = atomic_load_explicit(&rk_shm_part(m, partition)->owner, memory_order_acquire);
+
+	return rk_part_charge_late(m, partition, job, rk_owner_incarnation(owner));
+}
+
+uint32_t rk_part_charge_late(const struct rk_shm *m, uint32_t partition, uint64_t job, uint32_t incarnation)
 {
 	struct rk_part *part = rk_shm_part(m, partition);
-	uint32_t incarnation =
-		rk_owner_incarnation(atomic_load_explicit(&part->owner, memory_order_acquire));
 	/* Relaxed: the supervisor's own. */
 	uint64_t charged = atomic_load_explicit(&part->charged, memory_order_relaxed);
 	uint32_t n = rk_attempts_of(atomic_load_explicit(&part->attempts, memory_order_acquire), job);
@@ -160,6 +165,21 @@ void rk_part_charge(const struct rk_shm *m, uint32_t partition, uint64_t job)
 	/* K2: release; the next owner reads it behind A2. */
 	atomic_store_explicit(&part->attempts, rk_attempts(job, n), memory_order_release);
 	RK_KILL_POINT(PART_CHARGED);
+	return n;
+}
+
+void rk_part_forgive(const struct rk_shm *m, uint32_t partition, uint64_t job)
+{
+	_Atomic uint64_t *attempts = &rk_shm_part(m, partition)->attempts;
+	uint64_t word = atomic_load_explicit(attempts, memory_order_acquire);
+	uint32_t n = rk_attempts_of(word, job);
+
+	/* Release, as K2. Fails only against an owner that counts or is blocked just now: then it stays as it is. */
+	if (n == 0 || !atomic_compare_exchange_strong_explicit(attempts, &word, rk_attempts(job, n - 1),
+							       memory_order_release, memory_order_relaxed))
+		return;
+	if (word & RK_ATTEMPTS_BLOCKED)
+		rk_bell_ring_owner(m, partition); /* it need not wait for room among the dead letters */
 }
 
 uint32_t rk_part_attempts(const struct rk_shm *m, uint32_t partition)

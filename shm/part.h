@@ -72,9 +72,22 @@ bool rk_part_blame(const struct rk_shm *m, uint32_t worker, uint32_t *ret_partit
 /*
  * Counts one attempt at this job against it; another job's count is forgotten.
  * Before the partition passes on. Called again for the same death, whoever was
- * killed in between, it counts once.
+ * killed in between, it counts once. Returns the count.
  */
-void rk_part_charge(const struct rk_shm *m, uint32_t partition, uint64_t job);
+uint32_t rk_part_charge(const struct rk_shm *m, uint32_t partition, uint64_t job);
+
+/*
+ * The same for a death whose cause became known only behind that: incarnation is the one under
+ * which the job ran then. The caller has seen that the job is not committed.
+ */
+uint32_t rk_part_charge_late(const struct rk_shm *m, uint32_t partition, uint64_t job, uint32_t incarnation);
+
+/*
+ * Takes one attempt back: its death was not the job's doing after all. Nothing
+ * if the job has none any more, or is committed, quarantined with it. Killed
+ * before: the job has one attempt less to go.
+ */
+void rk_part_forgive(const struct rk_shm *m, uint32_t partition, uint64_t job);
 
 /* How often the job at the cursor has failed so far. */
 uint32_t rk_part_attempts(const struct rk_shm *m, uint32_t partition);

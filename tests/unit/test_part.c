@@ -210,6 +210,54 @@ START_TEST(another_jobs_charge_replaces_it_and_a_count_never_wraps)
 }
 END_TEST
 
+START_TEST(a_charge_that_comes_late_counts_beside_its_successors)
+{
+	struct fixture *f = fixture_new(NULL, 5);
+
+	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1), 2);
+	ck_assert_int_eq(rk_part_assign(&f->m, 0, 1), 3);
+	ck_assert_uint_eq(rk_part_charge_late(&f->m, 0, 5, 2), 1);
+	ck_assert_uint_eq(rk_part_charge(&f->m, 0, 5), 2);
+	ck_assert_uint_eq(rk_part_charge(&f->m, 0, 5), 2);
+	fixture_free(f);
+}
+END_TEST
+
+START_TEST(a_charge_that_is_taken_back_is_one_less_and_only_of_that_job)
+{
+	struct fixture *f = fixture_new(NULL, 5);
+
+	for (uint32_t n = 1; n <= 2; n++) {
+		ck_assert_int_gt(rk_part_assign(&f->m, 0, 1), 0);
+		ck_assert_uint_eq(rk_part_charge(&f->m, 0, 5), n);
+	}
+	rk_part_forgive(&f->m, 0, 6);
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), 2);
+	for (uint32_t left = 2; left-- > 0;) {
+		rk_part_forgive(&f->m, 0, 5);
+		ck_assert_uint_eq(rk_part_attempts(&f->m, 0), left);
+	}
+	rk_part_forgive(&f->m, 0, 5);
+	ck_assert_uint_eq(rk_part_attempts(&f->m, 0), 0);
+	ck_assert_int_gt(rk_part_assign(&f->m, 0, 1), 0);
+	ck_assert_uint_eq(rk_part_charge(&f->m, 0, 5), 1); /* the next one counts as ever */
+	fixture_free(f);
+}
+END_TEST
+
+START_TEST(who_waits_for_room_and_is_let_off_runs_again)
+{
+	struct fixture *f = fixture_new(NULL, 5);
+	struct rk_part *part = rk_shm_part(&f->m, 0);
+
+	ck_assert_int_gt(rk_part_assign(&f->m, 0, 1), 0);
+	atomic_store_explicit(&part->attempts, rk_attempts(5, 3) | RK_ATTEMPTS_BLOCKED, memory_order_relaxed);
+	rk_part_forgive(&f->m, 0, 5);
+	ck_assert_uint_eq(load(&part->attempts), rk_attempts(5, 2));
+	fixture_free(f);
+}
+END_TEST
+
 /* What a worker is in while its handler runs, and what the supervisor makes of it then. */
 struct blame {
 	struct fixture *f;
@@ -274,6 +322,9 @@ int main(void)
 	tcase_add_test(c, a_death_is_charged_once_and_the_next_one_again);
 	tcase_add_test(c, a_charge_cut_short_counts_when_it_is_repeated);
 	tcase_add_test(c, another_jobs_charge_replaces_it_and_a_count_never_wraps);
+	tcase_add_test(c, a_charge_that_comes_late_counts_beside_its_successors);
+	tcase_add_test(c, a_charge_that_is_taken_back_is_one_less_and_only_of_that_job);
+	tcase_add_test(c, who_waits_for_room_and_is_let_off_runs_again);
 	tcase_add_test(c, only_the_job_in_its_handler_is_to_blame);
 	return unit_run(c);
 }
