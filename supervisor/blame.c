@@ -97,6 +97,8 @@ static enum rk_blame_reason judge(const struct rk_blame_case *c, uint32_t n_othe
 	case RK_BLAME_START:
 	case RK_BLAME_FAULT:
 	case RK_BLAME_PRESSURE:
+	case RK_BLAME_PAUSED:
+	case RK_BLAME_ELSE:
 	case RK_BLAME_OURS:
 		break;
 	}

@@ -8,7 +8,7 @@
  *
  *   words do not fit                         not charged
  *   no job was running                       not charged
- *   verdict: hang, loop, deadline            charged
+ *   verdict on this job: hang, loop          charged
  *   we ended it otherwise                    not charged
  *   out of its own memory limit              charged
  *   a signal that people send, KILL apart    not charged
@@ -55,6 +55,8 @@ enum rk_blame_ours {
 	RK_BLAME_START,    /* it did not become ready in time */
 	RK_BLAME_FAULT,    /* rekindle fault */
 	RK_BLAME_PRESSURE, /* to make room on the machine */
+	RK_BLAME_PAUSED,   /* somebody had stopped, traced or frozen it */
+	RK_BLAME_ELSE,     /* a hang, but not in the job it was in at last */
 	RK_BLAME_OURS
 };
 

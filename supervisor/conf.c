@@ -126,13 +126,15 @@ const char *rk_conf_idle(const struct rk_conf *conf, char *text, size_t size)
 		return NULL;
 	*text = 0;
 	for (uint32_t i = 0; i < conf->ini.n; i++) {
-		const struct rk_key *k = rk_key_find(conf->ini.at[i].section, conf->ini.at[i].key);
-		char word[RK_INI_KEY_MAX + 4];
+		const struct rk_setting *set = &conf->ini.at[i];
+		const struct rk_key *k = rk_key_find(set->section, set->key);
+		bool is_word = k && k->idle && strcmp(set->value, k->idle) == 0;
+		char word[RK_INI_KEY_MAX + 16];
 		int len;
 
-		if (!k || !k->is_idle)
+		if (!k || (!k->is_idle && !is_word))
 			continue;
-		len = snprintf(word, sizeof(word), " %s,", k->name);
+		len = snprintf(word, sizeof(word), " %s%s%.8s,", k->name, is_word ? "=" : "", is_word ? k->idle : "");
 		if (len < 0 || strstr(text, word))
 			continue; /* said once */
 		if (at + (size_t)len + sizeof(end) > size)
@@ -255,6 +257,7 @@ static void geometry_make(struct rk_conf_fleet *f)
 	g->request_max = (uint32_t)o->max_request;
 	g->reply_max = (uint32_t)o->max_reply;
 	g->state_max = (uint32_t)o->max_state;
+	g->n_dead = o->n_dead_letters;
 	g->n_readers = (uint32_t)rk_min_u64((uint64_t)o->n_clients + READERS_ROOM, RK_READERS_MAX);
 }
 

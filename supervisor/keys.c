@@ -33,7 +33,7 @@ static const struct rk_key keys[] = {
 	{ KEY("Strategy", SUPERVISOR, ENUM, NOW, S(strategy)), IDLE, .words = STRATEGIES, .normal = "one-for-one",
 	  .help = "Which fleets restart when one of them has failed: itself, all, or itself and those that come "
 		  "after it." },
-	{ KEY("RealTime", SUPERVISOR, BOOL, NEVER, S(real_time)), IDLE, .normal = "no",
+	{ KEY("RealTime", SUPERVISOR, BOOL, NEVER, S(real_time)), .normal = "no",
 	  .systemd = "CPUSchedulingPolicy",
 	  .help = "Run the watch thread under SCHED_FIFO where that is allowed, so that a busy machine delays no "
 		  "verdict." },
@@ -97,7 +97,7 @@ static const struct rk_key keys[] = {
 	  .help = "Changes that one job or batch may make." },
 	{ KEY("UndoData", SIZES, SIZE, NEVER, F(undo_data)), RANGE(0, 1 << 30), .normal = "16K",
 	  .help = "Bytes kept for changes longer than 24 bytes." },
-	{ KEY("DeadLetters", SIZES, COUNT, NEVER, F(n_dead_letters)), IDLE, RANGE(1, 65536), .normal = "64",
+	{ KEY("DeadLetters", SIZES, COUNT, NEVER, F(n_dead_letters)), RANGE(1, 65536), .normal = "64",
 	  .help = "Quarantined jobs that are kept; a partition whose next one finds no room is blocked." },
 	{ KEY("Batch", SIZES, COUNT, SPAWN, F(batch)), RANGE(1, RK_BATCH_MAX), .normal = "",
 	  .help = "Jobs per commit; without it the worker's own choice." },
@@ -158,30 +158,30 @@ static const struct rk_key keys[] = {
 	  .systemd = "TasksMax", .help = "Processes and threads of all workers together." },
 
 	/* ---- time ---- */
-	{ KEY("StartTimeout", TIME, TIME, NOW, F(start_timeout_ns)), IDLE, RANGE(RK_NS_PER_MS, DAY), INFINITE,
+	{ KEY("StartTimeout", TIME, TIME, NOW, F(start_timeout_ns)), RANGE(RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "1min", .systemd = "TimeoutStartSec",
 	  .help = "From a worker's start until it must be ready." },
 	{ KEY("StopTimeout", TIME, TIME, NOW, F(stop_timeout_ns)), RANGE(0, DAY), .normal = "5s",
 	  .systemd = "TimeoutStopSec", .supervisord = "stopwaitsecs",
 	  .help = "From KillSignal until SIGKILL." },
-	{ KEY("JobTimeout", TIME, TIME, NOW, F(job_timeout_ns)), IDLE, RANGE(RK_NS_PER_MS, DAY), INFINITE,
+	{ KEY("JobTimeout", TIME, TIME, NOW, F(job_timeout_ns)), RANGE(RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "infinity",
 	  .help = "Longest time for one job whose client says none." },
-	{ KEY("HangAfter", TIME, TIME, NOW, F(hang_after_ns)), IDLE, RANGE(10 * RK_NS_PER_MS, DAY), INFINITE,
+	{ KEY("HangAfter", TIME, TIME, NOW, F(hang_after_ns)), RANGE(10 * RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "10s", .systemd = "WatchdogSec",
 	  .help = "How long a job without a deadline may keep a worker before it counts as hung. With Blocking=no "
 		  "it is 100ms unless it is given." },
-	{ KEY("Blocking", TIME, BOOL, NOW, F(is_blocking)), IDLE, .normal = "yes",
+	{ KEY("Blocking", TIME, BOOL, NOW, F(is_blocking)), .normal = "yes",
 	  .help = "Whether jobs ever wait for anything (files, network, locks). Say no for workers that only "
 		  "compute: a hang is found sooner." },
 	{ KEY("KillSignal", TIME, SIGNAL, NOW, F(kill_signal)), IDLE, .normal = "SIGTERM", .systemd = "KillSignal",
 	  .supervisord = "stopsignal", .help = "The signal that asks a worker to end." },
-	{ KEY("CoreTimeout", TIME, TIME, NOW, F(core_timeout_ns)), IDLE, RANGE(0, 3600 * RK_NS_PER_S), .normal = "0",
+	{ KEY("CoreTimeout", TIME, TIME, NOW, F(core_timeout_ns)), RANGE(0, 3600 * RK_NS_PER_S), .normal = "0",
 	  .systemd = "TimeoutAbortSec",
 	  .help = "Time for a hung worker to dump core after SIGABRT, before SIGKILL; 0 wants no core." },
-	{ KEY("OnHang", TIME, ENUM, NOW, F(on_hang)), IDLE, .words = VERDICTS, .normal = "kill",
+	{ KEY("OnHang", TIME, ENUM, NOW, F(on_hang)), .words = VERDICTS, .idle = "move", .normal = "kill",
 	  .help = "What to do about a hung worker: report it, move its partitions away, or kill it." },
-	{ KEY("OnPaused", TIME, ENUM, NOW, F(on_paused)), IDLE, .words = VERDICTS, .normal = "report",
+	{ KEY("OnPaused", TIME, ENUM, NOW, F(on_paused)), .words = VERDICTS, .idle = "move", .normal = "report",
 	  .help = "The same for a worker that is stopped, traced or frozen." },
 
 	/* ---- restarts ---- */
@@ -217,7 +217,7 @@ static const struct rk_key keys[] = {
 	  .help = "Private memory beyond which a worker is replaced between two jobs." },
 	{ KEY("MaxJobs", RESTART, COUNT, NOW, F(n_jobs_max)), IDLE, RANGE(0, UINT32_MAX), .normal = "0",
 	  .help = "Jobs after which a worker is replaced; 0 never." },
-	{ KEY("DeadLetterAfter", RESTART, COUNT, NOW, F(dead_letter_after)), IDLE, RANGE(1, 1000), .normal = "3",
+	{ KEY("DeadLetterAfter", RESTART, COUNT, NOW, F(dead_letter_after)), RANGE(1, 1000), .normal = "3",
 	  .help = "Attempts in which a job killed its worker until it is quarantined." },
 
 	/* ---- clients ---- */

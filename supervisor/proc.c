@@ -3,12 +3,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define FIELDS_TO_THREADS 18 /* proc(5): num_threads is field 20, the name field 2 */
+/* Blanks behind the name, field 2 of proc(5). */
+#define FIELDS_TO_THREADS 18   /* num_threads is field 20 */
+#define FIELDS_TO_EXIT_CODE 50 /* exit_code is field 52 */
+
+/* PIDFD_GET_INFO, which the headers of Linux 6.1 do not know. */
+struct info {
+	uint64_t mask;
+	uint64_t cgroupid;
+	uint32_t ids[11];
+	int32_t exit_code;
+};
+#define INFO_EXIT (UINT64_C(1) << 3)
+#define GET_INFO _IOWR(0xff, 11, struct info)
+
+_Static_assert(sizeof(struct info) == 64, "the first version of the kernel's");
 
 int rk_proc_open(pid_t pid)
 {
@@ -20,29 +37,87 @@ int rk_proc_open(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-int rk_proc_parse_threads(const char *text)
+/* The number behind n blanks. 0 or -EPROTO. */
+static int field_parse(const char *text, int n, long *ret)
 {
 	const char *at = strrchr(text, ')'); /* the name may hold anything, ')' and blanks too */
-	long n;
 	char *end;
 
-	for (int i = 0; at && i < FIELDS_TO_THREADS; i++) {
+	for (int i = 0; at && i < n; i++) {
 		at = strchr(at, ' ');
 		at += at != NULL;
 	}
 	if (!at)
 		return -EPROTO;
-	n = strtol(at, &end, 10);
-	return end == at || n < 0 || n > 1 << 22 ? -EPROTO : (int)n;
+	*ret = strtol(at, &end, 10);
+	return end == at ? -EPROTO : 0;
+}
+
+int rk_proc_parse_threads(const char *text)
+{
+	long n = 0;
+
+	if (field_parse(text, FIELDS_TO_THREADS, &n) < 0 || n < 0 || n > 1 << 22)
+		return -EPROTO;
+	return (int)n;
+}
+
+/* A wait status as waitid() has it. */
+static void exit_take(int code, int *ret_code, int *ret_status)
+{
+	*ret_code = WIFEXITED(code) ? CLD_EXITED : WCOREDUMP(code) ? CLD_DUMPED : CLD_KILLED;
+	*ret_status = WIFEXITED(code) ? WEXITSTATUS(code) : WTERMSIG(code);
+}
+
+int rk_proc_parse_exit(const char *text, int *ret_code, int *ret_status)
+{
+	long code = 0;
+
+	if (field_parse(text, FIELDS_TO_EXIT_CODE, &code) < 0 || code < 0 || code > 0xffff)
+		return -EPROTO;
+	if (code == 0)
+		return -ENODATA;
+	exit_take((int)code, ret_code, ret_status);
+	return 0;
+}
+
+int rk_proc_reaped(int pidfd, int *ret_code, int *ret_status)
+{
+	struct info info = { .mask = INFO_EXIT };
+
+	if (ioctl(pidfd, GET_INFO, &info) < 0)
+		return -errno;
+	if (!(info.mask & INFO_EXIT))
+		return -ENODATA;
+	exit_take(info.exit_code, ret_code, ret_status);
+	return 0;
+}
+
+/* Returns 0 or -errno. */
+static int text_read(int stat_fd, char *text, size_t size)
+{
+	ssize_t n = pread(stat_fd, text, size - 1, 0);
+
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return 0;
 }
 
 int rk_proc_threads(int stat_fd)
 {
 	char text[512];
-	ssize_t n = pread(stat_fd, text, sizeof(text) - 1, 0);
+	int r = text_read(stat_fd, text, sizeof(text));
 
-	if (n < 0)
-		return errno == ESRCH ? 0 : -errno;
-	text[n] = '\0';
+	if (r < 0)
+		return r == -ESRCH ? 0 : r;
 	return rk_proc_parse_threads(text);
+}
+
+int rk_proc_exit(int stat_fd, int *ret_code, int *ret_status)
+{
+	char text[1024];
+	int r = text_read(stat_fd, text, sizeof(text));
+
+	return r < 0 ? r : rk_proc_parse_exit(text, ret_code, ret_status);
 }

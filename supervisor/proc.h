@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Proc: what /proc says of a process, through a descriptor opened while it lived, so that its
- * pid may be another's by the time we read.
+ * Proc: what /proc, or its pidfd, says of a process, through a descriptor opened while it lived, so
+ * that its pid may be another's by the time we read.
  *
  * Who       the supervisor's loop. Blocking never (procfs).
  */
@@ -20,5 +20,21 @@ int rk_proc_threads(int stat_fd);
 
 /* The same from the text of a stat file; pure. -EPROTO if it is none. */
 int rk_proc_parse_threads(const char *text);
+
+/*
+ * How a process that is ending, or has ended and is not reaped yet, will be told to its parent:
+ * CLD_EXITED and so on. Returns 0; -ENODATA where that is not known, as for an exit status of 0,
+ * which a living process shows too; -ESRCH when it is reaped.
+ */
+RK_MUST_USE int rk_proc_exit(int stat_fd, int *ret_code, int *ret_status);
+
+/*
+ * The same of one that may have been reaped, by its pidfd, with a status of 0 too. Linux 6.15;
+ * -errno of older ones, and -ENODATA while it is not reaped.
+ */
+RK_MUST_USE int rk_proc_reaped(int pidfd, int *ret_code, int *ret_status);
+
+/* The same from the text of a stat file; pure. -EPROTO if it is none. */
+RK_MUST_USE int rk_proc_parse_exit(const char *text, int *ret_code, int *ret_status);
 
 #endif

@@ -214,6 +214,8 @@ static struct remains process_leave(struct rk_slot *s)
 	s->has_hinted = false;
 	s->stand = RK_WARD_SOUND;
 	s->verdict = RK_VERDICT_FINE;
+	s->judged = s->late = (struct rk_slot_job){ 0 };
+	s->exit_code = s->exit_status = 0;
 	s->group = 0;
 	s->is_killed = false;
 	return r;
@@ -286,6 +288,7 @@ static void recover(struct rk_slot *s)
 	s->n_restarts++;
 	waits = s->next.kind != RK_RESTART_NOW;
 	repair(s);
+	rk_slot_charge(s);
 	rk_slot_take_partitions(s, waits ? 0 : RK_ROUTE_UP);
 	mourn(s);
 	tree_end(s);
@@ -304,6 +307,7 @@ static void settle(struct rk_slot *s)
 	struct remains r;
 
 	repair(s);
+	rk_slot_charge(s);
 	partitions_route(s, 0);
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
 	if (s->process.pid)
@@ -320,6 +324,7 @@ static void fence(struct rk_slot *s)
 	uint32_t holder = rk_watch_holder(s->host->c->watch, s->number);
 	int n;
 
+	rk_slot_charge_see(s); /* before the signal: what it ended of is its own */
 	(void)rk_child_signal(&s->process, SIGKILL); /* a lease dies on exec too */
 	if (s->stat_fd < 0 || holder != (uint32_t)s->process.pid)
 		return; /* its job thread was not the first: that one may live on */
@@ -363,8 +368,12 @@ static void failure_check(struct rk_slot *s)
 
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
 {
-	if (s->process.pid == msg->pid && tag_of(s) == msg->tag)
+	if (s->process.pid == msg->pid && tag_of(s) == msg->tag) {
+		s->exit_code = msg->code;
+		s->exit_status = msg->status;
 		rk_slot_event(s, RK_FSM_EV_EXITED); /* keeper was faster than the pidfd */
+	}
+	rk_slot_charge_cause(s, msg);
 	if (!rk_mourning_cause(&s->mourning, msg->tag, msg->code, msg->status))
 		return;
 	if (s->mourning.last.tag == msg->tag && !s->mourning.last.obituary.exec_error)

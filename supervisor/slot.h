@@ -6,8 +6,8 @@
  * A death is noticed by the lease (0.1 ms, whatever the worker's size) or the pidfd. It is
  * confirmed by the pidfd, by keeper having reaped it, or by the lease when the job thread was
  * the process's only one: a lease also dies on exec, so the process is killed first. Then, in
- * this order: sweep the cell it declared, ring parked workers that have work, give its
- * partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
+ * this order: sweep the cell it declared, ring parked workers that have work, charge the job it
+ * was in (blame.h), give its partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
  * allocates or logs, but the flight recorder gets a record of each step, a few µs.
  *
  * ExecStartPre runs before each process, in STARTING with none; what is meant for a process waits
@@ -21,6 +21,8 @@
 #define RK_SUPERVISOR_SLOT_H
 
 #include "base/rand.h"
+#include "shm/dead.h"
+#include "supervisor/blame.h"
 #include "supervisor/crew.h"
 #include "supervisor/fsm.h"
 #include "supervisor/hook.h"
@@ -44,12 +46,28 @@ struct rk_slot_host {
 	rk_slot_move move; /* OnHang=move, OnPaused=move; NULL: not available, reported only */
 	void *move_arg;
 	struct rk_restart_conf restart;
+	struct rk_blame_recent recent; /* deaths, for who is charged */
 	struct rk_rand random;
 	struct rk_hook_host hooks;
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
 	void *arg;
+};
+
+/* A job of the present process that something was found about. */
+struct rk_slot_job {
+	bool is_set;
+	uint32_t partition;
+	uint64_t number;
+};
+
+/* The last death whose cause was not known at once. */
+struct rk_slot_doubt {
+	int32_t pid; /* 0 = there is none */
+	uint32_t owner; /* incarnation of its job's partition then */
+	enum rk_dead_verdict charged; /* its job is, for this; NONE: that is still to be decided */
+	struct rk_blame_case c;
 };
 
 struct rk_slot {
@@ -78,6 +96,10 @@ struct rk_slot {
 	enum rk_ward_stand stand;    /* as the guard sees the process */
 	enum rk_verdict verdict;     /* for which the process must end; FINE: it need not */
 	uint64_t judged_for_ns;
+	struct rk_slot_job judged;   /* which the verdict is about */
+	struct rk_slot_job late;     /* past its deadline */
+	int exit_code, exit_status;  /* how the process ended, CLD_…; 0 = not known yet */
+	struct rk_slot_doubt doubt;
 	uint64_t group;              /* of the verdict's records; 0 = none */
 	bool wants_core;             /* it gets a SIGABRT first */
 	bool is_killed;              /* its tree was, once at least */
@@ -114,6 +136,15 @@ void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg);
  */
 void rk_slot_abort(struct rk_slot *s);
 void rk_slot_kill(struct rk_slot *s);
+
+/*
+ * Who is charged for a death, of slot_charge.c, for slot.c alone. See: how the process ended, while
+ * /proc has it still. Charge: behind the repair, before its partitions pass on and the slot forgets
+ * the process. Cause: keeper tells how one ended whose cause was not known then.
+ */
+void rk_slot_charge_see(struct rk_slot *s);
+void rk_slot_charge(struct rk_slot *s);
+void rk_slot_charge_cause(struct rk_slot *s, const struct rk_link_msg *msg);
 
 /* What a record says of a slot: its process as it is now, the group of its verdict. */
 struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level);

@@ -121,11 +121,19 @@ static void move(struct rk_slot *s)
 		response_note(s, "worker reported only, its partitions cannot be taken from it");
 }
 
+static struct rk_slot_job job_of(const struct rk_finding *f)
+{
+	return (struct rk_slot_job){ .is_set = f->phase == RK_PHASE_WORKING,
+				     .partition = f->partition,
+				     .number = f->job };
+}
+
 static void judged(struct rk_slot *s, const struct rk_finding *f, enum rk_response response)
 {
 	s->verdict = f->verdict;
 	s->judged_for_ns = s->stand == RK_WARD_PAUSED ? f->blamed_for_ns : f->stalled_ns;
 	s->wants_core = response == RK_RESPOND_ABORT;
+	s->judged = job_of(f);
 	rk_slot_event(s, RK_FSM_EV_VERDICT);
 }
 
@@ -135,6 +143,7 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 	case RK_RESPOND_CANCEL:
 		rk_beat_cancel(rk_shm_beat(s->host->c->m, s->number), f->found.partition,
 			       f->found.job);
+		s->late = job_of(&f->found);
 		response_note(s, "job asked to give up");
 		return;
 	case RK_RESPOND_MOVE:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker of the hang tests: does once what a job's body says, in the slot's first process; its
- * successors, who find the same job, count it.
+ * The worker of the hang and poison tests: does once what a job's body says, in the slot's first
+ * process; its successors, who find the same job, count it. "always" before it: in every process.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -14,6 +14,8 @@
 #include "shm/beat.h"
 #include "shm/owner.h"
 #include "workers/lib/rekindle.h"
+
+#define ALWAYS "always "
 
 static bool is_first;
 
@@ -73,10 +75,14 @@ static bool is_cancelled(struct rk_job *job)
 				    inner->partition, inner->number);
 }
 
-static int misbehave(struct rk_job *job)
+static int misbehave(struct rk_job *job, const char *body)
 {
-	const char *body = job->body;
 	unsigned long ms;
+
+	if (strcmp(body, "crash") == 0) /* as by itself: nobody knows who sent it */
+		(void)raise(SIGSEGV);
+	if (strcmp(body, "exit") == 0)
+		exit(9);
 
 	if (strcmp(body, "loop") == 0)
 		loop();
@@ -103,8 +109,11 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 
 	(void)arg;
 	if (is_first && strcmp(job->body, "until cancelled") == 0)
-		return misbehave(job);
-	if (is_first && misbehave(job) < 0)
+		return misbehave(job, job->body);
+	if (is_first && misbehave(job, job->body) < 0)
+		return -1;
+	if (strncmp(job->body, ALWAYS, strlen(ALWAYS)) == 0 &&
+	    misbehave(job, (const char *)job->body + strlen(ALWAYS)) < 0)
 		return -1;
 	rk_touch(job, n, sizeof(*n));
 	(*n)++;

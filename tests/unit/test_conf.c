@@ -204,9 +204,9 @@ static const struct {
 } idle[] = {
 	{ "", NULL },
 	{ "Workers=3\nRestart=no\n", NULL },
-	{ "OnHang=report\n", "OnHang: read and checked" },
-	{ "MaxRSS=1G\nStandby=1\nDeadLetters=9\nJobTimeout=1s\n",
-	  "MaxRSS, Standby, DeadLetters, JobTimeout: read and checked" },
+	{ "OnHang=report\nOnPaused=kill\n", NULL },
+	{ "OnHang=move\nMaxJobs=2\n", "OnHang=move, MaxJobs: read and checked" }, /* of its words, one */
+	{ "MaxRSS=1G\nStandby=1\nMaxJobs=9\n", "MaxRSS, Standby, MaxJobs: read and checked" },
 	{ "Standby=1\nStandby=2\n", "Standby: read and checked" }, /* said once */
 };
 
@@ -230,9 +230,9 @@ START_TEST(a_warning_that_has_no_room_ends_at_a_whole_key)
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	char text[80];
 
-	good_conf_of("[Fleet f]\nExec=cat\nOnHang=report\nBlocking=no\nOnPaused=kill\n", &conf);
+	good_conf_of("[Fleet f]\nExec=cat\nMaxRSS=1G\nMaxJobs=2\nAllowFaults=yes\n", &conf);
 	ck_assert_str_eq(rk_conf_idle(&conf, text, sizeof(text)),
-			 "OnHang, Blocking: read and checked, but this release does not act on it yet");
+			 "MaxRSS, MaxJobs: read and checked, but this release does not act on it yet");
 	ck_assert_ptr_null(rk_conf_idle(&conf, text, 40));
 }
 END_TEST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal    The number of threads is read from a stat file whatever the process calls itself,
- *         and a process that is gone has none.
+ *         and a process that is gone has none. How it ended can be read until it is reaped.
  * Method  Texts as the kernel writes them; this process with a second thread; a child that ends.
  */
 #include "supervisor/proc.h"
@@ -9,6 +9,8 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,12 +81,65 @@ START_TEST(a_process_that_is_gone_has_no_threads)
 }
 END_TEST
 
+/* Fields 3 to 51 and the exit code. */
+#define STAT                                                                                       \
+	"812 (a) R 9) Z 4 5 6 0 1 2 3 4 5 6 0 1 2 3 4 5 6 0 1 2 3 4 5 6 0 1 2 3 4 5 6 0 1 2 3 4 5 6 0 1 2 3 4 5 6 0 1 2 "
+
+static const struct {
+	const char *text;
+	int result, code, status;
+} ends[] = {
+	{ STAT "9\n", 0, CLD_KILLED, SIGKILL }, { STAT "139\n", 0, CLD_DUMPED, SIGSEGV },
+	{ STAT "768\n", 0, CLD_EXITED, 3 },     { STAT "65280\n", 0, CLD_EXITED, 255 },
+	{ STAT "0\n", -ENODATA, 0, 0 },         { STAT "-1\n", -EPROTO, 0, 0 },
+	{ STAT "65536\n", -EPROTO, 0, 0 },      { STAT "\n", -EPROTO, 0, 0 },
+	{ "812 (w) Z 1 2 3\n", -EPROTO, 0, 0 },
+};
+
+START_TEST(how_a_process_ended_is_read_from_its_stat_file)
+{
+	int code = 0, status = 0;
+
+	ck_assert_int_eq(rk_proc_parse_exit(ends[_i].text, &code, &status), ends[_i].result);
+	ck_assert_int_eq(code, ends[_i].code);
+	ck_assert_int_eq(status, ends[_i].status);
+}
+END_TEST
+
+START_TEST(and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it)
+{
+	siginfo_t si;
+	int code, status, r;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	rk_cleanup(rk_close_p) int fd = rk_proc_open(pid),
+				   pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	ck_assert_int_eq(rk_proc_exit(fd, &code, &status), -ENODATA);
+	ck_assert_int_lt(rk_proc_reaped(pidfd, &code, &status), 0);
+	ck_assert_int_eq(kill(pid, SIGUSR1), 0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT), 0);
+	ck_assert_int_eq(rk_proc_exit(fd, &code, &status), 0);
+	ck_assert(code == CLD_KILLED && status == SIGUSR1);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(rk_proc_exit(fd, &code, &status), -ESRCH);
+	code = status = 0;
+	r = rk_proc_reaped(pidfd, &code, &status);
+	ck_assert(r < 0 || (code == CLD_KILLED && status == SIGUSR1)); /* Linux before 6.15 */
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("proc");
 
 	tcase_add_loop_test(c, threads_are_found_whatever_the_name, 0,
 			    (int)(sizeof(texts) / sizeof(texts[0])));
+	tcase_add_loop_test(c, how_a_process_ended_is_read_from_its_stat_file, 0,
+			    (int)(sizeof(ends) / sizeof(ends[0])));
+	tcase_add_test(c, and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it);
 	tcase_add_test(c, a_second_thread_is_counted);
 	tcase_add_test(c, a_process_that_is_gone_has_no_threads);
 	return unit_run(c);
