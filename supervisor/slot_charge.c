@@ -124,7 +124,8 @@ static void cause_set(struct rk_blame_case *c, int code, int status)
 {
 	c->code = code ? code : -1;
 	c->status = status;
-	if (code == CLD_KILLED && status == SIGKILL && c->words.state == RK_BEAT_RUNNING)
+	if (code == CLD_KILLED && status == SIGKILL && c->words.state == RK_BEAT_RUNNING &&
+	    c->memory != RK_BLAME_LIMIT)
 		c->memory = memory_now(c->ns);
 }
 
@@ -142,6 +143,8 @@ static struct rk_blame_case case_of(const struct rk_slot *s)
 		c.is_owner = s->host->table[c.words.partition] == s->number;
 		c.cursor = cursor_of(m, c.words.partition);
 	}
+	if (rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom)
+		c.memory = RK_BLAME_LIMIT;
 	c.ours = ours_of(s, &c.words);
 	cause_set(&c, s->exit_code, s->exit_status);
 	return c;
