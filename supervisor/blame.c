@@ -58,12 +58,17 @@ static bool is_sent(const struct rk_blame_case *c)
 	       is_signal(c, SIGQUIT);
 }
 
-/* SIGKILL says nothing of who sent it: the kernel for want of memory, a person, a script. */
+/*
+ * SIGKILL says nothing of who sent it: a person, a script, or the kernel for want of memory, which
+ * counts whom it kills. Where it counted nobody, somebody outside did it.
+ */
 static enum rk_blame_reason judge_kill(const struct rk_blame_case *c, uint32_t n_others)
 {
 	if (c->memory == RK_BLAME_SHORT)
 		return RK_BLAME_MACHINE;
-	return n_others > 0 ? RK_BLAME_STORM : RK_BLAME_KILLED;
+	if (n_others > 0)
+		return RK_BLAME_STORM;
+	return c->memory == RK_BLAME_OOM ? RK_BLAME_KILLED : RK_BLAME_OUTSIDE;
 }
 
 /*
@@ -121,7 +126,8 @@ static const struct {
 	[RK_BLAME_MACHINE] = { RK_BLAME_SPARED, "the machine was short of memory" },
 	[RK_BLAME_STORM] = { RK_BLAME_SPARED, "it was one of several deaths" },
 	[RK_BLAME_CRASHED] = { RK_BLAME_CHARGED, "the worker crashed or exited inside the job" },
-	[RK_BLAME_KILLED] = { RK_BLAME_CHARGED, "the worker alone was killed, by nobody known" },
+	[RK_BLAME_KILLED] = { RK_BLAME_CHARGED, "the kernel killed the worker alone, for want of memory" },
+	[RK_BLAME_OUTSIDE] = { RK_BLAME_SPARED, "somebody killed the worker" },
 	[RK_BLAME_CAUSE] = { RK_BLAME_LATER, "the cause of the death is not known yet" },
 };
 

@@ -16,7 +16,9 @@
  *   SIGKILL among other deaths               not charged, nor those others
  *   it ended by its own doing (crash, exit)  charged; but in a cluster of deaths only if the
  *                                            fleet went on committing: else it is the world
- *   SIGKILL, alone                           charged
+ *   SIGKILL, alone, and the kernel has
+ *     killed somebody for want of memory     charged
+ *   SIGKILL, alone                           not charged: a person, a script
  *
  * "Other deaths" are those within RK_BLAME_WINDOW_NS before that do not name the same job: a
  * job that kills its worker again and again is no cluster, however fast it does. "Went on" means
@@ -63,6 +65,7 @@ enum rk_blame_ours {
 enum rk_blame_memory {
 	RK_BLAME_ROOM,  /* nothing is known to be short */
 	RK_BLAME_SHORT, /* the machine is (rk_brake_is_memory_short()) */
+	RK_BLAME_OOM,   /* the kernel has killed somebody for want of it since the worker started */
 	RK_BLAME_LIMIT  /* the worker reached its own limit: oom_kill of its cgroup went up */
 };
 
@@ -102,7 +105,8 @@ enum rk_blame_reason {
 	RK_BLAME_MACHINE,         /* the machine was short of memory */
 	RK_BLAME_STORM,           /* one of several deaths */
 	RK_BLAME_CRASHED,         /* it crashed or exited inside the job */
-	RK_BLAME_KILLED,          /* killed alone, by nobody known */
+	RK_BLAME_KILLED,          /* killed alone, by the kernel as it seems */
+	RK_BLAME_OUTSIDE,         /* killed alone, by somebody outside */
 	RK_BLAME_CAUSE,           /* the cause is not known yet */
 	RK_BLAME_REASONS
 };

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+
 /* Blanks behind the name, field 2 of proc(5). */
 #define FIELDS_TO_THREADS 18   /* num_threads is field 20 */
 #define FIELDS_TO_EXIT_CODE 50 /* exit_code is field 52 */
@@ -120,4 +122,40 @@ int rk_proc_exit(int stat_fd, int *ret_code, int *ret_status)
 	int r = text_read(stat_fd, text, sizeof(text));
 
 	return r < 0 ? r : rk_proc_parse_exit(text, ret_code, ret_status);
+}
+
+int rk_proc_parse_oom_kills(const char *text, uint64_t *ret)
+{
+	static const char word[] = "\noom_kill ";
+	const char *at = strstr(text, word);
+	char *end;
+	uint64_t n;
+
+	if (!at)
+		return -EPROTO;
+	at += sizeof(word) - 1;
+	n = strtoull(at, &end, 10);
+	if (end == at)
+		return -EPROTO;
+	*ret = n;
+	return 0;
+}
+
+int rk_proc_oom_kills(uint64_t *ret)
+{
+	rk_cleanup(rk_close_p) int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+	char text[16384];
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return -errno;
+	while (n > 0 && len < sizeof(text) - 1) { /* procfs gives a page at a time */
+		n = read(fd, text + len, sizeof(text) - 1 - len);
+		if (n < 0)
+			return -errno;
+		len += (size_t)n;
+	}
+	text[len] = '\0';
+	return rk_proc_parse_oom_kills(text, ret);
 }

@@ -8,6 +8,7 @@
 #ifndef RK_SUPERVISOR_PROC_H
 #define RK_SUPERVISOR_PROC_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/macro.h"
@@ -36,5 +37,14 @@ RK_MUST_USE int rk_proc_reaped(int pidfd, int *ret_code, int *ret_status);
 
 /* The same from the text of a stat file; pure. -EPROTO if it is none. */
 RK_MUST_USE int rk_proc_parse_exit(const char *text, int *ret_code, int *ret_status);
+
+/*
+ * How many processes the kernel of this machine has killed for want of memory, cgroups' limits
+ * included. Returns 0; -errno, -EPROTO.
+ */
+RK_MUST_USE int rk_proc_oom_kills(uint64_t *ret);
+
+/* The same from the text of /proc/vmstat; pure. */
+RK_MUST_USE int rk_proc_parse_oom_kills(const char *text, uint64_t *ret);
 
 #endif

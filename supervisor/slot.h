@@ -100,6 +100,7 @@ struct rk_slot {
 	struct rk_slot_job late;     /* past its deadline */
 	int exit_code, exit_status;  /* how the process ended, CLD_…; 0 = not known yet */
 	struct rk_slot_doubt doubt;
+	uint64_t n_oom_kills;        /* of the machine when the process was started */
 	uint64_t group;              /* of the verdict's records; 0 = none */
 	bool wants_core;             /* it gets a SIGABRT first */
 	bool is_killed;              /* its tree was, once at least */

@@ -75,8 +75,8 @@ static enum rk_blame_ours ours_of(const struct rk_slot *s, const struct rk_blame
 	return RK_BLAME_NOT_OURS;
 }
 
-/* By the kernel's own words of this moment; where it counts nothing, there is room. */
-static enum rk_blame_memory memory_now(uint64_t now_ns)
+/* Whether memory is short just now; where the kernel counts nothing, there is room. */
+static bool is_memory_short(uint64_t now_ns)
 {
 	rk_cleanup(rk_close_p) int fd = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
 	struct rk_brake brake = { 0 };
@@ -86,9 +86,18 @@ static enum rk_blame_memory memory_now(uint64_t now_ns)
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
 
 	if (n <= 0 || rk_brake_parse(text, (size_t)n, &pressure, &err) < 0)
-		return RK_BLAME_ROOM;
+		return false;
 	rk_brake_on_pressure(&brake, RK_BRAKE_MEMORY, pressure, now_ns);
-	return rk_brake_is_memory_short(&brake, now_ns) ? RK_BLAME_SHORT : RK_BLAME_ROOM;
+	return rk_brake_is_memory_short(&brake, now_ns);
+}
+
+static enum rk_blame_memory memory_of(const struct rk_slot *s, uint64_t now_ns)
+{
+	uint64_t n;
+
+	if (is_memory_short(now_ns))
+		return RK_BLAME_SHORT;
+	return rk_proc_oom_kills(&n) == 0 && n > s->n_oom_kills ? RK_BLAME_OOM : RK_BLAME_ROOM;
 }
 
 static uint64_t cursor_of(const struct rk_shm *m, uint32_t partition)
@@ -120,13 +129,13 @@ static struct rk_blame_words words_of(const struct rk_slot *s)
 	return w;
 }
 
-static void cause_set(struct rk_blame_case *c, int code, int status)
+static void cause_set(const struct rk_slot *s, struct rk_blame_case *c, int code, int status)
 {
 	c->code = code ? code : -1;
 	c->status = status;
 	if (code == CLD_KILLED && status == SIGKILL && c->words.state == RK_BEAT_RUNNING &&
 	    c->memory != RK_BLAME_LIMIT)
-		c->memory = memory_now(c->ns);
+		c->memory = memory_of(s, c->ns);
 }
 
 static struct rk_blame_case case_of(const struct rk_slot *s)
@@ -146,7 +155,7 @@ static struct rk_blame_case case_of(const struct rk_slot *s)
 	if (rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom)
 		c.memory = RK_BLAME_LIMIT;
 	c.ours = ours_of(s, &c.words);
-	cause_set(&c, s->exit_code, s->exit_status);
+	cause_set(s, &c, s->exit_code, s->exit_status);
 	return c;
 }
 
@@ -164,7 +173,8 @@ static enum rk_dead_verdict verdict_of(const struct rk_slot *s, const struct rk_
 {
 	if (b->reason == RK_BLAME_JUDGED)
 		return judged_as(s, b->partition, b->job);
-	return b->reason == RK_BLAME_OVER_LIMIT ? RK_CAUSE_MEMORY : RK_CAUSE_CRASHED;
+	return b->reason == RK_BLAME_OVER_LIMIT || b->reason == RK_BLAME_KILLED ? RK_CAUSE_MEMORY
+										: RK_CAUSE_CRASHED;
 }
 
 static struct rk_note note_of(const struct rk_slot *s, const struct rk_blame_case *c, int32_t pid,
@@ -289,7 +299,7 @@ void rk_slot_charge_cause(struct rk_slot *s, const struct rk_link_msg *msg)
 		return;
 	s->doubt.pid = 0;
 	if (s->doubt.charged == RK_CAUSE_NONE) {
-		cause_set(&s->doubt.c, msg->code, msg->status);
+		cause_set(s, &s->doubt.c, msg->code, msg->status);
 		(void)decide(s, &s->doubt.c, msg->pid);
 		return;
 	}

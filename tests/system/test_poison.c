@@ -22,6 +22,7 @@
 #define WORKER "tests/system/hang_worker"
 #define WORKERS 4
 #define STORMS 5
+#define LONE_KILLS 4
 
 static struct fleet fleet;
 static struct rk_look look;
@@ -385,12 +386,39 @@ START_TEST(jobs_whose_workers_are_killed_in_a_storm_are_not_charged)
 	ck_assert_uint_eq(letters(&l, room), 0);
 	(void)events("response,quarantine");
 	assert_told("quarantined", 0);
-	assert_told("it was one of several deaths", STORMS * WORKERS);
+	assert_told("job charged", 0);
+	ck_assert_uint_eq(count("it was one of several deaths") +
+				  count("somebody killed the worker"),
+			  STORMS * WORKERS);
 	for (uint32_t p = 0; p < look.m.g.n_partitions; p++)
 		ck_assert_uint_eq(atomic_load_explicit(&rk_shm_part(&look.m, p)->attempts,
 						       memory_order_relaxed) &
 					  RK_ATTEMPTS_MAX,
 				  0);
+	rk_client_close(c);
+	stop();
+}
+END_TEST
+
+START_TEST(a_job_whose_worker_is_killed_alone_again_and_again_is_not_charged)
+{
+	struct rk_request request = job("k", "always sleep 1500");
+	struct rk_reply reply = { 0 };
+	struct rk_client *c;
+	int pid = 0;
+
+	start(1, NULL, NULL);
+	c = fleet_client(NULL);
+	ck_assert_int_eq(rk_call_async(c, &request), 0);
+	for (int death = 0; death < LONE_KILLS; death++) {
+		pid = await_in_job(c, "k", pid);
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	}
+	ck_assert_int_eq(rk_next(c, 3 * FLEET_WAIT_MS, &reply), RK_DONE);
+	rk_reply_release(c, &reply);
+	(void)events("response,quarantine");
+	assert_told("job charged", 0);
+	assert_told("somebody killed the worker", LONE_KILLS);
 	rk_client_close(c);
 	stop();
 }
@@ -434,6 +462,7 @@ int main(void)
 			    (int)rk_countof(batch_poisons));
 	tcase_add_test(c, a_full_table_holds_up_the_next_ones_partition_alone);
 	tcase_add_test(c, jobs_whose_workers_are_killed_in_a_storm_are_not_charged);
+	tcase_add_test(c, a_job_whose_worker_is_killed_alone_again_and_again_is_not_charged);
 	tcase_add_test(c, a_job_that_people_stop_whose_worker_is_then_killed_by_us_is_not_charged);
 	return unit_run(c);
 }

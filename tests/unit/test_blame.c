@@ -49,7 +49,10 @@ START_TEST(each_kind_of_death_is_judged_as_the_table_says)
 		{ CLD_EXITED, 0, 0, 0, 0, 0, RK_BLAME_CRASHED },
 		{ CLD_EXITED, 3, 0, 0, 5, 0, RK_BLAME_STORM },
 		{ CLD_EXITED, 3, 0, 0, 5, 1, RK_BLAME_CRASHED },
-		{ CLD_KILLED, SIGKILL, 0, 0, 0, 0, RK_BLAME_KILLED },
+		{ CLD_KILLED, SIGKILL, 0, 0, 0, 0, RK_BLAME_OUTSIDE },
+		{ CLD_KILLED, SIGKILL, 0, RK_BLAME_OOM, 0, 0, RK_BLAME_KILLED },
+		{ CLD_KILLED, SIGKILL, 0, RK_BLAME_OOM, 1, 0, RK_BLAME_STORM },
+		{ CLD_KILLED, SIGABRT, 0, RK_BLAME_OOM, 0, 0, RK_BLAME_CRASHED },
 		{ CLD_KILLED, SIGKILL, 0, 0, 1, 1000, RK_BLAME_STORM },
 		{ CLD_KILLED, SIGKILL, 0, RK_BLAME_SHORT, 0, 0, RK_BLAME_MACHINE },
 		{ CLD_KILLED, SIGKILL, 0, RK_BLAME_LIMIT, 9, 0, RK_BLAME_OVER_LIMIT },
@@ -169,6 +172,7 @@ static struct rk_blame_case killed_at(uint64_t ns, uint32_t slot, uint64_t job)
 
 	c.code = CLD_KILLED;
 	c.status = SIGKILL;
+	c.memory = RK_BLAME_OOM; /* else somebody outside did it */
 	c.ns = ns;
 	c.slot = slot;
 	c.cursor = job;

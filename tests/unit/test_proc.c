@@ -131,6 +131,20 @@ START_TEST(and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it)
 }
 END_TEST
 
+START_TEST(whom_the_kernel_killed_for_want_of_memory_is_counted)
+{
+	uint64_t n = 7;
+
+	ck_assert_int_eq(rk_proc_parse_oom_kills("nr_free 5\noom_kill 12\nx 3\n", &n), 0);
+	ck_assert_uint_eq(n, 12);
+	ck_assert_int_eq(rk_proc_parse_oom_kills("nr_free 5\ndrop_oom_kill 9\n", &n), -EPROTO);
+	ck_assert_int_eq(rk_proc_parse_oom_kills("a 1\noom_kill \n", &n), -EPROTO);
+	ck_assert_int_eq(rk_proc_parse_oom_kills("", &n), -EPROTO);
+	ck_assert_uint_eq(n, 12);
+	ck_assert_int_eq(rk_proc_oom_kills(&n), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("proc");
@@ -140,6 +154,7 @@ int main(void)
 	tcase_add_loop_test(c, how_a_process_ended_is_read_from_its_stat_file, 0,
 			    (int)(sizeof(ends) / sizeof(ends[0])));
 	tcase_add_test(c, and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it);
+	tcase_add_test(c, whom_the_kernel_killed_for_want_of_memory_is_counted);
 	tcase_add_test(c, a_second_thread_is_counted);
 	tcase_add_test(c, a_process_that_is_gone_has_no_threads);
 	return unit_run(c);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "shm/bell.h"
+#include "shm/vigil.h"
 #include "workers/lib/wake.h"
 #include "workers/lib/worker.h"
 
@@ -80,8 +81,8 @@ static void wake_up(struct rk_worker *k)
 	if (!k->armed)
 		return;
 	k->armed = false;
+	rk_vigil_rouse(&k->w.m, k->w.number);
 	rk_bell_unpark(&k->w.bell->bell);
-	atomic_store_explicit(&k->w.beat->state, RK_BEAT_READY, memory_order_release);
 }
 
 /* Parks, with the helper asleep in our place. False if there is work, or a wish to stop: look
