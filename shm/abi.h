@@ -129,6 +129,7 @@ RK_ABI_SIZE(struct rk_geometry, 128);
  * charged    incarnation:16 | n:16 | job:32, its low bits
  * dead       generation:16 | partition:16 | incarnation:16 | worker:12 | state:4
  * cause      job:32, its low bits | verdict:16 | code:8 | status:8
+ * order      fault:8 | jobs:24 | ms:32         0 = none
  */
 enum rk_ref_state { RK_REF_FREE, RK_REF_READY, RK_REF_TAKEN, RK_REF_TOMB };
 enum rk_cell_state { RK_CELL_IDLE, RK_CELL_WANT, RK_CELL_WRITING, RK_CELL_DONE };
@@ -258,6 +259,7 @@ RK_ABI_SIZE(struct rk_cell, 128);
 /* ---- beats: one page per worker slot ------------------------------------------ */
 
 #define RK_BEAT_SIZE 4096u
+#define RK_ORDER_JOBS_MAX 0xffffffu /* 24 bits in the order word */
 
 enum rk_beat_state {
 	RK_BEAT_STARTING, /* exec'd, not yet attached */
@@ -267,6 +269,15 @@ enum rk_beat_state {
 	RK_BEAT_PARKED,   /* asleep on its bell */
 	RK_BEAT_STOPPING, /* asked to end */
 	RK_BEAT_STATES
+};
+
+/* What a worker is to do to its next jobs where the board says that faults are allowed. */
+enum rk_order {
+	RK_ORDER_NONE,
+	RK_ORDER_HANG, /* sleep for ever on a futex that nobody wakes */
+	RK_ORDER_LOOP, /* burn CPU for ever */
+	RK_ORDER_SLOW, /* sleep that many ms, then run the job */
+	RK_ORDERS
 };
 
 struct rk_beat {
@@ -279,7 +290,7 @@ struct rk_beat {
 	_Atomic uint64_t calling_until_ns; /* worker: rk_calling() */
 	_Atomic uint64_t beats;       /* worker: rk_beat() count */
 	_Atomic uint64_t cancel_job;  /* supervisor: where word of the job to give up; worker clears at its start */
-	uint8_t reserved0[8];
+	_Atomic uint64_t order;       /* supervisor: order word, 0 = none; worker counts it down, clears at its start */
 	_Atomic uint64_t incarnation; /* worker: whose the words below are */
 	_Atomic uint64_t ready_ns;    /* worker: when it began to scan; stored after its first commit or empty scan */
 	_Atomic uint64_t first_commit_ns;        /* worker: its first commit, 0 = none yet */
@@ -298,6 +309,7 @@ struct rk_beat {
 };
 RK_ABI_AT(struct rk_beat, cell, 64);
 RK_ABI_AT(struct rk_beat, cancel_job, 112);
+RK_ABI_AT(struct rk_beat, order, 120);
 RK_ABI_AT(struct rk_beat, incarnation, 128);
 RK_ABI_AT(struct rk_beat, n_jobs, 168);
 RK_ABI_AT(struct rk_beat, last_words, 256);
@@ -489,13 +501,15 @@ struct rk_board {
 	_Atomic uint32_t view;  /* supervisor: index of the published view */
 	_Atomic uint32_t dead_after;  /* supervisor: DeadLetterAfter, attempts until a job is quarantined; 0 = never */
 	_Atomic uint64_t incarnation; /* supervisor: of itself */
-	uint8_t reserved2[40];
+	_Atomic uint32_t allow_faults; /* supervisor: AllowFaults, 1 = workers obey the orders in their beat pages */
+	uint8_t reserved2[36];
 };
 RK_ABI_AT(struct rk_board, geometry, 64);
 RK_ABI_AT(struct rk_board, epoch_mode, 208);
 RK_ABI_AT(struct rk_board, epoch, 256);
 RK_ABI_AT(struct rk_board, view, 264);
 RK_ABI_AT(struct rk_board, dead_after, 268);
+RK_ABI_AT(struct rk_board, allow_faults, 280);
 RK_ABI_SIZE(struct rk_board, 320);
 
 /* ---- journal ---------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ static void reset_words(struct rk_beat *beat, uint64_t incarnation)
 	atomic_store_explicit(&beat->calling_until_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->beats, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->cancel_job, 0, memory_order_relaxed); /* meant a job of the predecessor's */
+	atomic_store_explicit(&beat->order, 0, memory_order_relaxed); /* the same */
 	atomic_store_explicit(&beat->ready_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->first_commit_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&beat->first_commit_job, 0, memory_order_relaxed);
@@ -89,6 +90,32 @@ bool rk_beat_is_cancelled(const struct rk_beat *beat, uint32_t partition, uint64
 	const _Atomic uint64_t *word = &beat->cancel_job;
 
 	return atomic_load_explicit(word, memory_order_relaxed) == rk_where(partition, job);
+}
+
+void rk_beat_order(struct rk_beat *beat, enum rk_order what, uint32_t n_jobs, uint32_t ms)
+{
+	/* Relaxed: the word is all there is of it. */
+	atomic_store_explicit(&beat->order, rk_orderword(what, n_jobs, ms), memory_order_relaxed);
+}
+
+/* What is left of an order behind one job. */
+static uint64_t order_rest(uint64_t word)
+{
+	uint32_t n = rk_orderword_jobs(word);
+
+	return n > 1 ? rk_orderword(rk_orderword_what(word), n - 1, rk_orderword_ms(word)) : 0;
+}
+
+enum rk_order rk_beat_take_order(struct rk_beat *beat, uint32_t *ret_ms)
+{
+	uint64_t word = atomic_load_explicit(&beat->order, memory_order_relaxed);
+
+	/* Relaxed: as above. Fails only against a newer order, which the next job takes. */
+	if (!atomic_compare_exchange_strong_explicit(&beat->order, &word, order_rest(word), memory_order_relaxed,
+						     memory_order_relaxed))
+		return RK_ORDER_NONE;
+	*ret_ms = rk_orderword_ms(word);
+	return rk_orderword_what(word);
 }
 
 const char *rk_beat_state_name(uint32_t state)

@@ -9,8 +9,8 @@
  * program; both ways its memory is out of reach from then on, if the process
  * had one thread. The supervisor judges that.
  *
- * Who       take: the worker's job thread. look, await: the watch thread. cancel:
- *           the supervisor.
+ * Who       take: the worker's job thread. look, await: the watch thread. cancel,
+ *           order: the supervisor.
  * Crash     that is its purpose.
  */
 #ifndef RK_SHM_BEAT_H
@@ -60,6 +60,23 @@ void rk_beat_cancel(struct rk_beat *beat, uint32_t partition, uint64_t job);
 
 /* Worker: whether it was asked to give this job up. */
 bool rk_beat_is_cancelled(const struct rk_beat *beat, uint32_t partition, uint64_t job);
+
+/*
+ * Supervisor: orders a fault for the worker's next n_jobs (1 to RK_ORDER_JOBS_MAX), replacing
+ * an earlier order. The worker obeys only where the board's allow_faults is set. An order that
+ * nobody has taken ends with its process.
+ */
+void rk_beat_order(struct rk_beat *beat, enum rk_order what, uint32_t n_jobs, uint32_t ms);
+
+/* Worker, at the start of a job: whether there is an order. The line is its own, and near. */
+static inline bool rk_beat_has_order(const struct rk_beat *beat)
+{
+	/* Relaxed: the word is all there is of the order. */
+	return atomic_load_explicit(&beat->order, memory_order_relaxed) != 0;
+}
+
+/* Worker: takes one job's share of the order, so that no later job has it too. What to do; *ret_ms of SLOW. */
+enum rk_order rk_beat_take_order(struct rk_beat *beat, uint32_t *ret_ms);
 
 /* Name of a declared state; "?" outside (it is the worker's word). */
 const char *rk_beat_state_name(uint32_t state);

@@ -268,6 +268,31 @@ static inline uint32_t rk_charged_n(uint64_t charged)
 	return (uint32_t)(charged >> 32) & RK_ATTEMPTS_MAX;
 }
 
+/* ---- orders ---- */
+
+static inline uint64_t rk_orderword(enum rk_order what, uint32_t n_jobs, uint32_t ms)
+{
+	return (uint64_t)what << 56 | (uint64_t)(n_jobs & RK_ORDER_JOBS_MAX) << 32 | ms;
+}
+
+/* NONE for what is no order. */
+static inline enum rk_order rk_orderword_what(uint64_t word)
+{
+	uint32_t what = (uint32_t)(word >> 56);
+
+	return what < RK_ORDERS ? (enum rk_order)what : RK_ORDER_NONE;
+}
+
+static inline uint32_t rk_orderword_jobs(uint64_t word)
+{
+	return (uint32_t)(word >> 32) & RK_ORDER_JOBS_MAX;
+}
+
+static inline uint32_t rk_orderword_ms(uint64_t word)
+{
+	return (uint32_t)word;
+}
+
 /* ---- dead letters ---- */
 
 static inline uint64_t rk_deadword(uint32_t generation, uint32_t partition, uint32_t incarnation, uint32_t worker,

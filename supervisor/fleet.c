@@ -158,6 +158,7 @@ static int memory_make(struct rk_fleet *f, struct rk_err *err)
 	journal_sign(f);
 	/* Relaxed: a setting, and nobody else has the segment yet. */
 	atomic_store_explicit(&f->segments.m.board->dead_after, f->conf->o.dead_letter_after, memory_order_relaxed);
+	atomic_store_explicit(&f->segments.m.board->allow_faults, f->conf->o.allow_faults, memory_order_relaxed);
 	f->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->news < 0)
 		return rk_err_set(err, -errno, "eventfd: %s", strerror(errno));

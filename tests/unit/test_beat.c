@@ -107,13 +107,48 @@ START_TEST(a_new_incarnation_has_clean_words_and_keeps_the_declared_cell)
 	ck_assert_uint_eq(atomic_load_explicit(&beat->state, memory_order_relaxed), RK_BEAT_STARTING);
 	ck_assert_uint_eq(atomic_load_explicit(&beat->incarnation, memory_order_relaxed), 9);
 	_Atomic uint64_t *const zero[] = { &beat->job, &beat->deadline_ns, &beat->calling_until_ns, &beat->beats, &beat->cancel_job,
-					   &beat->ready_ns, &beat->first_commit_ns, &beat->first_commit_job,
+					   &beat->order, &beat->ready_ns, &beat->first_commit_ns, &beat->first_commit_job,
 					   &beat->n_jobs, &beat->n_errors, &beat->n_without_effect,
 					   &beat->n_rolled_back, &beat->n_refused };
 	for (size_t i = 0; i < rk_countof(zero); i++)
 		ck_assert_msg(atomic_load_explicit(zero[i], memory_order_relaxed) == 0, "word %zu", i);
 	for (size_t i = 0; i < sizeof(beat->last_words); i++)
 		ck_assert_int_eq(beat->last_words[i], 0);
+}
+END_TEST
+
+START_TEST(an_order_is_taken_by_as_many_jobs_as_it_says)
+{
+	static const uint32_t n_jobs[] = { 1, 3, RK_ORDER_JOBS_MAX };
+	struct rk_beat *beat = shared_beat();
+	uint32_t ms;
+
+	ck_assert(!rk_beat_has_order(beat));
+	for (size_t i = 0; i < rk_countof(n_jobs); i++) {
+		rk_beat_order(beat, RK_ORDER_SLOW, n_jobs[i], UINT32_MAX);
+		for (uint32_t n = 0; n < rk_min_u32(n_jobs[i], 5); n++) {
+			ck_assert(rk_beat_has_order(beat));
+			ck_assert_int_eq(rk_beat_take_order(beat, &ms), RK_ORDER_SLOW);
+			ck_assert_uint_eq(ms, UINT32_MAX);
+		}
+		ck_assert(rk_beat_has_order(beat) == (n_jobs[i] > 5));
+	}
+	rk_beat_order(beat, RK_ORDER_HANG, 1, 0);
+	ck_assert_int_eq(rk_beat_take_order(beat, &ms), RK_ORDER_HANG);
+	ck_assert_int_eq(rk_beat_take_order(beat, &ms), RK_ORDER_NONE);
+}
+END_TEST
+
+START_TEST(a_word_that_is_no_order_is_taken_and_means_nothing)
+{
+	static const uint64_t words[] = { UINT64_MAX, 1, (uint64_t)RK_ORDERS << 56, 0x8000000000000000ull };
+	struct rk_beat *beat = shared_beat();
+	uint32_t ms;
+
+	for (size_t i = 0; i < rk_countof(words); i++) {
+		atomic_store_explicit(&beat->order, words[i], memory_order_relaxed);
+		ck_assert_int_eq(rk_beat_take_order(beat, &ms), RK_ORDER_NONE);
+	}
 }
 END_TEST
 
@@ -148,6 +183,8 @@ int main(void)
 	tcase_add_test(c, a_lease_is_nobodys_then_held_then_its_holder_has_died);
 	tcase_add_test(c, the_holders_death_wakes_whoever_waits);
 	tcase_add_test(c, a_new_incarnation_has_clean_words_and_keeps_the_declared_cell);
+	tcase_add_test(c, an_order_is_taken_by_as_many_jobs_as_it_says);
+	tcase_add_test(c, a_word_that_is_no_order_is_taken_and_means_nothing);
 	tcase_add_test(c, only_the_job_that_was_named_is_cancelled);
 	tcase_add_test(c, a_state_outside_the_list_has_no_name);
 	return unit_run(c);

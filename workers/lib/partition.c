@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "shm/beat.h"
 #include "shm/evict.h"
 #include "shm/part.h"
 #include "shm/region.h"
@@ -132,6 +133,8 @@ int rk_partition_run(struct rk_owner_job *inner, void *arg)
 	uint32_t first = rk_bank_is_rerun(bank) ? 0 : bank->n_entries;
 	int r;
 
+	if (rk_unlikely(rk_beat_has_order(w->beat)))
+		rk_worker_obey(w);
 	/* Back from a touch that failed: the handler goes no further, or it would write what nobody can undo. */
 	if (_setjmp(w->leave_handler))
 		return inner->touch_error;

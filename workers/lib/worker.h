@@ -2,7 +2,7 @@
 /*
  * Worker, inside: what its parts share - worker.c (attach, scan, park),
  * partition.c (take up, run, give back), loop.c (the public loop), job.c (what a
- * handler calls).
+ * handler calls), obey.c (faults that are ordered).
  *
  * Who       the worker's one job thread.
  * Crash     see shm/owner.h; what is private here dies with the process.
@@ -86,6 +86,9 @@ void rk_worker_tell(const struct worker *w);
 /* Says one line to stderr and leaves it in the beat page for the supervisor's own message. Returns
  * status. */
 int rk_worker_give_up(struct worker *w, int status, const char *text);
+
+/* At the start of a job, where an order stands: does what it says to this one. May never return. */
+void rk_worker_obey(struct worker *w);
 
 /* ---- partition ---- */
 
