@@ -64,6 +64,7 @@ int rk_cli_list(int argc, char **argv);
 int rk_cli_events(int argc, char **argv);
 int rk_cli_logs(int argc, char **argv);
 int rk_cli_why(int argc, char **argv);
+int rk_cli_fault(int argc, char **argv);
 int rk_cli_get(int argc, char **argv);
 int rk_cli_demo(int argc, char **argv);
 int rk_cli_help(int argc, char **argv);

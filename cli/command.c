@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "base/near.h"
 #include "cli/cli.h"
+#include "shm/abi.h"
 
 #define DAY_NS (24 * 3600 * RK_NS_PER_S)
 
@@ -131,6 +132,18 @@ static const struct rk_option stop_options[] = {
 	FLEET_OPTION,
 	OUTPUT_OPTION,
 	TIMEOUT_OPTION("how long to wait for its end (30s)"),
+};
+
+static const struct rk_option fault_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	{ "any", 0, RK_OPTION_FLAG, NULL, "instead of WORKER: one that is ready, drawn by chance", 0, 0 },
+	{ "rate", 0, RK_OPTION_COUNT, "PER_S", "not once, but so many times per second", 1, 1000 },
+	{ "for", 0, RK_OPTION_TIME, "TIME", "with --rate: how long to go on (10s); else how long stop stops (1s)",
+	  RK_NS_PER_MS, DAY_NS },
+	{ "each", 0, RK_OPTION_TIME, "TIME",
+	  "how much longer a slow job takes, or how long each stop of --rate stops (100ms)", RK_NS_PER_MS, DAY_NS },
+	{ "jobs", 0, RK_OPTION_COUNT, "N", "how many jobs are slow (10)", 1, RK_ORDER_JOBS_MAX },
 };
 
 static const struct rk_option demo_options[] = {
@@ -320,6 +333,16 @@ static const struct rk_member stop_members[] = {
 	{ "workers", "processes that the fleet had; null if its board could not be read, as below" },
 	{ "killed", "of those, that did not end in time; null if the time was up" },
 	{ "dropped_jobs", "queued and not done when the last worker ended; null if the time was up" },
+};
+
+static const struct rk_member fault_members[] = {
+	{ "name", "name of the fleet" },
+	{ "what", "kill, stop, hang, loop or slow" },
+	{ "injected", "faults that were injected" },
+	{ "missed", "of --rate: times that no worker, or not this one, was ready for it" },
+	{ "worker", "slot of the last one; null if there was none, as below" },
+	{ "pid", "of the process it went to" },
+	{ "incarnation", "of that process" },
 };
 
 static const struct rk_member list_members[] = {
@@ -535,6 +558,30 @@ static const struct rk_command commands[] = {
 		MEMBERS(stop_members),
 		.n_max = 1,
 		.run = rk_cli_stop,
+	},
+	{
+		.name = "fault",
+		.summary = "make a worker fail, to see what comes of it",
+		.arguments = "kill|stop|hang|loop|slow [WORKER]",
+		.text = "kill sends the worker's process SIGKILL. stop sends it SIGSTOP, and SIGCONT when "
+			"the time of --for is over. With hang its next job sleeps for ever, as in a "
+			"deadlock, with loop it burns CPU for ever, with slow its next jobs take "
+			"longer: these three the worker's library does, before the handler is called.\n\n"
+			"Refused unless the fleet's AllowFaults=yes says that this may be done to it, and "
+			"to anybody but root and the owner of the fleet. Each fault is an event of kind "
+			"fault: 'rekindle events' and 'rekindle why WORKER' show that a death was ours.\n\n"
+			"A job that is hit by kill or stop is not charged for it. hang and loop are judged "
+			"like real ones, by HangAfter and OnHang: the job is charged with one attempt, "
+			"and three such faults in the same job quarantine it. Where OnHang=report nobody "
+			"ends the worker but another fault, kill.\n\n"
+			"With --rate this command goes on until the time of --for is over, and prints "
+			"a line for each fault. When not one could be injected the exit status is 1.",
+		OPTIONS(fault_options),
+		MEMBERS(fault_members),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "one of kill, stop, hang, loop and slow",
+		.run = rk_cli_fault,
 	},
 	{
 		.name = "list",

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "shm/rundir.h"
 #include "supervisor/access.h"
+#include "supervisor/inject.h"
 #include "supervisor/output.h"
 
 #ifndef SO_PEERPIDFD
@@ -378,6 +379,27 @@ static int verb_output(struct request *q, struct rk_err *err)
 	return 0;
 }
 
+static int verb_fault(struct request *q, struct rk_err *err)
+{
+	struct rk_inject_request ask;
+	struct rk_inject_hit hit;
+	struct rk_fleet *f = NULL;
+	int r = fleet_get(q, &f, err);
+
+	if (r == 0)
+		r = rk_inject_read(q->in, &ask, err);
+	if (r < 0)
+		return r;
+	ask.pid = q->from->peer.pid;
+	r = rk_crew_fault(f->crew, &ask, &hit, err);
+	if (r < 0)
+		return r;
+	put_number(q, "worker", hit.worker);
+	put_number(q, "pid", (uint64_t)hit.pid);
+	put_number(q, "incarnation", hit.incarnation);
+	return 0;
+}
+
 enum role { USE, ADMIN };
 
 static const struct verb {
@@ -390,6 +412,7 @@ static const struct verb {
 	{ "ping", USE, verb_ping },
 	{ "stop", ADMIN, verb_stop },
 	{ "output", ADMIN, verb_output },
+	{ "fault", ADMIN, verb_fault },
 };
 
 static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
@@ -405,7 +428,7 @@ static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
 		if (strcmp(verbs[i].name, json_object_get_string(name)) == 0)
 			return &verbs[i];
 	(void)rk_err_set(err, -EOPNOTSUPP,
-			 "verb '%.32s' is not known: open, read, ping, stop and output are",
+			 "verb '%.32s' is not known: open, read, ping, stop, output and fault are",
 			 json_object_get_string(name));
 	return NULL;
 }

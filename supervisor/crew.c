@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "supervisor/inject.h"
 #include "supervisor/place.h"
 #include "supervisor/slot.h"
 
@@ -26,6 +27,7 @@ struct rk_crew {
 	bool any_was_ready; /* any process, ever */
 	bool has_warned;    /* that no worker ever gets ready */
 	struct rk_killer *killer;
+	struct rk_inject inject; /* faults that were asked for */
 	sd_event_source *look_timer; /* runs only while a slot expects something */
 };
 
@@ -197,6 +199,17 @@ void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg)
 		rk_log(RK_LOG_DEBUG, "keeper keeps a dead worker's pidfd slot=%u", number);
 }
 
+int rk_crew_fault(struct rk_crew *f, const struct rk_inject_request *q, struct rk_inject_hit *ret, struct rk_err *err)
+{
+	struct rk_slot *s = NULL;
+	int r;
+
+	if (f->is_stopping)
+		return rk_err_set(err, -ESHUTDOWN, "fleet '%s' stops: nothing was done", f->c.conf->name);
+	r = rk_inject_choose(&f->inject, f->slots, f->n_slots, q, &s, err);
+	return r < 0 ? r : rk_inject(&f->inject, s, q, ret, err);
+}
+
 /* ---- start, stop ---- */
 
 void rk_crew_start(struct rk_crew *f)
@@ -216,6 +229,7 @@ void rk_crew_stop(struct rk_crew *f, const char *why)
 	f->is_stopping = true;
 	rk_say(f->c.say, "rekindle: fleet %s stops: %s", f->c.conf->name, why);
 	(void)rk_recorder_note(f->c.recorder, &note, "fleet stops why=\"%s\"", why);
+	rk_inject_end(&f->inject); /* who stands still could not end */
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
 	end_check(f);
@@ -280,6 +294,10 @@ static int crew_init(struct rk_crew *f)
 					 .hooks = hooks_of(f),
 					 .on_step = on_step,
 					 .arg = f };
+	f->inject = (struct rk_inject){ .event = f->c.event,
+					.recorder = f->c.recorder,
+					.fleet = f->c.conf->name,
+					.random = rk_rand_init(rk_clock_ns()) };
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		rk_slot_init(&f->slots[i], &f->host, i);
 	for (uint32_t p = 0; r == 0 && p < n_partitions; p++)
@@ -313,6 +331,7 @@ void rk_crew_close(struct rk_crew *f)
 {
 	if (!f)
 		return;
+	rk_inject_end(&f->inject);
 	for (uint32_t i = 0; f->slots && i < f->n_slots; i++)
 		rk_slot_close(&f->slots[i]);
 	(void)sd_event_source_disable_unref(f->look_timer);

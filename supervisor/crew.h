@@ -23,6 +23,8 @@
 #include "supervisor/watch.h"
 
 struct rk_crew;
+struct rk_inject_request;
+struct rk_inject_hit;
 
 /* What a crew works with; all borrowed. */
 struct rk_crew_conf {
@@ -62,6 +64,10 @@ void rk_crew_on_leases(struct rk_crew *f);
 
 /* The guard found something (the ward's eventfd). */
 void rk_crew_on_findings(struct rk_crew *f);
+
+/* Somebody asks for a fault (inject.h). *ret is whom it hit. 0; -errno as rk_inject_choose() and rk_inject(). */
+RK_MUST_USE int rk_crew_fault(struct rk_crew *f, const struct rk_inject_request *q, struct rk_inject_hit *ret,
+			      struct rk_err *err);
 
 /* Keeper reaped a worker. */
 void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg);

@@ -233,8 +233,8 @@ static const struct rk_key keys[] = {
 	{ KEY("QuotaPerClient", CLIENTS, COUNT, NOW, F(n_quota)), RANGE(0, RK_SLOTS_MAX), .normal = "0",
 	  .help = "Calls one client may have outstanding; 0 allows all of its Slots. The client library keeps to it: it "
 		  "bounds who is careless, not who is hostile." },
-	{ KEY("AllowFaults", CLIENTS, BOOL, NOW, F(allow_faults)), IDLE, .normal = "no",
-	  .help = "Let 'rekindle fault' kill, stop and slow down workers." },
+	{ KEY("AllowFaults", CLIENTS, BOOL, NOW, F(allow_faults)), .normal = "no",
+	  .help = "Let 'rekindle fault' kill and stop workers, and make them hang, loop and be slow." },
 };
 /* clang-format on */
 

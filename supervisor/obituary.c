@@ -37,6 +37,7 @@ void rk_obituary_cause(const struct rk_obituary *o, char *text, size_t size)
 		(void)snprintf(text, size, "SIG%s%s", name,
 			       o->code == CLD_DUMPED                 ? " (core)" :
 			       o->is_oom && o->status == SIGKILL ? " (out of memory)" :
+			       o->is_injected && o->status == SIGKILL ? " (fault injected)" :
 								   "");
 	else
 		(void)snprintf(text, size, "signal %d", o->status);

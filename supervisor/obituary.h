@@ -50,6 +50,7 @@ struct rk_obituary {
 	int code;       /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int status;     /* exit status or signal */
 	bool is_oom;    /* the kernel killed in its cgroup for want of memory */
+	bool is_injected; /* it was killed by a fault that was asked for */
 	int exec_error; /* 0, or why the command could not be executed, or its start failed */
 	char failed[RK_OBITUARY_FAILED]; /* what of its start failed and how; "": the exec */
 	char last_words[RK_OBITUARY_WORDS];

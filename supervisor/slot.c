@@ -176,6 +176,7 @@ static struct rk_obituary obituary_of(const struct rk_slot *s)
 				 .judged_for_ns = s->judged_for_ns,
 				 .code = -1,
 				 .is_oom = rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom,
+				 .is_injected = s->is_faulted && s->verdict == RK_VERDICT_FINE,
 				 .n_failed = s->restart.n_failed };
 
 	if (atomic_load_explicit(&beat->incarnation, memory_order_acquire) != s->incarnation)
@@ -217,7 +218,7 @@ static struct remains process_leave(struct rk_slot *s)
 	s->judged = s->late = (struct rk_slot_job){ 0 };
 	s->exit_code = s->exit_status = 0;
 	s->group = 0;
-	s->is_killed = false;
+	s->is_killed = s->is_faulted = false;
 	return r;
 }
 

@@ -104,6 +104,7 @@ struct rk_slot {
 	uint64_t group;              /* of the verdict's records; 0 = none */
 	bool wants_core;             /* it gets a SIGABRT first */
 	bool is_killed;              /* its tree was, once at least */
+	bool is_faulted;             /* `rekindle fault kill` did (inject.h) */
 	struct rk_mourning mourning;
 	uint64_t died_ns; /* the last one */
 };

@@ -72,7 +72,7 @@ static enum rk_blame_ours ours_of(const struct rk_slot *s, const struct rk_blame
 	case RK_VERDICTS:
 		break;
 	}
-	return RK_BLAME_NOT_OURS;
+	return s->is_faulted ? RK_BLAME_FAULT : RK_BLAME_NOT_OURS;
 }
 
 /* Whether memory is short just now; where the kernel counts nothing, there is room. */

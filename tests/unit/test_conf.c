@@ -230,7 +230,7 @@ START_TEST(a_warning_that_has_no_room_ends_at_a_whole_key)
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	char text[80];
 
-	good_conf_of("[Fleet f]\nExec=cat\nMaxRSS=1G\nMaxJobs=2\nAllowFaults=yes\n", &conf);
+	good_conf_of("[Fleet f]\nExec=cat\nMaxRSS=1G\nMaxJobs=2\nMoveAfter=1min\n", &conf);
 	ck_assert_str_eq(rk_conf_idle(&conf, text, sizeof(text)),
 			 "MaxRSS, MaxJobs: read and checked, but this release does not act on it yet");
 	ck_assert_ptr_null(rk_conf_idle(&conf, text, 40));
