@@ -7,6 +7,8 @@
 #include "base/macro.h"
 #include "base/near.h"
 #include "cli/cli.h"
+#include "cli/demo_hog.h"
+#include "cli/demo_poison.h"
 #include "shm/abi.h"
 
 #define DAY_NS (24 * 3600 * RK_NS_PER_S)
@@ -170,6 +172,10 @@ static const struct rk_option demo_options[] = {
 	{ "kill-readers", 0, RK_OPTION_COUNT, "PER_S",
 	  "readers of the board to SIGKILL per second, and as many to SIGSTOP (0: none looks)", 0,
 	  1000 },
+	{ "poison", 0, RK_OPTION_COUNT, "N",
+	  "jobs to send that crash or hang every worker that takes them, until they are quarantined (0)", 0,
+	  RK_DEMO_POISONS_MAX },
+	{ "hogs", 0, RK_OPTION_COUNT, "N", "processes to start that burn CPU meanwhile (0)", 0, RK_DEMO_HOGS_MAX },
 	{ "named", 0, RK_OPTION_FLAG, NULL,
 	  "all clients have names, so that each word is answered whoever is killed", 0, 0 },
 	{ "seed", 0, RK_OPTION_COUNT, "N", "of whom it strikes and when (from the clock)", 0,
@@ -367,6 +373,11 @@ static const struct rk_member demo_members[] = {
 	{ "doubled", "counted, yet sent by nobody: must be 0 (a word left open by a killed anonymous client may hide one)" },
 	{ "unresolved", "in flight in anonymous clients that were killed" },
 	{ "unresolved_applied", "of those, counted" },
+	{ "poison", "jobs sent that crash or hang every worker" },
+	{ "quarantined", "of those, answered so: must be all" },
+	{ "dead_letters", "of those, that the fleet keeps as dead letters: must be all" },
+	{ "innocents_quarantined", "words that were quarantined: must be 0" },
+	{ "hogs", "processes that burned CPU meanwhile" },
 	{ "unanswered", "without an answer, their client alive: must be 0" },
 	{ "contradicted", "answered twice, and not with the same count: must be 0" },
 	{ "refused", "that wordcount had no room for" },
@@ -623,7 +634,11 @@ static const struct rk_command commands[] = {
 		.text = "Starts a fleet that counts words, kills its workers and clients while "
 			"they work, and ends with the verdict of a checker that shares no code "
 			"with it. The exit status is 0 only if nothing was lost, nothing counted "
-			"twice, and every surviving client got its answers.",
+			"twice, and every surviving client got its answers.\n\n"
+			"With --poison it also sends jobs that no worker survives, half of which "
+			"crash and half hang; each must end with the answer that it was quarantined, "
+			"and be a dead letter of the fleet, and nothing else may. The run goes on "
+			"until the last one is, a minute longer at most.",
 		OPTIONS(demo_options),
 		MEMBERS(demo_members),
 		.n_max = -1,

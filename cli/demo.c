@@ -6,7 +6,9 @@
  *
  *   demo ─┬─ keeper ─ supervisor, workers   (the fleet; PDEATHSIG TERM)
  *         ├─ clients, each a process         (PDEATHSIG KILL), and their ledger
- *         └─ readers of the board, if asked   (the same)
+ *         ├─ readers of the board, if asked   (the same)
+ *         ├─ poisoners, if asked               (the same)
+ *         └─ hogs, if asked                    (the same)
  *
  * Whatever way demo ends, nothing of this is left.
  */
@@ -23,6 +25,9 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/demo_client.h"
+#include "cli/demo_finals.h"
+#include "cli/demo_hog.h"
+#include "cli/demo_poison.h"
 #include "cli/demo_reader.h"
 #include "cli/demo_show.h"
 #include "cli/snapshot.h"
@@ -35,9 +40,10 @@
 #define PARTITIONS_MIN 16u
 #define RECORDS_PER_S 4000000u /* more than any machine sends */
 #define MEMORY_SHARE 8         /* of the machine's memory the ledger may fill at most one in so many */
+#define POISON_TENTHS 8u                               /* of the run, in which poison is sent */
+#define POISON_NS (RK_DEMO_POISON_MS * RK_NS_PER_MS) /* how much longer a run may be for it */
 #define TICK_NS (5 * RK_NS_PER_MS)
 #define END_MARGIN_MS 5000u
-#define ASK_TIMEOUT_MS 10000u
 
 enum ending { GOES_ON, ENDS_EARLY, ABORTED };
 
@@ -51,6 +57,8 @@ struct demo {
 	uint32_t n_failed;
 	struct rk_demo_child readers[RK_DEMO_READERS];
 	uint32_t n_readers, n_readers_failed;
+	struct rk_demo_poisoners poisoners;
+	struct rk_demo_child hogs[RK_DEMO_HOGS_MAX];
 	struct rk_demo_chaos chaos;
 	struct rk_demo_show show;
 	struct rk_demo_moment moment;
@@ -163,6 +171,9 @@ static void take_moment(struct demo *d, uint64_t now_ns)
 		m.n_again += atomic_load_explicit(&p->n_again, memory_order_relaxed);
 		m.n_resumed += atomic_load_explicit(&p->n_resumed, memory_order_relaxed);
 	}
+	for (uint32_t k = 0; k < d->plan.n_poisons; k++)
+		m.n_quarantined += atomic_load_explicit(&d->ledger.poisons[k].state, memory_order_relaxed) ==
+				   RK_DEMO_QUARANTINED;
 	m.is_short = interval_ns < rk_demo_show_every_ns(&d->show) / 2;
 	if (!m.is_short)
 		m.per_s = (uint64_t)((double)(m.n_acked - d->moment.n_acked) * RK_NS_PER_S /
@@ -215,10 +226,37 @@ static int tick(struct demo *d, uint64_t next_ns, struct rk_err *err)
 	return 0;
 }
 
+/* Spread over the first part of the run; of a text that is sent once, one behind the other. */
+static int start_poisoners(struct demo *d, struct rk_err *err)
+{
+	uint32_t ms = (uint32_t)(d->plan.seconds * 1000 / 10 * POISON_TENTHS);
+
+	if (!d->plan.n_poisons)
+		return 0;
+	return rk_demo_poison_start(&d->poisoners, &(struct rk_demo_poison_conf){ .fleet = d->fleet.name,
+										  .every_ms = ms / d->plan.n_poisons,
+										  .ledger = d->ledger.fd,
+										  .output = d->fleet.log },
+				    err);
+}
+
+/* Until its time is over, or its text is sent; but poison that is still to be sent is. */
+static bool goes_on(struct demo *d, uint64_t end_ns)
+{
+	uint64_t now_ns = rk_clock_ns();
+
+	if (d->ending != GOES_ON || d->n_failed || d->n_readers_failed)
+		return false;
+	if (rk_demo_poison_is_busy(&d->poisoners) &&
+	    now_ns < rk_min_u64(end_ns, UINT64_MAX - POISON_NS) + POISON_NS)
+		return true;
+	return now_ns < end_ns && n_running(d);
+}
+
 static int run(struct demo *d, struct rk_err *err)
 {
 	uint64_t end_ns, next_ns;
-	int r = 0;
+	int r = rk_demo_hog_start(d->hogs, d->plan.n_hogs, err);
 
 	d->began_ns = d->shown_ns = rk_clock_ns();
 	end_ns = d->plan.seconds ? d->began_ns + d->plan.seconds * RK_NS_PER_S : UINT64_MAX;
@@ -227,11 +265,12 @@ static int run(struct demo *d, struct rk_err *err)
 	for (uint32_t k = 0; k < d->n_readers && r == 0; k++)
 		r = start_reader(d, k, err);
 	if (r == 0)
+		r = start_poisoners(d, err);
+	if (r == 0)
 		r = rk_demo_chaos_begin(&d->chaos, rk_clock_ns());
-	while (r == 0 && d->ending == GOES_ON && rk_clock_ns() < end_ns && n_running(d) && !d->n_failed &&
-	       !d->n_readers_failed) {
+	while (r == 0 && goes_on(d, end_ns)) {
 		next_ns = rk_demo_chaos_step(&d->chaos, rk_clock_ns());
-		r = tick(d, rk_min_u64(next_ns, end_ns), err);
+		r = tick(d, rk_min_u64(next_ns, rk_max_u64(end_ns, rk_clock_ns())), err);
 	}
 	return r;
 }
@@ -243,106 +282,51 @@ static int settle(struct demo *d, struct rk_err *err)
 	int r = 0;
 
 	rk_demo_chaos_end(&d->chaos);
+	rk_demo_hog_end(d->hogs, d->plan.n_hogs);
 	take_moment(d, rk_clock_ns());
 	atomic_store_explicit(&d->ledger.head->stop, 1, memory_order_release);
-	while (r == 0 && d->ending != ABORTED && n_running(d) && rk_clock_ns() < deadline_ns)
+	while (r == 0 && d->ending != ABORTED && (n_running(d) || rk_demo_poison_is_busy(&d->poisoners)) &&
+	       rk_clock_ns() < deadline_ns)
 		r = tick(d, UINT64_MAX, err);
 	d->n_failed += n_running(d);
 	for (uint32_t k = 0; k < d->plan.n_clients; k++)
 		rk_demo_child_end(&d->clients[k], 0);
+	rk_demo_poison_end(&d->poisoners);
 	return r;
 }
 
 /* ---- the verdict ---- */
 
-/* What a build with fault points makes of its environment is for clients and workers, not for demo itself. */
-static void disarm(void)
-{
-	rk_fault_arm_random(0, 0);
-	rk_fault_break(RK_BREAK_NONE);
-}
-
-/* The fleet's final count of each word. A ring keeps its order: what clients published before is in it. */
-static int ask_finals(struct demo *d, struct rk_err *err)
-{
-	struct rk_reply reply = { 0 };
-	struct rk_client *client;
-	int r = rk_client_open(&client, d->fleet.name, NULL);
-
-	if (r < 0)
-		return rk_err_set(err, r, "cannot ask for the final counts: %s", rk_client_error());
-	disarm(); /* opening read the environment again */
-	for (uint32_t w = 0; w < d->ledger.head->n_words && r == 0; w++) {
-		const char *word = rk_demo_ledger_word(&d->ledger, w);
-		char text[24] = "";
-
-		r = rk_call_retry(client, &(struct rk_request){ .key = word, .body = "?", .len = 1,
-								.timeout_ms = ASK_TIMEOUT_MS }, &reply);
-		if (r == RK_FAILED) {
-			r = 0; /* its table is full: it never counted this word */
-			continue;
-		}
-		if (r != RK_DONE) {
-			r = rk_err_set(err, r < 0 ? r : -ETIMEDOUT, "cannot ask how often '%s' was counted: %s", word,
-				       rk_outcome_text(r));
-			break;
-		}
-		memcpy(text, reply.body, rk_min_size(reply.len, sizeof(text) - 1));
-		d->finals[w] = strtoull(text, NULL, 10);
-	}
-	rk_client_close(client);
-	return r;
-}
-
-/* Records behind the last that anybody noted need no look, which would cost memory. */
-static uint64_t n_noted(const struct demo *d)
-{
-	uint64_t most = 0;
-
-	for (uint32_t k = 0; k < d->plan.n_clients; k++)
-		most = rk_max_u64(most, atomic_load_explicit(&d->ledger.places[k].next, memory_order_relaxed));
-	return rk_min_u64((most + 1) * d->plan.n_clients, d->ledger.head->n_records);
-}
-
 static int judge(struct demo *d, struct rk_demo_result *ret, struct rk_err *err)
 {
-	struct rk_demo_check_in in = { .records = d->ledger.records, .n_records = n_noted(d),
-				       .n_words = d->ledger.head->n_words };
+	struct rk_demo_check_in in = { .records = d->ledger.records, .n_records = rk_demo_ledger_n_noted(&d->ledger),
+				       .n_words = d->ledger.head->n_words, .poisons = d->ledger.poisons,
+				       .n_poisons = d->plan.n_poisons };
+	struct rk_demo_letters letters;
 	int r;
 
 	d->finals = calloc(in.n_words, sizeof(*d->finals));
 	if (!d->finals)
 		return rk_err_set(err, -ENOMEM, "no memory for the final counts");
-	r = ask_finals(d, err);
+	r = rk_demo_finals_ask(d->fleet.name, &d->ledger, d->finals, err);
 	if (r < 0)
 		return r;
 	in.finals = d->finals;
+	r = rk_demo_fleet_letters(&d->fleet, rk_demo_poison_is, &letters);
+	if (r < 0)
+		return rk_err_set(err, r, "no memory for the dead letters");
+	in.n_letters = letters.n_poison;
+	in.n_innocent_letters = letters.n_others;
 	r = rk_demo_check(&in, &ret->verdict);
 	if (r < 0)
 		return rk_err_set(err, r, "no memory for the checker");
 	/* What was done between the last moment and now is not in jobs per second; the acknowledgements are the ledger's. */
 	ret->moment = d->moment;
 	ret->chaos = &d->chaos;
-	ret->n_clients_failed = d->n_failed;
+	ret->n_clients_failed = d->n_failed + d->poisoners.n_failed;
 	ret->n_readers_failed = d->n_readers_failed;
 	if (ret->verdict.has_worst)
 		ret->worst_word = rk_demo_ledger_word(&d->ledger, ret->verdict.worst_word);
-	return 0;
-}
-
-/* As `sort | uniq -c` would print it, but for the order. */
-static int write_counts(const struct demo *d, const char *path, struct rk_err *err)
-{
-	FILE *f = fopen(path, "we");
-
-	if (!f)
-		return rk_err_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
-	for (uint32_t w = 0; w < d->ledger.head->n_words; w++)
-		if (d->finals[w])
-			(void)fprintf(f, "%7llu %s\n", (unsigned long long)d->finals[w],
-				      rk_demo_ledger_word(&d->ledger, w));
-	if (fclose(f) != 0)
-		return rk_err_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -468,7 +452,9 @@ static int open_signals(struct rk_err *err)
 static int begin(struct demo *d, const struct rk_args *a, struct rk_demo_text *text, struct rk_err *err)
 {
 	struct rk_demo_fleet_conf conf = { .n_workers = d->plan.n_workers, .n_clients = d->plan.n_clients,
+					   .n_poisons = d->plan.n_poisons,
 					   .batch = (uint32_t)rk_args_number(a, "batch", 0) };
+	struct rk_demo_ledger_size size = { .n_places = d->plan.n_clients, .n_poisons = d->plan.n_poisons };
 	int r = rk_demo_fleet_programs(&d->programs, err);
 
 	/* Every worker would refuse it, again and again. */
@@ -476,11 +462,12 @@ static int begin(struct demo *d, const struct rk_args *a, struct rk_demo_text *t
 		return rk_err_set(err, -ENOTSUP,
 				  "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, "
 				  "or not understood");
-	disarm();
+	rk_demo_finals_disarm();
 	if (r == 0)
 		r = read_text(text, a, err);
+	size.n_records = n_records(&d->plan, text->n_text);
 	if (r == 0)
-		r = rk_demo_ledger_create(&d->ledger, text, d->plan.n_clients, n_records(&d->plan, text->n_text), err);
+		r = rk_demo_ledger_create(&d->ledger, text, &size, err);
 	if (r == 0)
 		r = d->signals = open_signals(err);
 	if (r < 0)
@@ -516,6 +503,8 @@ static void configure(struct demo *d, const struct rk_args *a)
 		.n_clients = (uint32_t)rk_args_number(a, "clients", 4),
 		.seconds = rk_args_number(a, "seconds", own_text ? 0 : SECONDS_DEFAULT),
 		.seed = rk_args_number(a, "seed", rk_clock_wall_ns() % 1000000000),
+		.n_poisons = (uint32_t)rk_args_number(a, "poison", 0),
+		.n_hogs = (uint32_t)rk_args_number(a, "hogs", 0),
 		.json = rk_args_json(a),
 	};
 	d->n_in_flight = (uint32_t)rk_args_number(a, "in-flight", 8);
@@ -550,7 +539,7 @@ static int all(struct demo *d, const struct rk_args *a, struct rk_demo_text *tex
 	rk_demo_show_result(&d->show, &result);
 	*ret_good = rk_demo_result_is_good(&result);
 	if (counts)
-		r = write_counts(d, counts, err);
+		r = rk_demo_finals_write(&d->ledger, d->finals, counts, err);
 	if (r == 0 && rk_args_flag(a, "keep"))
 		keep(d);
 	return r;
@@ -564,6 +553,8 @@ static void end(struct demo *d)
 		rk_demo_child_end(&d->clients[k], 0);
 	for (uint32_t k = 0; k < RK_DEMO_READERS; k++)
 		rk_demo_child_end(&d->readers[k], 0);
+	rk_demo_poison_end(&d->poisoners);
+	rk_demo_hog_end(d->hogs, RK_DEMO_HOGS_MAX);
 	rk_demo_fleet_end(&d->fleet);
 	rk_demo_chaos_free(&d->chaos);
 	rk_demo_ledger_close(&d->ledger);
@@ -584,6 +575,10 @@ int rk_cli_demo(int argc, char **argv)
 		return rk_demo_client_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], RK_DEMO_READER_ARGUMENT) == 0)
 		return rk_demo_reader_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], RK_DEMO_POISON_ARGUMENT) == 0)
+		return rk_demo_poison_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], RK_DEMO_HOG_ARGUMENT) == 0)
+		rk_demo_hog_main();
 	if (!rk_cli_begin(&args, argc, argv, &status))
 		return status;
 	configure(&d, &args);

@@ -42,6 +42,9 @@ static void count(struct tally *tallies, uint32_t n_words, const struct rk_demo_
 	case RK_DEMO_REFUSED:
 		v->refused++;
 		break;
+	case RK_DEMO_QUARANTINED:
+		v->innocents++;
+		break;
 	case RK_DEMO_ABANDONED:
 		v->unresolved++;
 		t->n_abandoned++;
@@ -113,6 +116,21 @@ static void judge(const struct tally *t, uint64_t *answers, uint64_t final, stru
 	}
 }
 
+/* The poison jobs: what their sender was told. */
+static void count_poison(const struct rk_demo_check_in *in, struct rk_demo_verdict *v)
+{
+	for (uint32_t k = 0; k < in->n_poisons; k++) {
+		uint32_t state = atomic_load_explicit(&in->poisons[k].state, memory_order_relaxed); /* as above */
+
+		v->poison += state != RK_DEMO_EMPTY;
+		v->quarantined += state == RK_DEMO_QUARANTINED;
+		v->invalid += state >= RK_DEMO_STATES;
+	}
+	v->dead_letters = in->n_letters;
+	if (v->innocents < in->n_innocent_letters)
+		v->innocents = in->n_innocent_letters;
+}
+
 int rk_demo_check(const struct rk_demo_check_in *in, struct rk_demo_verdict *ret)
 {
 	rk_cleanup(rk_free_p) struct tally *tallies = calloc(in->n_words + 1ull, sizeof(*tallies));
@@ -123,6 +141,7 @@ int rk_demo_check(const struct rk_demo_check_in *in, struct rk_demo_verdict *ret
 		return -ENOMEM;
 	for (uint64_t i = 0; i < in->n_records; i++)
 		count(tallies, in->n_words, &in->records[i], &v);
+	count_poison(in, &v);
 	answers = malloc((v.acknowledged + 1) * sizeof(*answers));
 	if (!answers)
 		return -ENOMEM;
@@ -143,5 +162,6 @@ int rk_demo_check(const struct rk_demo_check_in *in, struct rk_demo_verdict *ret
 
 bool rk_demo_verdict_is_good(const struct rk_demo_verdict *v)
 {
-	return !v->lost && !v->doubled && !v->contradicted && !v->invalid && !v->unanswered;
+	return !v->lost && !v->doubled && !v->contradicted && !v->invalid && !v->unanswered && !v->innocents &&
+	       v->quarantined == v->poison && v->dead_letters == v->poison;
 }

@@ -14,6 +14,9 @@
  *   A A A A A A A A    an answer beyond final, or a number twice: an acknowledged job is no
  *                      longer in the state (lost)
  *
+ * A poison job is sent to fail: each must have been answered QUARANTINED, and be a dead letter of
+ * the fleet; no word may be either.
+ *
  * For a word without abandoned intents that leaves no slack: final equals the number of
  * acknowledged jobs, which is what `sort | uniq -c` says of the words sent.
  *
@@ -30,6 +33,10 @@ struct rk_demo_check_in {
 	uint64_t n_records;
 	const uint64_t *finals; /* what the fleet says of each word at the end */
 	uint32_t n_words;
+	const struct rk_demo_record *poisons;
+	uint32_t n_poisons;
+	uint64_t n_letters;          /* dead letters of the fleet that are poison */
+	uint64_t n_innocent_letters; /* and that are not */
 };
 
 struct rk_demo_verdict {
@@ -44,6 +51,10 @@ struct rk_demo_verdict {
 	uint64_t refused;      /* by the handler, with an error */
 	uint64_t contradicted; /* answered twice, differently */
 	uint64_t invalid;      /* records that no client can have written */
+	uint64_t poison;       /* poison jobs sent */
+	uint64_t quarantined;  /* of those, answered so */
+	uint64_t dead_letters; /* of those, that the fleet keeps */
+	uint64_t innocents;    /* words quarantined, by their answer or as a dead letter, whichever are more: must be 0 */
 	uint64_t n_words;      /* different words sent */
 	uint64_t n_words_exact; /* of those, without slack: final == acknowledged had to hold */
 	bool has_worst;         /* the first word that is wrong, for the message */

@@ -115,6 +115,13 @@ static uint64_t count_of(const struct rk_reply *reply)
 	return rk_num_parse(text, 0, UINT64_MAX, &v, NULL) == 0 ? v : 0;
 }
 
+static enum rk_demo_state state_of(int outcome, int error)
+{
+	if (outcome == RK_DONE)
+		return RK_DEMO_ACKED;
+	return error == RK_QUARANTINED ? RK_DEMO_QUARANTINED : RK_DEMO_REFUSED;
+}
+
 /* What came of one call. The reply stays held until the ledger has it. */
 static void on_outcome(struct work *w, int outcome, struct rk_reply *reply)
 {
@@ -129,7 +136,7 @@ static void on_outcome(struct work *w, int outcome, struct rk_reply *reply)
 	switch ((enum rk_outcome)outcome) {
 	case RK_DONE:
 	case RK_FAILED:
-		rk_demo_ledger_answer(&w->ledger, i, outcome == RK_DONE ? RK_DEMO_ACKED : RK_DEMO_REFUSED,
+		rk_demo_ledger_answer(&w->ledger, i, state_of(outcome, reply->error),
 				      outcome == RK_DONE ? count_of(reply) : 0);
 		rk_reply_release(w->client, reply); /* only now: see demo_ledger.h */
 		if (is_open(w, i)) {

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli/programs.h"
+#include "shm/dead.h"
 #include "shm/queue.h"
 #include "shm/rundir.h"
 #include "shm/words.h"
@@ -23,6 +25,7 @@
 #define OPEN_FDS 4u /* board, calls, queues, readers */
 #define PAUSE_MS 5
 #define LOG_SHOWN 4096
+#define LETTERS_ROOM 64u /* beside the poison, for what must not be there */
 #define CLIENTS_ROOM 16u /* beside demo's own: whoever looks on */
 
 /* ---- programs ---- */
@@ -45,17 +48,30 @@ int rk_demo_fleet_programs(struct rk_demo_programs *ret, struct rk_err *err)
 
 static int start_keeper(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf *c, struct rk_err *err)
 {
-	char workers[16], partitions[16], clients[16], slots[16], batch[16];
-	char *argv[20];
-	const char *words[] = { "rekindled", "--name", f->name, "--quiet", "--workers", workers,
-				"--partitions", partitions, "--max-clients", clients, "--slots", slots,
-				c->batch ? "--batch" : "--", c->batch ? batch : c->worker,
-				c->batch ? "--" : NULL, c->worker, NULL };
+	char workers[16], partitions[16], clients[16], slots[16], batch[16], letters[32];
+	char *argv[24];
+	const char *words[24] = { "rekindled", "--name", f->name, "--quiet", "--workers", workers,
+				  "--partitions", partitions, "--max-clients", clients, "--slots", slots };
+	size_t n = 12;
 
+	if (c->batch) {
+		words[n++] = "--batch";
+		words[n++] = batch;
+	}
+	if (c->n_poisons) {
+		words[n++] = "--set";
+		words[n++] = letters;
+		words[n++] = "--set";
+		words[n++] = "LimitCORE=0";
+	}
+	words[n++] = "--";
+	words[n++] = c->worker;
+	words[n++] = c->n_poisons ? "--poison" : NULL;
 	(void)snprintf(workers, sizeof(workers), "%u", c->n_workers);
 	(void)snprintf(partitions, sizeof(partitions), "%u", c->n_partitions);
 	(void)snprintf(clients, sizeof(clients), "%u", 2 * c->n_clients + CLIENTS_ROOM);
 	(void)snprintf(slots, sizeof(slots), "%u", c->n_slots);
+	(void)snprintf(letters, sizeof(letters), "DeadLetters=%u", c->n_poisons + LETTERS_ROOM);
 	(void)snprintf(batch, sizeof(batch), "%u", c->batch);
 	for (size_t i = 0; i < rk_countof(words); i++)
 		argv[i] = (char *)(uintptr_t)words[i]; /* exec only reads them */
@@ -204,6 +220,26 @@ bool rk_demo_fleet_is_writing(struct rk_demo_fleet *f, uint32_t worker, uint32_t
 bool rk_demo_fleet_is_replying(struct rk_demo_fleet *f, uint32_t worker)
 {
 	return atomic_load_explicit(&rk_shm_beat(&f->look.m, worker)->cell, memory_order_acquire) != 0;
+}
+
+int rk_demo_fleet_letters(struct rk_demo_fleet *f, bool (*is_poison)(const char *body, uint32_t len),
+			  struct rk_demo_letters *ret)
+{
+	const struct rk_shm *m = &f->look.m;
+	rk_cleanup(rk_free_p) char *bytes = malloc((size_t)m->g.request_max + 8);
+	struct rk_demo_letters n = { 0 };
+
+	if (!bytes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < m->g.n_dead; i++) {
+		struct rk_dead_letter letter = { .bytes = bytes };
+
+		if (!rk_dead_look(m, i, &letter))
+			continue;
+		*(is_poison(bytes + letter.key_len, letter.len) ? &n.n_poison : &n.n_others) += 1;
+	}
+	*ret = n;
+	return 0;
 }
 
 /* One mapping of a file: where, and which file. */

@@ -25,6 +25,7 @@ struct rk_demo_fleet_conf {
 	uint32_t n_clients;
 	uint32_t n_slots; /* outstanding calls per client */
 	uint32_t batch; /* jobs per commit; 0 = the worker's own choice */
+	uint32_t n_poisons; /* jobs that will be quarantined: wordcount is told, and there is room for them */
 };
 
 /* One worker as the board has it. */
@@ -79,6 +80,13 @@ uint64_t rk_demo_fleet_find_beat(struct rk_demo_fleet *f, uint32_t worker, pid_t
 
 /* Whether this worker is inside the handler of a job. To be asked of a stopped worker. */
 bool rk_demo_fleet_is_running(struct rk_demo_fleet *f, uint32_t worker);
+
+/* Counts the fleet's dead letters: those whose body `is_poison` says yes to, and the others. */
+struct rk_demo_letters {
+	uint64_t n_poison, n_others;
+};
+RK_MUST_USE int rk_demo_fleet_letters(struct rk_demo_fleet *f, bool (*is_poison)(const char *body, uint32_t len),
+				      struct rk_demo_letters *ret);
 
 /* Process that holds a client page, or 0. */
 pid_t rk_demo_fleet_client(struct rk_demo_fleet *f, uint32_t page);

@@ -14,17 +14,18 @@ static uint64_t aligned(uint64_t at)
 }
 
 static void lay_out(struct rk_demo_ledger_head *h, const struct rk_demo_text *text,
-		    uint32_t n_places, uint64_t n_records)
+		    const struct rk_demo_ledger_size *size)
 {
-	*h = (struct rk_demo_ledger_head){ .n_records = n_records, .n_text = text->n_text,
+	*h = (struct rk_demo_ledger_head){ .n_records = size->n_records, .n_text = text->n_text,
 					   .chars_len = text->chars_len, .n_words = text->n_words,
-					   .n_places = n_places };
+					   .n_places = size->n_places, .n_poisons = size->n_poisons };
 	h->words_at = aligned(sizeof(*h));
 	h->chars_at = aligned(h->words_at + h->n_words * sizeof(uint32_t));
 	h->text_at = aligned(h->chars_at + h->chars_len);
 	h->places_at = aligned(h->text_at + h->n_text * sizeof(uint32_t));
-	h->records_at = aligned(h->places_at + n_places * sizeof(struct rk_demo_place));
-	h->len = h->records_at + n_records * sizeof(struct rk_demo_record);
+	h->poisons_at = aligned(h->places_at + h->n_places * sizeof(struct rk_demo_place));
+	h->records_at = aligned(h->poisons_at + h->n_poisons * sizeof(struct rk_demo_record));
+	h->len = h->records_at + h->n_records * sizeof(struct rk_demo_record);
 }
 
 static void view(struct rk_demo_ledger *l, void *at, int fd)
@@ -38,6 +39,7 @@ static void view(struct rk_demo_ledger *l, void *at, int fd)
 		.chars = bytes + h->chars_at,
 		.text = (const uint32_t *)(bytes + h->text_at),
 		.places = (struct rk_demo_place *)(bytes + h->places_at),
+		.poisons = (struct rk_demo_record *)(bytes + h->poisons_at),
 		.records = (struct rk_demo_record *)(bytes + h->records_at),
 		.fd = fd,
 	};
@@ -50,13 +52,13 @@ static void *map(int fd, uint64_t len)
 }
 
 int rk_demo_ledger_create(struct rk_demo_ledger *ret, const struct rk_demo_text *text,
-			  uint32_t n_places, uint64_t n_records, struct rk_err *err)
+			  const struct rk_demo_ledger_size *size, struct rk_err *err)
 {
 	struct rk_demo_ledger_head head;
 	rk_cleanup(rk_close_p) int fd = memfd_create("rekindle-demo-ledger", MFD_CLOEXEC);
 	char *at;
 
-	lay_out(&head, text, n_places, n_records);
+	lay_out(&head, text, size);
 	if (fd < 0 || ftruncate(fd, (off_t)head.len) < 0)
 		return rk_err_set(err, -errno, "cannot make the ledger: %s", strerror(errno));
 	at = map(fd, head.len);
@@ -133,6 +135,20 @@ void rk_demo_ledger_answer(const struct rk_demo_ledger *l, uint64_t i, enum rk_d
 	atomic_store_explicit(&r->state, state, memory_order_release);
 }
 
+void rk_demo_ledger_note_poison(const struct rk_demo_ledger *l, uint32_t k)
+{
+	struct rk_demo_record *r = &l->poisons[k];
+
+	/* Spread over the dictionary, so that all partitions get some. */
+	r->word = (uint32_t)((uint64_t)k * l->head->n_words / l->head->n_poisons);
+	atomic_store_explicit(&r->state, RK_DEMO_INTENT, memory_order_release);
+}
+
+void rk_demo_ledger_answer_poison(const struct rk_demo_ledger *l, uint32_t k, enum rk_demo_state state)
+{
+	atomic_store_explicit(&l->poisons[k].state, state, memory_order_release);
+}
+
 void rk_demo_ledger_recover(const struct rk_demo_ledger *l, uint32_t place)
 {
 	struct rk_demo_place *p = &l->places[place];
@@ -141,4 +157,13 @@ void rk_demo_ledger_recover(const struct rk_demo_ledger *l, uint32_t place)
 	if (rk_demo_ledger_has_more(l, place) &&
 	    rk_demo_ledger_state(l, rk_demo_ledger_index(l, place, next)) != RK_DEMO_EMPTY)
 		atomic_store_explicit(&p->next, next + 1, memory_order_release);
+}
+
+uint64_t rk_demo_ledger_n_noted(const struct rk_demo_ledger *l)
+{
+	uint64_t most = 0;
+
+	for (uint32_t p = 0; p < l->head->n_places; p++)
+		most = rk_max_u64(most, atomic_load_explicit(&l->places[p].next, memory_order_relaxed));
+	return rk_min_u64((most + 1) * l->head->n_places, l->head->n_records);
 }

@@ -4,7 +4,7 @@
  * so that somebody who trusts nobody can compare it with what the fleet counted.
  *
  *            note            answer
- *   EMPTY ---------> INTENT ---------> ACKED | REFUSED
+ *   EMPTY ---------> INTENT ---------> ACKED | REFUSED | QUARANTINED
  *                      |                 | an answer that differs from the first
  *                      |                 +--> CONTRADICTED
  *                      | its anonymous client was killed
@@ -18,6 +18,9 @@
  *
  * Records of place p (one client at a time) are p, p + n_places, p + 2 n_places, …; the record's
  * index is the call's tag, and the record's word is the text's word of that index, over and over.
+ *
+ * Poison jobs, which are sent to fail, have records of their own, that no place has: an answer
+ * other than QUARANTINED is wrong there, as QUARANTINED is everywhere else.
  *
  * Who       demo creates it; each place's client writes its records; the checker reads them when
  *           every client has ended. Not part of a fleet's ABI: all are one program.
@@ -41,6 +44,7 @@ enum rk_demo_state {
 	RK_DEMO_REFUSED,      /* the handler refused it: final, not applied */
 	RK_DEMO_ABANDONED,    /* its client was anonymous and was killed: nobody will ever know */
 	RK_DEMO_CONTRADICTED, /* answered twice, and not with the same count */
+	RK_DEMO_QUARANTINED,  /* it failed too often: final, not applied */
 	RK_DEMO_STATES
 };
 
@@ -67,7 +71,9 @@ struct rk_demo_ledger_head {
 	uint64_t chars_len;
 	uint32_t n_words; /* different ones */
 	uint32_t n_places;
-	uint64_t words_at, chars_at, text_at, places_at, records_at; /* bytes from here */
+	uint32_t n_poisons;
+	uint32_t reserved0;
+	uint64_t words_at, chars_at, text_at, places_at, poisons_at, records_at; /* bytes from here */
 	_Atomic uint32_t stop;                                       /* demo: send nothing new */
 	uint32_t reserved;
 };
@@ -79,13 +85,21 @@ struct rk_demo_ledger {
 	const char *chars;
 	const uint32_t *text;
 	struct rk_demo_place *places;
+	struct rk_demo_record *poisons;
 	struct rk_demo_record *records;
 	int fd;
 };
 
-/* Makes a ledger with room for n_records. Returns 0 or -errno. */
+/* What a ledger has room for. */
+struct rk_demo_ledger_size {
+	uint32_t n_places;
+	uint32_t n_poisons;
+	uint64_t n_records;
+};
+
+/* Makes a ledger. Returns 0 or -errno. */
 RK_MUST_USE int rk_demo_ledger_create(struct rk_demo_ledger *ret, const struct rk_demo_text *text,
-				      uint32_t n_places, uint64_t n_records, struct rk_err *err);
+				      const struct rk_demo_ledger_size *size, struct rk_err *err);
 
 /* Maps what rk_demo_ledger_create() made; fd stays open. Returns 0 or -errno. */
 RK_MUST_USE int rk_demo_ledger_attach(struct rk_demo_ledger *ret, int fd, struct rk_err *err);
@@ -118,11 +132,18 @@ bool rk_demo_ledger_has_more(const struct rk_demo_ledger *l, uint32_t place);
 uint64_t rk_demo_ledger_note(const struct rk_demo_ledger *l, uint32_t place);
 
 /*
- * Notes an answer: ACKED with its count, or REFUSED. An answer to an answered record changes
+ * Notes an answer: ACKED with its count, REFUSED or QUARANTINED. An answer to an answered record changes
  * nothing if it is the same, else the record is CONTRADICTED.
  */
 void rk_demo_ledger_answer(const struct rk_demo_ledger *l, uint64_t i, enum rk_demo_state state,
 			   uint64_t count);
+
+/* The intent of a poison job, and its answer. */
+void rk_demo_ledger_note_poison(const struct rk_demo_ledger *l, uint32_t k);
+void rk_demo_ledger_answer_poison(const struct rk_demo_ledger *l, uint32_t k, enum rk_demo_state state);
+
+/* Records that anybody noted come before this one: the rest needs no look, which would cost memory. */
+uint64_t rk_demo_ledger_n_noted(const struct rk_demo_ledger *l);
 
 /* A killed predecessor at this place may have noted one intent more than it counted. */
 void rk_demo_ledger_recover(const struct rk_demo_ledger *l, uint32_t place);

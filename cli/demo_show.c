@@ -11,7 +11,7 @@
 #include "base/num.h"
 #include "cli/out.h"
 
-#define TABLE_LINES 5
+#define TABLE_LINES 5 /* and one each for poison and hogs, if there are */
 #define RATE_REACHED 0.9 /* of what was asked for; when a deed is due is drawn */
 #define RATE_NOISE 3     /* deeds that a short run may be off */
 
@@ -68,21 +68,39 @@ static void show_table(struct rk_demo_show *s, const struct rk_demo_moment *m, c
 	(void)snprintf(text, sizeof(text), "%s%s", c->n_recoveries ? TIME(c->last_recovery_ns) : "-",
 		       c->n_recoveries ? " from the last SIGKILL to the successor's first commit" : "");
 	row("recovery", text);
-	s->n_lines = TABLE_LINES;
+	if (s->plan->n_poisons) {
+		(void)snprintf(text, sizeof(text), "%s of %s jobs quarantined", NUMBER(m->n_quarantined),
+			       NUMBER(s->plan->n_poisons));
+		row("poison", text);
+	}
+	if (s->plan->n_hogs) {
+		(void)snprintf(text, sizeof(text), "%u burn CPU", s->plan->n_hogs);
+		row("hogs", text);
+	}
+	s->n_lines = TABLE_LINES + (s->plan->n_poisons > 0) + (s->plan->n_hogs > 0);
+}
+
+static const char *quarantined_text(char *text, size_t size, const struct rk_demo_moment *m)
+{
+	(void)snprintf(text, size, "; %s jobs quarantined", NUMBER(m->n_quarantined));
+	return text;
 }
 
 void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m, const struct rk_demo_chaos *c)
 {
+	char poison[64];
+
 	if (s->plan->json)
 		return;
 	if (s->is_terminal)
 		show_table(s, m, c);
 	else if (!m->is_short)
 		(void)printf("%3.0f s: %s words acknowledged, %s per second; killed %s workers, %s clients; "
-			     "last recovery %s\n",
+			     "last recovery %s%s\n",
 			     (double)m->elapsed_ns / RK_NS_PER_S, NUMBER(m->n_acked), NUMBER(m->per_s),
 			     NUMBER(c->n_done[RK_DEMO_KILL_WORKER]), NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
-			     c->n_recoveries ? TIME(c->last_recovery_ns) : "-");
+			     c->n_recoveries ? TIME(c->last_recovery_ns) : "-",
+			     s->plan->n_poisons ? quarantined_text(poison, sizeof(poison), m) : "");
 	(void)fflush(stdout);
 }
 
@@ -141,6 +159,9 @@ static void show_json(const struct rk_demo_show *s, const struct rk_demo_result 
 	} first[] = {
 		{ o, "sent", v->sent }, { o, "acknowledged", v->acknowledged }, { o, "applied", v->applied },
 		{ o, "lost", v->lost }, { o, "doubled", v->doubled }, { o, "unresolved", v->unresolved },
+		{ o, "poison", v->poison }, { o, "quarantined", v->quarantined },
+		{ o, "dead_letters", v->dead_letters }, { o, "innocents_quarantined", v->innocents },
+		{ o, "hogs", s->plan->n_hogs },
 		{ kills, "workers", c->n_done[RK_DEMO_KILL_WORKER] },
 		{ kills, "clients", c->n_done[RK_DEMO_KILL_CLIENT] },
 		{ kills, "readers", c->n_done[RK_DEMO_KILL_READER] },
@@ -193,6 +214,11 @@ static void show_faults(const struct rk_demo_result *r)
 	if (r->n_readers_failed)
 		(void)printf("  READERS: %u ended, since a view of the board changed under them or could not be seen.\n",
 			     r->n_readers_failed);
+	if (v->innocents)
+		(void)printf("  INNOCENT: %s words were quarantined, which nobody had poisoned.\n", NUMBER(v->innocents));
+	if (v->quarantined != v->poison || v->dead_letters != v->poison)
+		(void)printf("  POISON: of %s jobs that kill every worker, %s were answered as quarantined, and %s are "
+			     "dead letters.\n", NUMBER(v->poison), NUMBER(v->quarantined), NUMBER(v->dead_letters));
 	if (v->unanswered || r->n_clients_failed)
 		(void)printf("  UNANSWERED: %s words, and %u clients ended without all their answers.\n",
 			     NUMBER(v->unanswered), r->n_clients_failed);
@@ -217,7 +243,7 @@ static void show_rates(const struct rk_demo_result *r)
 	show_rate(r, RK_DEMO_STOP_CLIENT, "stop clients");
 }
 
-static void show_text(const struct rk_demo_result *r)
+static void show_text(const struct rk_demo_show *s, const struct rk_demo_result *r)
 {
 	const struct rk_demo_verdict *v = &r->verdict;
 	const struct rk_demo_chaos *c = r->chaos;
@@ -243,6 +269,14 @@ static void show_text(const struct rk_demo_result *r)
 		(void)printf("%s words were in flight in anonymous clients that were killed: nobody was left to be told\n"
 			     "(%s of them had been counted).\n",
 			     NUMBER(v->unresolved), NUMBER(v->unresolved_applied));
+	if (v->poison)
+		(void)printf("%s jobs were sent that crash or hang every worker; %s were quarantined, %s.\n",
+			     NUMBER(v->poison), NUMBER(v->quarantined), v->innocents ? "others too" : "and no other job");
+	if (s->plan->n_poisons > v->poison)
+		(void)printf("Asked to send %s of them, it had time for %s.\n", NUMBER(s->plan->n_poisons),
+			     NUMBER(v->poison));
+	if (s->plan->n_hogs)
+		(void)printf("%u processes burned CPU meanwhile.\n", s->plan->n_hogs);
 	if (v->refused)
 		(void)printf("%s words were refused by wordcount, which says so when its table is full.\n",
 			     NUMBER(v->refused));
@@ -265,6 +299,6 @@ void rk_demo_show_result(struct rk_demo_show *s, const struct rk_demo_result *r)
 	if (s->plan->json)
 		show_json(s, r);
 	else
-		show_text(r);
+		show_text(s, r);
 	(void)fflush(stdout);
 }

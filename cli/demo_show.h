@@ -13,6 +13,7 @@
 /* What a run is, from its command line. */
 struct rk_demo_plan {
 	uint32_t n_workers, n_clients;
+	uint32_t n_poisons, n_hogs;
 	uint64_t seconds; /* 0 = the text once */
 	uint64_t seed;
 	bool json;
@@ -22,6 +23,7 @@ struct rk_demo_plan {
 struct rk_demo_moment {
 	uint64_t elapsed_ns;
 	uint64_t n_acked, n_again, n_resumed;
+	uint64_t n_quarantined; /* of the poison jobs */
 	uint64_t per_s; /* acknowledged in the last interval that was not too short to tell */
 	bool is_short;  /* this one was */
 };

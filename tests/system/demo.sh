@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Goal    `rekindle demo` tells the truth: it passes while workers and clients are killed; its
-#         counts are those of tr | sort | uniq -c; it leaves nothing behind; and with a safeguard
-#         taken out of the real code it fails. (As an ordinary user: user.sh.)
+#         counts are those of tr | sort | uniq -c; poison is quarantined and nothing else is; it
+#         leaves nothing behind; and with a safeguard taken out of the real code it fails. (As an
+#         ordinary user: user.sh.)
 # Method  real fleets with the programs of $BUILD; for the breaks those of a build with fault points.
 . "$(dirname "$0")/lib.sh"
 
@@ -21,6 +22,15 @@ status=$?
 result "ten seconds of kills: nothing lost, nothing doubled" \
 	"$([ $status -eq 0 ] || echo "exit status $status: $(cat "$tmp/err")"; verdict "$tmp/out")"
 result "nothing is left in the runtime directory" "$(ls -A "$tmp/r" 2>/dev/null)"
+
+"$build/rekindle" demo --seconds 8 --poison=6 --hogs=3 --stop-workers=5 -o json >"$tmp/poisoned" 2>"$tmp/err"
+status=$?
+result "with poison, hogs and stopped workers the verdict stays true" \
+	"$([ $status -eq 0 ] || echo "exit status $status: $(cat "$tmp/err")"; verdict "$tmp/poisoned")"
+for member in '"poison":6' '"quarantined":6' '"dead_letters":6' '"innocents_quarantined":0' '"hogs":3'; do
+	result "poison: $member" "$(grep -qF "$member," "$tmp/poisoned" || cat "$tmp/poisoned" "$tmp/err")"
+done
+result "nothing is left of it, nor any hog" "$(ls -A "$tmp/r" 2>/dev/null; pgrep -s 0 -f -- --as-hog)"
 
 name="the help knows every member of its JSON, and it prints every member the help knows"
 if ! command -v jq >/dev/null; then

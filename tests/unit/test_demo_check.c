@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal    demo's checker finds what was lost, doubled, contradicted or left unanswered, and nothing
- *         where all is right.
+ * Goal    demo's checker finds what was lost, doubled, contradicted, left unanswered or quarantined
+ *         though it was no poison, and nothing where all is right.
  * Method  a table of small ledgers with the final counts beside them.
  */
 #include <string.h>
@@ -67,6 +67,49 @@ START_TEST(the_verdict_fits_the_ledger)
 }
 END_TEST
 
+#define P(state_) { .state = RK_DEMO_##state_ }
+
+static const struct {
+	const char *what;
+	struct rk_demo_record poisons[2];
+	uint32_t n;
+	uint64_t n_letters, n_innocent_letters;
+	struct rk_demo_record word; /* beside them */
+	uint64_t poison, quarantined, innocents;
+	bool good;
+} poisoned[] = {
+	{ "none", { { 0 } }, 0, 0, 0, A(0, 1), 0, 0, 0, true },
+	{ "one of two was sent", { P(QUARANTINED), P(EMPTY) }, 2, 1, 0, A(0, 1), 1, 1, 0, true },
+	{ "both are quarantined", { P(QUARANTINED), P(QUARANTINED) }, 2, 2, 0, A(0, 1), 2, 2, 0, true },
+	{ "one got an ordinary answer", { P(QUARANTINED), P(ACKED) }, 2, 1, 0, A(0, 1), 2, 1, 0, false },
+	{ "one was refused", { P(QUARANTINED), P(REFUSED) }, 2, 1, 0, A(0, 1), 2, 1, 0, false },
+	{ "one has no answer", { P(QUARANTINED), P(INTENT) }, 2, 2, 0, A(0, 1), 2, 1, 0, false },
+	{ "one is no dead letter", { P(QUARANTINED), P(QUARANTINED) }, 2, 1, 0, A(0, 1), 2, 2, 0, false },
+	{ "one is two dead letters", { P(QUARANTINED) }, 1, 2, 0, A(0, 1), 1, 1, 0, false },
+	{ "a word was quarantined", { P(QUARANTINED) }, 1, 1, 0, P(QUARANTINED), 1, 1, 1, false },
+	{ "a word is a dead letter", { P(QUARANTINED) }, 1, 1, 1, A(0, 1), 1, 1, 1, false },
+	{ "a word is, and was answered so", { { 0 } }, 0, 0, 1, P(QUARANTINED), 0, 0, 1, false },
+	{ "a state that is none", { P(STATES) }, 1, 0, 0, A(0, 1), 1, 0, 0, false },
+};
+
+START_TEST(poison_is_quarantined_and_nothing_else_is)
+{
+	const uint64_t finals[] = { poisoned[_i].word.state == RK_DEMO_ACKED };
+	struct rk_demo_verdict v;
+	struct rk_demo_check_in in = { .records = &poisoned[_i].word, .n_records = 1, .finals = finals, .n_words = 1,
+				       .poisons = poisoned[_i].poisons, .n_poisons = poisoned[_i].n,
+				       .n_letters = poisoned[_i].n_letters,
+				       .n_innocent_letters = poisoned[_i].n_innocent_letters };
+
+	ck_assert_int_eq(rk_demo_check(&in, &v), 0);
+	ck_assert_msg(rk_demo_verdict_is_good(&v) == poisoned[_i].good, "%s", poisoned[_i].what);
+	ck_assert_msg(v.poison == poisoned[_i].poison, "%s", poisoned[_i].what);
+	ck_assert_msg(v.quarantined == poisoned[_i].quarantined, "%s", poisoned[_i].what);
+	ck_assert_msg(v.innocents == poisoned[_i].innocents, "%s", poisoned[_i].what);
+	ck_assert_msg(v.lost == 0 && v.doubled == 0, "%s", poisoned[_i].what);
+}
+END_TEST
+
 START_TEST(a_record_no_client_can_have_written_is_invalid)
 {
 	struct rk_demo_record record = { .state = RK_DEMO_ACKED, .word = 77, .count = 1 };
@@ -85,6 +128,7 @@ int main(void)
 	TCase *c = unit_case("demo_check");
 
 	tcase_add_loop_test(c, the_verdict_fits_the_ledger, 0, (int)(sizeof(rows) / sizeof(rows[0])));
+	tcase_add_loop_test(c, poison_is_quarantined_and_nothing_else_is, 0, rk_countof(poisoned));
 	tcase_add_test(c, a_record_no_client_can_have_written_is_invalid);
 	return unit_run(c);
 }

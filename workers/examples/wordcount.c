@@ -4,10 +4,17 @@
  * it; "?" only asks. The reply is the word's count, in decimal.
  *
  *     rekindle run -n 4 -- build/workers/examples/wordcount
+ *
+ * With the argument --poison, which `rekindle demo --poison=N` gives it, two more bodies have a
+ * meaning: "crash" ends the process, "hang" sleeps for ever, whatever the word. They stand for
+ * the job that kills every worker that takes it.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rekindle.h>
 
@@ -38,12 +45,22 @@ static struct word *find(struct words *words, const char *text, size_t len)
 	return NULL;
 }
 
+static void swallow(const struct rk_job *job)
+{
+	if (strcmp(job->body, "crash") == 0)
+		abort();
+	while (strcmp(job->body, "hang") == 0)
+		(void)pause();
+}
+
 static int on_job(struct rk_job *job, void *state, void *arg)
 {
+	const bool *is_poisonable = arg;
 	struct word *w;
 	char reply[24];
 
-	(void)arg;
+	if (*is_poisonable)
+		swallow(job);
 	if (job->key_len >= sizeof(w->text) || strlen(job->key) != job->key_len)
 		return -ENAMETOOLONG;
 	w = find(state, job->key, job->key_len);
@@ -61,7 +78,10 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	return rk_reply(job, reply, (size_t)sprintf(reply, "%llu", (unsigned long long)w->count));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	return rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(struct words), .on_job = on_job });
+	bool is_poisonable = argc > 1 && strcmp(argv[1], "--poison") == 0;
+
+	return rk_worker_main(&(struct rk_worker_def){ .state_size = sizeof(struct words), .on_job = on_job,
+						       .arg = &is_poisonable });
 }
