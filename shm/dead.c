@@ -219,14 +219,39 @@ bool rk_dead_look(const struct rk_shm *m, uint32_t i, struct rk_dead_letter *ret
 	return false;
 }
 
-bool rk_dead_is_blocked(const struct rk_shm *m, uint32_t partition)
+uint32_t rk_dead_count(const struct rk_shm *m)
+{
+	uint32_t n = 0;
+
+	/* Relaxed: a figure for people. */
+	for (uint32_t i = 0; i < m->g.n_dead; i++)
+		n += is_letter(atomic_load_explicit(&rk_shm_dead(m, i)->word,
+						    memory_order_relaxed));
+	return n;
+}
+
+/* The word that says which job is blocked, if it is the one at the cursor; else 0. */
+static uint64_t blocked_word(const struct rk_shm *m, uint32_t partition)
 {
 	struct rk_part *part = rk_shm_part(m, partition);
 	uint64_t attempts = atomic_load_explicit(&part->attempts, memory_order_seq_cst);
+	bool is_next =
+		rk_attempts_job(attempts) ==
+		rk_commit_cursor(atomic_load_explicit(&part->commit, memory_order_acquire));
 
-	return attempts & RK_ATTEMPTS_BLOCKED &&
-	       rk_attempts_job(attempts) ==
-		       rk_commit_cursor(atomic_load_explicit(&part->commit, memory_order_acquire));
+	return is_next && attempts & RK_ATTEMPTS_BLOCKED ? attempts : 0;
+}
+
+bool rk_dead_is_blocked(const struct rk_shm *m, uint32_t partition)
+{
+	return blocked_word(m, partition) != 0;
+}
+
+bool rk_dead_is_waiting(const struct rk_shm *m, uint32_t partition, uint64_t job)
+{
+	uint64_t word = blocked_word(m, partition);
+
+	return word && rk_attempts_job(word) == job;
 }
 
 /* ---- supervisor ---- */

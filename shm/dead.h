@@ -86,8 +86,14 @@ void rk_dead_note(const struct rk_shm *m, uint32_t partition, uint64_t job,
  */
 bool rk_dead_look(const struct rk_shm *m, uint32_t i, struct rk_dead_letter *ret);
 
+/* How many letters there are; those that are being sent again count too. */
+uint32_t rk_dead_count(const struct rk_shm *m);
+
 /* Whether the job at this partition's cursor waits for room among the dead letters. */
 bool rk_dead_is_blocked(const struct rk_shm *m, uint32_t partition);
+
+/* The same, and it is this very job. */
+bool rk_dead_is_waiting(const struct rk_shm *m, uint32_t partition, uint64_t job);
 
 /* ---- supervisor ---- */
 

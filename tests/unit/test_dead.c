@@ -192,6 +192,31 @@ START_TEST(a_full_table_blocks_that_partition_until_a_letter_goes)
 }
 END_TEST
 
+START_TEST(letters_are_counted_and_a_blocked_job_is_known_by_its_number)
+{
+	struct fixture *f = owned(0);
+	uint64_t word;
+	uint32_t n = 0;
+
+	for (; n < f->m.g.n_dead; n++) {
+		ck_assert_uint_eq(rk_dead_count(&f->m), n);
+		ck_assert_int_eq(push(f, 1, n), 0);
+	}
+	ck_assert_int_eq(rk_dead_retry(&f->m, 0, word_of(f, 0), true, &word), 0);
+	ck_assert_uint_eq(rk_dead_count(&f->m), n); /* it has its place still */
+	atomic_store_explicit(&rk_shm_part(&f->m, 0)->attempts, rk_attempts(0, 3),
+			      memory_order_relaxed);
+	ck_assert(!rk_dead_is_waiting(&f->m, 0, 0));
+	ck_assert_int_eq(push(f, 0, 0), -ENOSPC);
+	ck_assert(rk_dead_is_waiting(&f->m, 0, 0));
+	ck_assert(!rk_dead_is_waiting(&f->m, 0, 1));
+	ck_assert(!rk_dead_is_waiting(&f->m, 1, 0));
+	ck_assert_int_eq(rk_dead_free(&f->m, 0, word), 0);
+	ck_assert_uint_eq(rk_dead_count(&f->m), n - 1);
+	fixture_free(f);
+}
+END_TEST
+
 START_TEST(a_letter_that_went_is_not_dropped_again_with_its_place)
 {
 	struct fixture *f = owned(0);
@@ -325,6 +350,7 @@ int main(void)
 	tcase_add_test(c, the_cause_of_another_job_is_not_this_ones_and_a_late_one_corrects_it);
 	tcase_add_test(c, the_same_job_is_pushed_once_whoever_owns_it);
 	tcase_add_test(c, a_full_table_blocks_that_partition_until_a_letter_goes);
+	tcase_add_test(c, letters_are_counted_and_a_blocked_job_is_known_by_its_number);
 	tcase_add_test(c, a_letter_that_went_is_not_dropped_again_with_its_place);
 	tcase_add_test(c, only_one_marks_a_letter_as_being_sent_again);
 	tcase_add_test(c, what_a_dead_worker_was_writing_comes_back);
