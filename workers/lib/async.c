@@ -79,6 +79,46 @@ int rk_call_async(struct rk_client *c, const struct rk_request *request)
 	return r;
 }
 
+/* The asynchronous call with this tag, or NULL. Lock held. */
+static const struct rk_call *find_tag(const struct rk_client *c, uint64_t tag)
+{
+	for (uint32_t at = c->async_head, n = 0; at && n < c->m.g.n_slots; at = c->slots[at - 1].next, n++)
+		if (rk_call_tag(&c->caller, &c->slots[at - 1].call) == tag)
+			return &c->slots[at - 1].call;
+	return NULL;
+}
+
+bool rk_client_awaits(struct rk_client *c, uint64_t tag)
+{
+	bool found;
+
+	(void)pthread_mutex_lock(&c->lock);
+	found = find_tag(c, tag) != NULL;
+	(void)pthread_mutex_unlock(&c->lock);
+	return found;
+}
+
+bool rk_client_is_taken(struct rk_client *c, uint64_t tag, uint32_t *ret_partition, uint64_t *ret_job)
+{
+	const struct rk_call *call;
+	bool found = false;
+
+	(void)pthread_mutex_lock(&c->lock);
+	call = find_tag(c, tag);
+	for (int i = 0; call && !found && i < 2; i++) {
+		/* Relaxed: this client's own note. */
+		uint64_t where = atomic_load_explicit(&rk_shm_cell(&c->m, call->cell)->ref[i], memory_order_relaxed);
+
+		if (rk_queue_outstanding(&c->m, call->cell, where) != RK_REF_TAKEN)
+			continue;
+		*ret_partition = rk_where_partition(where);
+		*ret_job = rk_where_position(where);
+		found = true;
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	return found;
+}
+
 /* The outcome of one asynchronous call, or NOT_YET. Lock held. */
 static int judge(struct rk_client *c, uint32_t slot, uint64_t now_ns, struct rk_reply *reply)
 {

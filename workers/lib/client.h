@@ -87,6 +87,12 @@ int rk_client_not_applied(const struct rk_client *c, const struct rk_call *call)
 /* Makes the reply object the handle of this slot's call. */
 void rk_client_handle(struct rk_client *c, uint32_t slot, struct rk_reply *reply);
 
+/* Whether there is an asynchronous call with this tag that rk_next() has still to bring. */
+bool rk_client_awaits(struct rk_client *c, uint64_t tag);
+
+/* The same, and a worker has taken it: as this job of this partition. */
+bool rk_client_is_taken(struct rk_client *c, uint64_t tag, uint32_t *ret_partition, uint64_t *ret_job);
+
 /* Begins every call that a predecessor of this name left, as asynchronous ones. */
 void rk_client_resume(struct rk_client *c);
 
