@@ -201,6 +201,11 @@ int rk_clients_open(struct rk_clients *c, const char *name, const struct rk_peer
 	return 0;
 }
 
+bool rk_clients_is_reserved(const char *name)
+{
+	return strncmp(name, RK_CLIENTS_RESERVED, strlen(RK_CLIENTS_RESERVED)) == 0;
+}
+
 bool rk_clients_holds(const struct rk_clients *c, uint32_t page, const struct rk_peer *peer)
 {
 	return c->pages[page].state == LIVE && c->pages[page].peer.pidfd == peer->pidfd;

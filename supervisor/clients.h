@@ -25,6 +25,7 @@
 #include "shm/layout.h"
 
 #define RK_CLIENTS_NONE UINT32_MAX
+#define RK_CLIENTS_RESERVED "rekindle." /* names that begin so are for root and the owner */
 
 /* A process on the other end of a connection; the pidfd is borrowed while it holds anything. */
 struct rk_peer {
@@ -53,6 +54,9 @@ void rk_clients_free(struct rk_clients *c);
  */
 RK_MUST_USE int rk_clients_open(struct rk_clients *c, const char *name, const struct rk_peer *peer,
 				struct rk_grant *ret, struct rk_err *err);
+
+/* Whether a client's name is reserved. Pure. */
+bool rk_clients_is_reserved(const char *name);
 
 /* The client has closed its connection or is confirmed dead. */
 void rk_clients_release(struct rk_clients *c, uint32_t page);

@@ -21,6 +21,7 @@
 #include "shm/rundir.h"
 #include "supervisor/access.h"
 #include "supervisor/inject.h"
+#include "supervisor/letters.h"
 #include "supervisor/output.h"
 
 #ifndef SO_PEERPIDFD
@@ -265,6 +266,14 @@ static int once_check(const struct connection *k, struct rk_err *err)
 			  "this connection has been opened already: use another one");
 }
 
+static int name_check(const struct connection *k, const char *name, struct rk_err *err)
+{
+	if (!name || k->is_admin || !rk_clients_is_reserved(name))
+		return 0;
+	return rk_err_set(err, -EPERM, "client names that begin with '" RK_CLIENTS_RESERVED
+			  "' are for root and the owner: choose another one");
+}
+
 static int verb_open(struct request *q, struct rk_err *err)
 {
 	struct connection *k = q->from;
@@ -280,6 +289,8 @@ static int verb_open(struct request *q, struct rk_err *err)
 		r = fleet_get(q, &f, err);
 	if (r == 0)
 		r = text_get(q, "name", &name, err);
+	if (r == 0)
+		r = name_check(k, name, err);
 	if (r == 0)
 		r = rk_clients_open(f->clients, name, &k->peer, &grant, err);
 	if (r < 0)
@@ -351,6 +362,37 @@ static int verb_ping(struct request *q, struct rk_err *err)
 	return 0;
 }
 
+/* Of the operator's doings the flight recorder tells. */
+static void note_letter(const struct request *q, const struct rk_fleet *f, const struct rk_letters_act *act)
+{
+	struct rk_note about = { .kind = RK_FLIGHT_QUARANTINE,
+				 .level = RK_LOG_NOTICE,
+				 .fleet = f->conf->name,
+				 .slot = RK_FLIGHT_NOBODY,
+				 .pid = q->from->peer.pid };
+
+	(void)rk_recorder_note(q->from->control->c.recorder, &about,
+			       "dead letter %s job=%llu partition=%u uid=%u", act->what,
+			       (unsigned long long)act->job, act->partition, (unsigned int)q->from->uid);
+}
+
+static int verb_dead(struct request *q, struct rk_err *err)
+{
+	struct rk_letters_act act;
+	struct rk_fleet *f = NULL;
+	int r = abi_check(q, err);
+
+	if (r == 0)
+		r = fleet_get(q, &f, err);
+	if (r == 0)
+		r = rk_letters_act(&f->segments.m, q->in, &act, err);
+	if (r < 0)
+		return r;
+	note_letter(q, f, &act);
+	put_number(q, "word", act.word);
+	return 0;
+}
+
 static int verb_stop(struct request *q, struct rk_err *err)
 {
 	const struct rk_control_conf *c = &q->from->control->c;
@@ -413,6 +455,7 @@ static const struct verb {
 	{ "stop", ADMIN, verb_stop },
 	{ "output", ADMIN, verb_output },
 	{ "fault", ADMIN, verb_fault },
+	{ "dead", ADMIN, verb_dead },
 };
 
 static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
@@ -428,7 +471,7 @@ static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
 		if (strcmp(verbs[i].name, json_object_get_string(name)) == 0)
 			return &verbs[i];
 	(void)rk_err_set(err, -EOPNOTSUPP,
-			 "verb '%.32s' is not known: open, read, ping, stop, output and fault are",
+			 "verb '%.32s' is not known: open, read, ping, stop, output, fault and dead are",
 			 json_object_get_string(name));
 	return NULL;
 }

@@ -554,7 +554,7 @@ SocketMode=0666"
 		run_program $who "$probe" ask "$socket" "{\"verb\":\"open\",\"abi\":$abi}"
 		expect "$who: opens with what a client needs" 0 '"ok":true.* 4$'
 	done
-	for verb in open read ping stop output fault nonsense; do
+	for verb in open read ping stop output fault dead nonsense; do
 		run_program as_foreign "$probe" ask "$socket" "{\"verb\":\"$verb\",\"abi\":$abi}"
 		expect "a foreign uid is refused: $verb" 0 '^(cut off|\{"ok":false,"code":"EPERM".* 0)$'
 	done

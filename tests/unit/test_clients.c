@@ -302,6 +302,16 @@ START_TEST(the_view_says_whether_a_client_that_is_gone_left_calls)
 }
 END_TEST
 
+START_TEST(some_names_are_the_operator_s)
+{
+	ck_assert(rk_clients_is_reserved("rekindle.dead"));
+	ck_assert(rk_clients_is_reserved("rekindle."));
+	ck_assert(!rk_clients_is_reserved("rekindle"));
+	ck_assert(!rk_clients_is_reserved("rekindle-dead"));
+	ck_assert(!rk_clients_is_reserved("my.rekindle.dead"));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("clients");
@@ -314,5 +324,6 @@ int main(void)
 	tcase_add_test(c, a_reader_is_dead_when_its_process_is_or_when_nobody_has_the_line);
 	tcase_add_test(c, the_view_and_the_journal_say_who_is_there);
 	tcase_add_test(c, the_view_says_whether_a_client_that_is_gone_left_calls);
+	tcase_add_test(c, some_names_are_the_operator_s);
 	return unit_run(c);
 }

@@ -306,7 +306,7 @@ struct rk_reply {
  * several. fleet NULL: $REKINDLE_NAME, or the only one running. name NULL:
  * anonymous, and what is unfinished at the end is dropped; else 1 to 63 letters,
  * digits and ".-_@": a later process of this name gets unfinished calls and unread
- * replies from rk_next().
+ * replies from rk_next(). Names that begin with "rekindle." are root's and the owner's.
  * Returns 0 and a handle that rk_client_close() frees; -EBUSY if the name is in
  * use by a living process; -ENOENT no such fleet; -ENOSPC no place left; -EPROTO
  * fleet and library do not fit. rk_client_error() tells more. Blocks up to 5 s.
