@@ -57,6 +57,12 @@ static const char *explain(const struct result *r, char *text, size_t size)
 		text[0] = '\0';
 		break;
 	case RK_FAILED:
+		if (r->reply.error == RK_QUARANTINED) {
+			(void)snprintf(text, size,
+				       "the job ended its workers too often and was put aside, nothing of it "
+				       "was applied: see 'rekindle dead list'");
+			break;
+		}
 		(void)snprintf(text, size,
 			       "the worker refused: %s (%s); nothing of the job was applied",
 			       errno_name(r), strerror(errno_of(r)));

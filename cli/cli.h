@@ -58,6 +58,7 @@ int rk_cli_cat(int argc, char **argv);
 int rk_cli_status(int argc, char **argv);
 int rk_cli_key(int argc, char **argv);
 int rk_cli_call(int argc, char **argv);
+int rk_cli_dead(int argc, char **argv);
 int rk_cli_put(int argc, char **argv);
 int rk_cli_stop(int argc, char **argv);
 int rk_cli_list(int argc, char **argv);

@@ -124,6 +124,14 @@ static const struct rk_option call_options[] = {
 	  "be this client: a later call of the same name gets what this one left", 0, 0 },
 };
 
+static const struct rk_option dead_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	TIMEOUT_OPTION("with retry: how long to wait for each (60s)"),
+	{ "all", 0, RK_OPTION_FLAG, NULL, "with retry and drop: every letter there is", 0, 0 },
+	{ "body", 0, RK_OPTION_FLAG, NULL, "with show: print the job's body as it is, and nothing else", 0, 0 },
+};
+
 static const struct rk_option put_options[] = {
 	FLEET_OPTION,
 	OUTPUT_OPTION,
@@ -242,6 +250,9 @@ static const struct rk_member status_members[] = {
 	{ "queued_jobs", "published and neither committed nor withdrawn, in all partitions" },
 	{ "finished_jobs",
 	  "committed since the fleet started; duplicates and withdrawn ones count too" },
+	{ "dead_letters", "jobs that were put aside, see 'rekindle dead'" },
+	{ "dead_letters_room", "how many it can keep" },
+	{ "blocked_partitions", "how many stand still until a dead letter is dropped" },
 	{ "workers", "one object per slot that is or was in use" },
 	{ "workers[].slot", "its place in the fleet, stable over restarts" },
 	{ "workers[].state", "of the slot: starting, ready, suspect, paused, stopping, down, empty" },
@@ -276,7 +287,7 @@ static const struct rk_member status_members[] = {
 	{ "internals.epoch_mode", "plain or exchange" },
 	{ "internals.segments", "one object per segment of shared memory" },
 	{ "internals.segments[].name",
-	  "board, beats, calls, queues, parts, readers, state or journal" },
+	  "board, beats, calls, queues, parts, readers, state, journal or dead" },
 	{ "internals.segments[].size_bytes", "its size" },
 	{ "internals.clients", "one object per named client; anonymous ones have no name to show" },
 	{ "internals.clients[].name", "as it was given at open" },
@@ -322,6 +333,41 @@ static const struct rk_member call_members[] = {
 	{ "timed_out", "whether the time was up" },
 	{ "resumed",
 	  "with --named: calls that an earlier client of this name left, as objects like this one" },
+};
+
+static const struct rk_member dead_members[] = {
+	{ "name", "name of the fleet" },
+	{ "room", "with list: how many letters it can keep" },
+	{ "blocked_partitions", "with list: those that stand still until a letter is dropped" },
+	{ "letters", "one object per letter, the oldest first; in the order of the command otherwise" },
+	{ "letters[].letter", "how it is called: PARTITION.JOB" },
+	{ "letters[].partition", "of its key" },
+	{ "letters[].job", "the job's number within the partition" },
+	{ "letters[].worker", "slot of the worker that put it aside, and had died of it mostly" },
+	{ "letters[].verdict", "of the last attempt: crashed, hung, looping, late, memory, retry or unknown" },
+	{ "letters[].end", "of its process: a signal's name or exit N; null if it did not end, or nobody knows" },
+	{ "letters[].attempts", "that were charged to it" },
+	{ "letters[].time", "when it was put aside, in UTC" },
+	{ "letters[].age_ms", "since then" },
+	{ "letters[].client_id", "of the client that sent it, never used twice" },
+	{ "letters[].sequence", "that client's number for the call" },
+	{ "letters[].retrying", "whether it is being sent again" },
+	{ "letters[].key", "the job's key" },
+	{ "letters[].key_encoding", "utf-8, or base64 if it is no UTF-8" },
+	{ "letters[].size_bytes", "of its body" },
+	{ "letters[].body", "with show: the body" },
+	{ "letters[].body_encoding", "utf-8, or base64 if it is no UTF-8" },
+	{ "letters[].deadline_ns", "with show: until when its client waited, CLOCK_MONOTONIC; null = for ever" },
+	{ "letters[].history", "with show: events about its attempts, as 'rekindle events' prints them" },
+	{ "letters[].outcome",
+	  "with retry: done, quarantined (again), failed, not-applied, unknown (yet), unsettled (finished, and "
+	  "the supervisor did not answer), or gone" },
+	{ "letters[].reply", "with retry: of the handler; null unless the outcome is done" },
+	{ "letters[].reply_encoding", "utf-8 or base64; null without a reply" },
+	{ "letters[].now", "with retry and drop: dropped, kept, or retrying while that is not settled" },
+	{ "letters[].became", "with retry: the letter that its job is now, if it was quarantined again" },
+	{ "letters[].resumed", "with retry: whether an earlier retry, which did not come to its end, had sent it" },
+	{ "letters[].message", "with retry and drop: a sentence, or null" },
 };
 
 static const struct rk_member put_members[] = {
@@ -559,6 +605,33 @@ static const struct rk_command commands[] = {
 		.run = rk_cli_put,
 	},
 	{
+		.name = "dead",
+		.summary = "show, send again or drop jobs that were put aside",
+		.arguments = "list|show|retry|drop [LETTER...]",
+		.words = "list|show|retry|drop",
+		.text = "A job that ended DeadLetterAfter workers is quarantined: it becomes a dead letter, "
+			"and its client is told so. A LETTER is called PARTITION.JOB, such as 3.17, as events "
+			"name the job; no other is ever called so. Root and the owner alone may see them.\n\n"
+			"list prints a line for each; show LETTER prints one with its key and body (in "
+			"hexadecimal where that is no text) and how its attempts ended.\n\n"
+			"retry LETTER... sends the job again, as a new job behind all others of its partition, and "
+			"prints its reply; its first client keeps the verdict it got. The letter goes when "
+			"the job was applied and stays when it failed or was not applied. If it is "
+			"quarantined again it is a letter of its own, with another name. Several are sent "
+			"one after the other. A retry that is killed leaves the letter marked: the next one "
+			"first brings to its end what was left; nothing is sent twice. The exit status is 4 "
+			"when the outcome of one is not known in time.\n\n"
+			"drop LETTER... forgets them for good. Where all places are taken (DeadLetters) the partition "
+			"of the next job to be quarantined stands still until one is dropped, or a retry "
+			"succeeds: 'list' and 'rekindle status' say so.",
+		OPTIONS(dead_options),
+		MEMBERS(dead_members),
+		.n_min = 1,
+		.n_max = -1,
+		.rest_help = "what to do: list, show, retry or drop",
+		.run = rk_cli_dead,
+	},
+	{
 		.name = "stop",
 		.summary = "end a fleet and wait until it is gone",
 		.arguments = "[NAME]",
@@ -674,6 +747,7 @@ static const struct {
 	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
 	{ "history", "events" }, { "log", "logs" }, { "tail", "logs" },
 	{ "verify", "check" },
+	{ "letters", "dead" }, { "quarantine", "dead" }, { "retry", "dead" },
 };
 
 const struct rk_command *rk_commands(size_t *ret_n)

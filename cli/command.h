@@ -45,6 +45,7 @@ struct rk_command {
 	const char *name;
 	const char *summary;   /* one line, no full stop */
 	const char *arguments; /* of the synopsis, behind the options; "" = none */
+	const char *words;     /* that its first argument is one of, '|' between them; NULL = of none */
 	const char *text;      /* paragraphs, an empty line between them */
 	const struct rk_option *options;
 	size_t n_options;

@@ -33,6 +33,15 @@ static void values(FILE *to, const struct rk_command *c)
 	}
 }
 
+/* What a command's first argument may be. */
+static void first_words(FILE *to, const struct rk_command *c)
+{
+	(void)fprintf(to, "\t%s:%s) words=\"", c->name, c->name);
+	for (const char *w = c->words; *w; w++)
+		(void)fputc(*w == '|' ? ' ' : *w, to);
+	(void)fputs("\" ;;\n", to);
+}
+
 void rk_help_completion(FILE *to)
 {
 	size_t n;
@@ -60,6 +69,9 @@ void rk_help_completion(FILE *to)
 		to);
 	for (size_t i = 0; i < n; i++)
 		values(to, &c[i]);
+	for (size_t i = 0; i < n; i++)
+		if (c[i].words)
+			first_words(to, &c[i]);
 	(void)fputs("\thelp:help) words=$commands; is_value=1 ;;\n"
 		    "\tesac\n"
 		    "\t[ -n \"$is_value\" ] || [[ $cur != -* ]] || case ${COMP_WORDS[1]} in\n",

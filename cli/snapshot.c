@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "cli/out.h"
 #include "shm/beat.h"
+#include "shm/dead.h"
 #include "shm/queue.h"
 #include "shm/words.h"
 
@@ -157,6 +158,7 @@ static void read_parts(struct rk_snapshot *s)
 		queue_for(s, &p);
 		s->n_queued += p.n_queued;
 		s->n_finished += p.cursor;
+		s->n_blocked += rk_dead_is_blocked(&s->look->m, i);
 		if (p.n_queued || p.freed != p.cursor || p.released != p.cursor)
 			s->busy[s->n_busy++] = p;
 	}
@@ -180,6 +182,7 @@ int rk_snapshot_take(struct rk_snapshot *s, const struct rk_look *look)
 	read_workers(s);
 	read_parts(s);
 	count_clients(s);
+	s->n_letters = rk_dead_count(&look->m);
 	return 0;
 }
 

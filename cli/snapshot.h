@@ -40,6 +40,8 @@ struct rk_snapshot {
 	struct rk_snapshot_worker *workers;
 	uint32_t n_busy; /* partitions with something unfinished */
 	struct rk_snapshot_part *busy;
+	uint32_t n_letters; /* dead ones */
+	uint32_t n_blocked; /* partitions that wait for room among them */
 	uint32_t n_clients; /* that live */
 	uint64_t n_queued, n_finished;
 };

@@ -47,6 +47,27 @@ static void text_head(const struct rk_snapshot *s)
 		     rk_num_format(finished, s->n_finished));
 }
 
+/* Nothing while nothing was put aside. */
+static void text_letters(const struct rk_snapshot *s)
+{
+	uint32_t room = s->look->m.g.n_dead;
+	bool is_full = s->n_letters >= room || s->n_blocked;
+	char line[160];
+
+	if (s->n_letters == 0)
+		return;
+	if (s->n_blocked)
+		(void)snprintf(line, sizeof(line),
+			       "%u dead letters, no room: %u partition%s until one is dropped, see 'rekindle dead list'",
+			       s->n_letters, s->n_blocked, s->n_blocked == 1 ? " stands still" : "s stand still");
+	else
+		(void)snprintf(line, sizeof(line), "%u dead letter%s%s, see 'rekindle dead list'", s->n_letters,
+			       plural(s->n_letters),
+			       is_full ? ", no room: the next one's partition will stand still" : "");
+	rk_out_color(is_full ? RK_OUT_RED : RK_OUT_YELLOW, 0, line);
+	(void)fputs("\n\n", stdout);
+}
+
 static enum rk_out_color color_of(uint32_t state)
 {
 	switch (state) {
@@ -214,6 +235,7 @@ static void print_text(const struct rk_snapshot *s, const struct rk_recall_list 
 		       bool with_internals)
 {
 	text_head(s);
+	text_letters(s);
 	text_columns();
 	for (uint32_t i = 0; i < s->n_workers; i++)
 		if (events)
@@ -376,6 +398,9 @@ static void print_json(const struct rk_snapshot *s, const struct rk_recall_list 
 	rk_out_json_int(o, "ready_workers", s->n_ready);
 	rk_out_json_int(o, "queued_jobs", (int64_t)s->n_queued);
 	rk_out_json_int(o, "finished_jobs", (int64_t)s->n_finished);
+	rk_out_json_int(o, "dead_letters", s->n_letters);
+	rk_out_json_int(o, "dead_letters_room", s->look->m.g.n_dead);
+	rk_out_json_int(o, "blocked_partitions", s->n_blocked);
 	json_object_object_add(o, "workers", workers);
 	if (events)
 		json_object_object_add(o, "events", rk_recall_json_list(events));

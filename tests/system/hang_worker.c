@@ -2,6 +2,8 @@
 /*
  * The worker of the hang and poison tests: does once what a job's body says, in the slot's first
  * process; its successors, who find the same job, count it. "always" before it: in every process.
+ * "while FILE" crashes as long as there is such a file; behind it "until FILE" waits for one, and
+ * "refuse" answers with an error.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -75,6 +77,19 @@ static bool is_cancelled(struct rk_job *job)
 				    inner->partition, inner->number);
 }
 
+/* A fault that somebody may repair, and what the job does then. */
+static int while_broken(const char *body)
+{
+	char broken[200], awaited[200];
+
+	if (sscanf(body, "while %199s", broken) == 1 && access(broken, F_OK) == 0)
+		(void)raise(SIGSEGV);
+	if (sscanf(body, "while %*s until %199s", awaited) == 1)
+		while (access(awaited, F_OK) != 0)
+			sleep_ms(5);
+	return strstr(body, " refuse") ? -1 : 0;
+}
+
 static int misbehave(struct rk_job *job, const char *body)
 {
 	unsigned long ms;
@@ -84,6 +99,8 @@ static int misbehave(struct rk_job *job, const char *body)
 	if (strcmp(body, "exit") == 0)
 		exit(9);
 
+	if (strncmp(body, "while ", 6) == 0)
+		return while_broken(body);
 	if (strcmp(body, "loop") == 0)
 		loop();
 	if (strcmp(body, "deadlock") == 0)
