@@ -280,6 +280,12 @@ enum rk_order {
 	RK_ORDERS
 };
 
+enum rk_beat_wish {
+	RK_BEAT_GO,
+	RK_BEAT_STOP, /* end after the present job */
+	RK_BEAT_PAUSE /* run no job until told; go on handing partitions over */
+};
+
 struct rk_beat {
 	uint8_t lease[64];            /* worker: a robust process-shared pthread mutex it holds; futex word first */
 	_Atomic uint64_t cell;        /* worker: cell it may be WRITING, + 1; supervisor clears at a sweep */
@@ -296,22 +302,25 @@ struct rk_beat {
 	_Atomic uint64_t first_commit_ns;        /* worker: its first commit, 0 = none yet */
 	_Atomic uint64_t first_commit_job;       /* worker: cursor of that commit */
 	_Atomic uint32_t first_commit_partition; /* worker */
-	_Atomic uint32_t stop;        /* supervisor: 1 = end after the present job */
+	_Atomic uint32_t stop;        /* supervisor: enum rk_beat_wish */
 	_Atomic uint64_t n_jobs;      /* worker: jobs committed by this incarnation */
 	_Atomic uint64_t n_errors;    /* worker: of those, answered with the handler's error */
 	_Atomic uint64_t n_without_effect; /* worker: duplicates, stale or withdrawn references */
 	_Atomic uint64_t n_rolled_back;    /* worker: unfinished jobs of a predecessor undone */
 	_Atomic uint64_t n_refused;   /* worker: dedup table full */
 	_Atomic uint32_t owner_incarnation; /* worker: of the partition, when it began the job it runs */
-	uint8_t reserved2[44];
+	uint8_t reserved2[4];
+	_Atomic uint64_t news_at;     /* supervisor: so many n_jobs are worth telling; 0 = none */
+	uint8_t reserved3[32];
 	char last_words[256];         /* worker: one line said before it gave up; input for readers */
-	uint8_t reserved3[RK_BEAT_SIZE - 512];
+	uint8_t reserved4[RK_BEAT_SIZE - 512];
 };
 RK_ABI_AT(struct rk_beat, cell, 64);
 RK_ABI_AT(struct rk_beat, cancel_job, 112);
 RK_ABI_AT(struct rk_beat, order, 120);
 RK_ABI_AT(struct rk_beat, incarnation, 128);
 RK_ABI_AT(struct rk_beat, n_jobs, 168);
+RK_ABI_AT(struct rk_beat, news_at, 216);
 RK_ABI_AT(struct rk_beat, last_words, 256);
 RK_ABI_SIZE(struct rk_beat, RK_BEAT_SIZE);
 
@@ -428,7 +437,7 @@ enum rk_slot_state {
 	RK_SLOT_STOPPING,
 	RK_SLOT_DOWN,
 	RK_SLOT_SUSPECT, /* alive, and close to be judged hung, or found so and only reported */
-	RK_SLOT_PAUSED,  /* alive, and stopped, traced or frozen */
+	RK_SLOT_PAUSED,  /* alive, and stopped, traced or frozen, or told to run no job */
 	RK_SLOT_STATES
 };
 

@@ -70,7 +70,16 @@ enum rk_lease rk_beat_look(struct rk_beat *beat, uint32_t *ret_word)
 void rk_beat_ask_stop(struct rk_beat *beat, bool wanted)
 {
 	/* B1: seq_cst, before the look at `parked` (P2). */
-	atomic_store_explicit(&beat->stop, wanted, memory_order_seq_cst);
+	atomic_store_explicit(&beat->stop, wanted ? RK_BEAT_STOP : RK_BEAT_GO, memory_order_seq_cst);
+}
+
+void rk_beat_ask_pause(struct rk_beat *beat, bool wanted)
+{
+	uint32_t from = wanted ? RK_BEAT_GO : RK_BEAT_PAUSE;
+
+	/* As B1; the supervisor alone writes it, so that it fails only where there is nothing to do. */
+	(void)atomic_compare_exchange_strong_explicit(&beat->stop, &from, wanted ? RK_BEAT_PAUSE : RK_BEAT_GO,
+						      memory_order_seq_cst, memory_order_relaxed);
 }
 
 void rk_beat_reset_lease(struct rk_beat *beat)

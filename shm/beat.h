@@ -41,11 +41,24 @@ enum rk_lease rk_beat_look(struct rk_beat *beat, uint32_t *ret_word);
  */
 void rk_beat_ask_stop(struct rk_beat *beat, bool wanted);
 
+/*
+ * Supervisor: asks the slot's process to run no further job until this is taken back; it goes on
+ * handing partitions over. Whoever asks rings, too. Changes nothing where it was asked to end.
+ */
+void rk_beat_ask_pause(struct rk_beat *beat, bool wanted);
+
+/* Worker: whether it was asked to. */
+static inline bool rk_beat_is_pause_wanted(struct rk_beat *beat)
+{
+	/* As B2. */
+	return atomic_load_explicit(&beat->stop, memory_order_seq_cst) == RK_BEAT_PAUSE;
+}
+
 /* Worker: whether it was asked to. */
 static inline bool rk_beat_is_stop_wanted(struct rk_beat *beat)
 {
 	/* B2: seq_cst, behind `parked` (W1); pairs with B1: one of the two sees the other. */
-	return atomic_load_explicit(&beat->stop, memory_order_seq_cst) != 0;
+	return atomic_load_explicit(&beat->stop, memory_order_seq_cst) == RK_BEAT_STOP;
 }
 
 /* Supervisor, after a confirmed death and before the slot starts again: nobody holds it. */

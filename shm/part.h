@@ -20,6 +20,8 @@
 #ifndef RK_SHM_PART_H
 #define RK_SHM_PART_H
 
+#include <stdbool.h>
+
 #include "shm/layout.h"
 
 /* Creator: cursor, freed and gate at `first` (0 but in tests of the wrap), nobody's. */

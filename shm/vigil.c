@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shm/vigil.h"
 
+#include "shm/beat.h"
 #include "shm/bell.h"
 
 void rk_vigil_rouse(const struct rk_shm *m, uint32_t worker)
@@ -18,6 +19,9 @@ bool rk_vigil_has_work(const struct rk_shm *m, uint32_t worker)
 {
 	_Atomic uint64_t *pending = rk_bell_pending(rk_shm_bell(m, worker));
 
+	/* Its work waits with it: seq_cst as V2; whoever takes the pause back (B1) rings (rk_bell_ring_stop()). */
+	if (rk_beat_is_pause_wanted(rk_shm_beat(m, worker)))
+		return false;
 	for (uint32_t i = 0; i < (m->g.n_partitions + 63) / 64; i++)
 		/* V2: seq_cst, behind V1; pairs with P1. */
 		if (atomic_load_explicit(pending + i, memory_order_seq_cst))

@@ -33,7 +33,7 @@
 /* Worker, awake after it had declared PARKED, before rk_bell_unpark(): declares READY. */
 void rk_vigil_rouse(const struct rk_shm *m, uint32_t worker);
 
-/* Whether a partition is marked as having work for this worker. */
+/* Whether a partition is marked as having work for this worker; one that is told to pause has none. */
 bool rk_vigil_has_work(const struct rk_shm *m, uint32_t worker);
 
 /*

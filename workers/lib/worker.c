@@ -54,6 +54,17 @@ bool rk_worker_must_stop(const struct worker *w)
 	return stop_wanted || rk_beat_is_stop_wanted(w->beat);
 }
 
+static bool is_paused(const struct worker *w)
+{
+	return rk_unlikely(rk_beat_is_pause_wanted(w->beat));
+}
+
+/* The supervisor wants something that is not worth waiting for the end of a queue. */
+static bool has_wish(const struct worker *w)
+{
+	return rk_worker_must_stop(w) || is_paused(w);
+}
+
 /* A program that has a handler of its own keeps it, and closes the worker when it wants it to end. */
 static bool catch_signal(int number, struct sigaction *ret_old)
 {
@@ -178,6 +189,17 @@ static void add(_Atomic uint64_t *figure, uint64_t n)
 				      memory_order_relaxed);
 }
 
+/* Once each time the supervisor has set one. Relaxed: its wish is a figure, and whichever we see will do. */
+static void tell_milestone(struct worker *w)
+{
+	uint64_t at = atomic_load_explicit(&w->beat->news_at, memory_order_relaxed);
+
+	if (rk_likely(!at || at == w->told_at || atomic_load_explicit(&w->beat->n_jobs, memory_order_relaxed) < at))
+		return;
+	w->told_at = at;
+	rk_worker_tell(w);
+}
+
 /* What the beat page says of the work done. */
 static void note_progress(struct worker *w, const struct rk_owner *o, const struct rk_owner *before)
 {
@@ -187,6 +209,7 @@ static void note_progress(struct worker *w, const struct rk_owner *o, const stru
 	add(&b->n_errors, o->n_errors - before->n_errors);
 	add(&b->n_without_effect, o->n_without_effect - before->n_without_effect);
 	add(&b->n_refused, o->n_refused - before->n_refused);
+	tell_milestone(w);
 }
 
 static void stamp_first_commit(struct worker *w, const struct rk_owner *o)
@@ -203,6 +226,12 @@ static void announce(struct worker *w)
 	atomic_store_explicit(&w->beat->ready_ns, w->ready_ns, memory_order_release);
 	w->told = true;
 	rk_worker_tell(w);
+}
+
+/* Whether a partition's turn goes on behind a job. */
+static bool may_go_on(const struct worker *w, uint32_t p)
+{
+	return w->n_jobs < w->jobs_max && !has_wish(w) && !rk_part_is_asked(&w->m, p, w->number);
 }
 
 /* One partition's turn. Returns whether it did anything, or -errno. */
@@ -231,7 +260,7 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 			stamp_first_commit(w, o);
 			announce(w);
 		}
-	} while (r > 0 && ++steps < STEPS_PER_VISIT && w->n_jobs < w->jobs_max);
+	} while (r > 0 && ++steps < STEPS_PER_VISIT && may_go_on(w, p));
 	if (steps > 0)
 		note_progress(w, o, &before);
 	if (r == -ESTALE)
@@ -281,6 +310,8 @@ static int scan_word(struct worker *w, uint32_t i, uint64_t mask, struct rk_err 
 			atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
 			continue;
 		}
+		if (rk_unlikely(has_wish(w)))
+			return 1; /* not all was seen */
 		r = turn(w, p, err);
 		if (r < 0)
 			return r;
@@ -308,8 +339,20 @@ static int scan(struct worker *w, struct rk_err *err)
 	return did;
 }
 
+/* A partition that we are asked to give back; n_partitions if there is none. */
+static uint32_t find_asked(const struct worker *w)
+{
+	uint32_t p = 0;
+
+	while (p < w->m.g.n_partitions && !rk_part_is_asked(&w->m, p, w->number))
+		p++;
+	return p;
+}
+
 bool rk_worker_has_pending(const struct worker *w)
 {
+	if (is_paused(w))
+		return find_asked(w) < w->m.g.n_partitions;
 	for (uint32_t i = 0; i < (w->m.g.n_partitions + 63) / 64; i++)
 		/* W2: seq_cst, after W1. */
 		if (atomic_load_explicit(rk_bell_pending(w->bell) + i, memory_order_seq_cst))
@@ -377,11 +420,21 @@ static void open_space(struct worker *w)
 	w->opened_space = true;
 }
 
+/* Runs no job, but gives back what it is asked for. Bits stay set. Returns whether there was something, or -errno. */
+static int paused_round(struct worker *w, struct rk_err *err)
+{
+	uint32_t p = find_asked(w);
+
+	return p < w->m.g.n_partitions ? rk_partition_release(w, p, err) : 0;
+}
+
 int rk_worker_round(struct worker *w, struct rk_err *err)
 {
 	int did;
 
 	w->n_jobs = 0;
+	if (is_paused(w))
+		return paused_round(w, err);
 	did = scan(w, err);
 	if (did < 0)
 		return did;

@@ -55,6 +55,7 @@ struct worker {
 	uint32_t scan_from;        /* partition that the next round begins with */
 	uint64_t ready_ns;         /* when it began to scan */
 	bool told;                 /* the supervisor knows that we serve */
+	uint64_t told_at;          /* the last of its milestones that it was told of */
 	bool opened_space;         /* whoever waits for room in a ring of ours has been woken once */
 	bool checking;
 };
@@ -71,7 +72,8 @@ void rk_worker_tear_down(struct worker *w);
  * it did something else; -errno. */
 RK_MUST_USE int rk_worker_round(struct worker *w, struct rk_err *err);
 
-/* Whether a partition is marked as having work. seq_cst: for a look after parking. */
+/* Whether a partition is marked as having work; while paused, whether one is to be given back.
+ * seq_cst: for a look after parking. */
 bool rk_worker_has_pending(const struct worker *w);
 
 /* Polls for a while after the last job, then parks, until deadline_ns at most (0 = for ever). */
