@@ -78,6 +78,11 @@ int rk_cli_fleet(const struct rk_args *a, const char **ret, struct rk_err *err)
 	return 0;
 }
 
+bool rk_cli_is_worker(const char *text)
+{
+	return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
 int rk_cli_unknown(const char *command)
 {
 	const char *nearest = rk_command_nearest(command);

@@ -36,6 +36,12 @@ RK_MUST_USE bool rk_cli_begin(struct rk_args *ret, int argc, char **argv, int *r
  */
 RK_MUST_USE int rk_cli_fleet(const struct rk_args *a, const char **ret, struct rk_err *err);
 
+/* A WORKER, and not the NAME of a fleet: nothing but digits. */
+bool rk_cli_is_worker(const char *text);
+
+/* 'rekindle stop WORKER', of ops.c, with the arguments as 'rekindle stop' has read them. Returns the exit status. */
+int rk_cli_stop_worker(const struct rk_args *a);
+
 /* Prints "rekindle: …" on stderr, control characters as '?'. Returns status. */
 RK_PRINTF(2, 3) int rk_cli_complain(int status, const char *fmt, ...);
 
@@ -61,6 +67,14 @@ int rk_cli_call(int argc, char **argv);
 int rk_cli_dead(int argc, char **argv);
 int rk_cli_put(int argc, char **argv);
 int rk_cli_stop(int argc, char **argv);
+int rk_cli_restart(int argc, char **argv);
+int rk_cli_scale(int argc, char **argv);
+int rk_cli_drain(int argc, char **argv);
+int rk_cli_undrain(int argc, char **argv);
+int rk_cli_pause(int argc, char **argv);
+int rk_cli_resume(int argc, char **argv);
+int rk_cli_start(int argc, char **argv);
+int rk_cli_reload(int argc, char **argv);
 int rk_cli_list(int argc, char **argv);
 int rk_cli_events(int argc, char **argv);
 int rk_cli_logs(int argc, char **argv);

@@ -156,6 +156,27 @@ static const struct rk_option fault_options[] = {
 	{ "jobs", 0, RK_OPTION_COUNT, "N", "how many jobs are slow (10)", 1, RK_ORDER_JOBS_MAX },
 };
 
+#define FOLLOW_OPTIONS                                                                             \
+	FLEET_OPTION, OUTPUT_OPTION,                                                               \
+		TIMEOUT_OPTION("how long to wait for it to be over (for ever); it goes on then"),  \
+	{                                                                                          \
+		"no-wait", 0, RK_OPTION_FLAG, NULL, "only begin it", 0, 0                          \
+	}
+
+static const struct rk_option operation_options[] = { FOLLOW_OPTIONS };
+
+static const struct rk_option fleet_options[] = { FLEET_OPTION };
+
+static const struct rk_option restart_options[] = {
+	FOLLOW_OPTIONS,
+	{ "all", 0, RK_OPTION_FLAG, NULL, "all workers, as without a WORKER", 0, 0 },
+	{ "max-unavailable", 0, RK_OPTION_COUNT, "N", "workers that may be away at once (1)", 1,
+	  RK_WORKERS_MAX },
+	{ "resume", 0, RK_OPTION_FLAG, NULL, "one that is held goes on", 0, 0 },
+	{ "cancel", 0, RK_OPTION_FLAG, NULL, "one that is under way touches no further worker", 0,
+	  0 },
+};
+
 static const struct rk_option demo_options[] = {
 	{ "seconds", 0, RK_OPTION_COUNT, "N",
 	  "how long to count the text's words, over and over (10; with --text: once)", 1, 86400 },
@@ -397,6 +418,14 @@ static const struct rk_member fault_members[] = {
 	{ "incarnation", "of that process" },
 };
 
+static const struct rk_member reload_members[] = {
+	{ "ok", "true: the supervisor has answered" },
+	{ "applied", "whether anything may have changed" },
+	{ "lines", "what was done, or everything that is wrong" },
+	{ "pending", "how many changes take longer" },
+	{ "operation", "group of their events, which follow as 'rekindle events' prints them" },
+};
+
 static const struct rk_member list_members[] = {
 	{ "fleets", "one object per running fleet, by name" },
 	{ "fleets[].name", "its name" },
@@ -467,7 +496,9 @@ static const struct rk_command commands[] = {
 			"foreground; it prints the fleet's name and pids, and a line for each "
 			"event. Nothing else ever starts a fleet.\n\n"
 			"With --config the fleet is what a configuration says, and there is no "
-			"COMMAND; 'rekindle check' looks for mistakes in it.\n\n"
+			"COMMAND; 'rekindle check' looks for mistakes in it. SIGHUP to rekindled, as "
+			"'rekindle reload', reads it again then; without --config SIGHUP ends the "
+			"fleet, as when its terminal is closed.\n\n"
 			"Every size is fixed while the fleet runs. SIZE is a number of bytes "
 			"such as 4096, 64K or 1M, TIME a duration such as 500ms or 2s; a value that an "
 			"option cannot have is told with its bounds (exit status 64).",
@@ -485,7 +516,7 @@ static const struct rk_command commands[] = {
 			"it. NAME is the same as --name; with WORKER, the number of a slot, "
 			"only that one is shown, in more detail and with its last five events.\n\n"
 			"STATE is the slot's state (starting, ready, suspect, paused, stopping, "
-			"down) and, behind a slash, what its process says of itself when that is something else "
+			"down; empty: none is wanted) and, behind a slash, what its process says of itself when that is something else "
 			"(parked: waits for work; running: is inside a job; calling: waits for "
 			"somebody else); or stopped, if a signal or a debugger holds it. QUEUED is "
 			"what waits in the worker's partitions. JOBS and ERRORS are those of the "
@@ -632,15 +663,110 @@ static const struct rk_command commands[] = {
 		.run = rk_cli_dead,
 	},
 	{
+		.name = "restart",
+		.summary = "restart workers one by one, each when the last one is ready",
+		.arguments = "[NAME] [WORKER...]",
+		.text = "Each worker ends between two jobs, its successor goes on, and the next one is "
+			"taken once that one is ready and has been for a moment: for a new binary or "
+			"a new environment. Jobs wait meanwhile, none is lost. Without a WORKER, all.\n\n"
+			"The restart is held when a successor dies at once or is not ready within "
+			"StartTimeout: then no further worker is touched, and the exit status is 2. A "
+			"line tells each step; on a terminal it is written anew. Ctrl-C leaves the restart "
+			"running.",
+		OPTIONS(restart_options),
+		MEMBERS(events_members),
+		.n_max = -1,
+		.run = rk_cli_restart,
+	},
+	{
+		.name = "scale",
+		.summary = "run more or fewer workers",
+		.arguments = "[NAME] N",
+		.text = "Workers 0 to N-1 run then. As few partitions move as can be, handed over live, "
+			"between two jobs, with their states; a worker that is not wanted any more ends "
+			"when it owns none. Returns when all are where they belong. There is room for 64 "
+			"workers, or for as many as the fleet was started with if those are more.",
+		OPTIONS(operation_options),
+		MEMBERS(events_members),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "N, how many workers there shall be",
+		.run = rk_cli_scale,
+	},
+	{
+		.name = "drain",
+		.summary = "hand over what a worker owns, then end it",
+		.arguments = "[NAME] WORKER",
+		.text = "The others get its partitions, live, and it ends when it has none left. It "
+			"stays away until 'rekindle undrain'. The last worker of a fleet cannot be drained.",
+		OPTIONS(operation_options),
+		MEMBERS(events_members),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "a WORKER, the number of a slot",
+		.run = rk_cli_drain,
+	},
+	{
+		.name = "undrain",
+		.summary = "bring a drained worker back",
+		.arguments = "[NAME] WORKER",
+		.text = "It starts, and gets its share of the partitions back.",
+		OPTIONS(operation_options),
+		MEMBERS(events_members),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "a WORKER, the number of a slot",
+		.run = rk_cli_undrain,
+	},
+	{
+		.name = "pause",
+		.summary = "let a worker run no further job",
+		.arguments = "[NAME] WORKER",
+		.text = "It finishes the job it is in; what comes for its partitions waits. Its process "
+			"stays, and so does each that follows it, until 'rekindle resume'.",
+		OPTIONS(fleet_options),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "a WORKER, the number of a slot",
+		.run = rk_cli_pause,
+	},
+	{
+		.name = "resume",
+		.summary = "let a paused worker go on",
+		.arguments = "[NAME] WORKER",
+		.text = "The jobs that waited run now.",
+		OPTIONS(fleet_options),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "a WORKER, the number of a slot",
+		.run = rk_cli_resume,
+	},
+	{
+		.name = "start",
+		.summary = "start a worker that was stopped, or stays down",
+		.arguments = "[NAME] WORKER",
+		.text = "Also one that Restart=no or RestartPreventExitStatus keeps down, or that waits "
+			"for its next try: its deaths so far are forgotten.",
+		OPTIONS(operation_options),
+		MEMBERS(events_members),
+		.n_min = 1,
+		.n_max = 2,
+		.rest_help = "a WORKER, the number of a slot",
+		.run = rk_cli_start,
+	},
+	{
 		.name = "stop",
-		.summary = "end a fleet and wait until it is gone",
-		.arguments = "[NAME]",
+		.summary = "end a fleet, or one worker, and wait until it is gone",
+		.arguments = "[NAME] [WORKER]",
 		.text = "Workers finish the job they are in; jobs that are still queued are dropped, "
 			"and it says how many. The states of the partitions live as long as the "
-			"fleet: they are gone afterwards. NAME is the same as --name.",
+			"fleet: they are gone afterwards. NAME is the same as --name.\n\n"
+			"With WORKER, the number of a slot, only that one ends. Its partitions stay its "
+			"own and their jobs wait, for MoveAfter; then the others get them, until "
+			"'rekindle start'.",
 		OPTIONS(stop_options),
 		MEMBERS(stop_members),
-		.n_max = 1,
+		.n_max = 2,
 		.run = rk_cli_stop,
 	},
 	{
@@ -666,6 +792,21 @@ static const struct rk_command commands[] = {
 		.n_max = 2,
 		.rest_help = "one of kill, stop, hang, loop and slow",
 		.run = rk_cli_fault,
+	},
+	{
+		.name = "reload",
+		.summary = "read a fleet's configuration again and apply what has changed",
+		.arguments = "[NAME]",
+		.text = "Reads and checks what --config named, with its drop-ins. With any mistake, or a "
+			"change that a running fleet cannot make, nothing changes: all of it is printed, "
+			"and the exit status is 78. Else each change is printed and applied, one a line: "
+			"most hold at once, those of a worker's process by a rolling restart, Workers= by "
+			"scaling; new fleets start, those that are gone stop. Then it waits for what takes "
+			"longer. SIGHUP to the fleet's keeper does the same, and logs it.",
+		OPTIONS(operation_options),
+		MEMBERS(reload_members),
+		.n_max = 1,
+		.run = rk_cli_reload,
 	},
 	{
 		.name = "list",
@@ -742,11 +883,12 @@ static const struct rk_command commands[] = {
 static const struct {
 	const char *written, *meant;
 } synonyms[] = {
-	{ "start", "run" },  { "ps", "status" },     { "where", "key" }, { "send", "call" },
+	{ "ps", "status" },     { "where", "key" }, { "send", "call" },
 	{ "submit", "put" }, { "kill", "stop" },     { "ls", "list" },   { "fleets", "list" },
 	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
-	{ "history", "events" }, { "log", "logs" }, { "tail", "logs" },
-	{ "verify", "check" },
+	{ "history", "events" }, { "log", "logs" },   { "tail", "logs" }, { "verify", "check" },
+	{ "resize", "scale" }, { "hup", "reload" },   { "suspend", "pause" }, { "continue", "resume" },
+	{ "cordon", "drain" }, { "rolling-restart", "restart" },
 	{ "letters", "dead" }, { "quarantine", "dead" }, { "retry", "dead" },
 };
 

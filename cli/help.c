@@ -13,7 +13,7 @@ static const struct rk_help_entry exits[] = {
 	{ "0", "done" },
 	{ "1", "failed: the command says why; a handler's error, or a job that was not applied" },
 	{ "2", "partly: some of several jobs were refused; with status --check, some workers are "
-	       "not ready" },
+	       "not ready; a rolling restart is held" },
 	{ "3", "no such fleet is running" },
 	{ "4", "the time was up; with call, the outcome may be unknown" },
 	{ "64", "the command line is wrong, a value of it too, or several fleets run and none was "

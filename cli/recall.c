@@ -65,6 +65,7 @@ bool rk_recall_fits(const struct rk_recall_filter *filter, const struct rk_fligh
 	const struct rk_flight_record *r = &e->record;
 
 	return (filter->worker == RK_FLIGHT_NOBODY || r->slot == filter->worker) &&
+	       (filter->group == 0 || r->group == filter->group) &&
 	       (filter->kinds == 0 ||
 		(r->kind < RK_FLIGHT_KINDS && (filter->kinds >> r->kind & 1))) &&
 	       r->wall_ns >= filter->since_wall_ns;

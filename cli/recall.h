@@ -32,6 +32,7 @@ struct rk_recall_filter {
 	uint32_t worker;        /* RK_FLIGHT_NOBODY = all */
 	uint64_t kinds;         /* bits 1 << enum rk_flight_kind */
 	uint64_t since_wall_ns; /* not before */
+	uint64_t group;         /* only of this group */
 };
 
 struct rk_recall_list {

@@ -100,6 +100,7 @@ static void read_workers(struct rk_snapshot *s)
 		if (!was_used(rk_look_slot(l, slot)))
 			continue;
 		*w = rk_snapshot_worker(l, slot);
+		s->n_wanted += w->view.state != RK_SLOT_EMPTY;
 		s->n_ready += rk_snapshot_is_ready(w);
 		s->n_workers++;
 	}

@@ -36,7 +36,8 @@ struct rk_snapshot_part {
 struct rk_snapshot {
 	const struct rk_look *look;
 	uint32_t n_workers; /* slots in use, or used before */
-	uint32_t n_ready;   /* of them; a stopped one is not ready */
+	uint32_t n_wanted;  /* of them, that shall have a process */
+	uint32_t n_ready;   /* of those; a stopped one is not ready */
 	struct rk_snapshot_worker *workers;
 	uint32_t n_busy; /* partitions with something unfinished */
 	struct rk_snapshot_part *busy;

@@ -34,7 +34,7 @@ static void text_head(const struct rk_snapshot *s)
 
 	rk_out_color(RK_OUT_BOLD, 0, s->look->ask.fleet);
 	(void)printf("  %u of %u ready, up %s, keeper %d, supervisor %d\n", s->n_ready,
-		     s->n_workers,
+		     s->n_wanted,
 		     rk_out_time(up, s->look->now_ns > v->started_ns
 					     ? s->look->now_ns - v->started_ns
 					     : 0),
@@ -411,12 +411,6 @@ static void print_json(const struct rk_snapshot *s, const struct rk_recall_list 
 
 /* ---- one worker ---- */
 
-/* A WORKER, and not the NAME of a fleet. */
-static bool is_number(const char *text)
-{
-	return text[strspn(text, "0123456789")] == '\0';
-}
-
 /* Leaves of the snapshot only this slot. */
 static int worker_keep(struct rk_snapshot *s, uint32_t slot, struct rk_err *err)
 {
@@ -444,7 +438,7 @@ static int check(const struct rk_snapshot *s)
 {
 	if (s->n_ready == 0)
 		return RK_CLI_FAILED;
-	return s->n_ready < s->n_workers ? RK_CLI_PARTLY : RK_CLI_OK;
+	return s->n_ready < s->n_wanted ? RK_CLI_PARTLY : RK_CLI_OK;
 }
 
 /* Opens the look, with --wait not before all are ready; sets *ret_late when the time was up. */
@@ -476,7 +470,7 @@ int rk_cli_status(int argc, char **argv)
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
-	is_one = a.n_rest && is_number(a.rest[0]);
+	is_one = a.n_rest && rk_cli_is_worker(a.rest[0]);
 	if (is_one && rk_recall_worker(a.rest[0], &slot, &err) < 0)
 		return rk_cli_fail(&err);
 	if (is_one)
@@ -496,6 +490,6 @@ int rk_cli_status(int argc, char **argv)
 		print_text(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
 	if (is_late)
 		return rk_cli_complain(RK_CLI_TIMEOUT, "the time was up: %u of %u workers are ready",
-				       s.n_ready, s.n_workers);
+				       s.n_ready, s.n_wanted);
 	return rk_args_flag(&a, "check") ? check(&s) : RK_CLI_OK;
 }

@@ -184,6 +184,8 @@ int rk_cli_stop(int argc, char **argv)
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
+	if (a.n_rest > 0 && rk_cli_is_worker(a.rest[a.n_rest - 1]))
+		return rk_cli_stop_worker(&a);
 	deadline_ns = rk_clock_ns() + rk_args_number(&a, "timeout", TIMEOUT_DEFAULT_NS);
 	if (rk_cli_fleet(&a, &name, &err) == 0 &&
 	    rk_ask_open_until(&ask, name, rk_args_text(&a, "timeout") ? deadline_ns : 0, &err) == 0)

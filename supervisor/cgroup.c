@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "shm/abi.h"
 
+#define CPU_WEIGHT_NORMAL 100u /* the kernel's */
 #define MAIN "main"
 #define OWN_MAX (RK_NAME_MAX + 24u) /* bytes of "rekindle-NAME-KEEPER" */
 #define SLOT_MAX 24
@@ -208,6 +209,8 @@ int rk_cgroup_limit(const struct rk_cgroup *c, const struct rk_fleet_options *o,
 		r = limit_set(c->dir, "MemoryMax", "memory.max", o->memory_max, err);
 	if (r == 0 && o->cpu_weight)
 		r = limit_set(c->dir, "CPUWeight", "cpu.weight", o->cpu_weight, err);
+	else if (r == 0) /* it may have been set before: no controller, nothing to undo */
+		(void)number_write(c->dir, "cpu.weight", CPU_WEIGHT_NORMAL);
 	if (r == 0)
 		r = limit_set(c->dir, "TasksMax", "pids.max",
 			      o->n_tasks_max ? o->n_tasks_max : RK_INFINITE, err);

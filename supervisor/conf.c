@@ -287,7 +287,7 @@ static int conf_apply(struct rk_conf *conf, struct rk_complaints *c)
 int rk_conf_load(struct rk_conf *ret, const struct rk_conf_request *q, struct rk_complaints *c,
 		 struct rk_err *err)
 {
-	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { .quiet = q->quiet };
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { .quiet = q->quiet, .has_files = q->config != NULL };
 	int r = q->config ? files_load(&conf, q, c, err) : options_load(&conf, q, err);
 
 	if (r < 0)

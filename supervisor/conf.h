@@ -35,6 +35,7 @@ struct rk_conf {
 	struct rk_conf_fleet *fleets; /* in the order of their first mention */
 	uint32_t n_fleets;
 	bool quiet;        /* nothing on standard output */
+	bool has_files;    /* there are files to read again */
 	struct rk_ini ini; /* what was said, and where */
 };
 

@@ -22,7 +22,7 @@ static enum rk_exit status_of(const struct rk_conf_request *q, int r)
  * Loads and checks one configuration. What is wrong is in c or, when nothing could be read, in
  * err. Returns the exit status.
  */
-static enum rk_exit load(struct rk_conf *conf, const struct rk_conf_request *q,
+static enum rk_exit load(struct rk_conf *conf, const struct rk_conf_request *q, uint64_t memory_held,
 			 struct rk_complaints *c, struct rk_err *err)
 {
 	struct rk_conf_world world;
@@ -32,6 +32,7 @@ static enum rk_exit load(struct rk_conf *conf, const struct rk_conf_request *q,
 	if (r < 0)
 		return status_of(q, r);
 	rk_conf_world(&world);
+	world.memory += memory_held;
 	rk_conf_check_world(conf, &world, c);
 	if (n_shape > 0)
 		return status_of(q, -EINVAL);
@@ -46,7 +47,7 @@ static enum rk_exit one_answer(const struct rk_conf_request *q)
 	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	struct rk_err err = { 0 };
-	enum rk_exit status = load(&conf, q, &c, &err);
+	enum rk_exit status = load(&conf, q, 0, &c, &err);
 
 	if (err.code) {
 		(void)fprintf(stderr, "rekindled: %s\n", err.text);
@@ -152,25 +153,31 @@ static void complaints_log(struct rk_complaints *c)
 		rk_log(RK_LOG_ERROR, "and %u more", c->n_dropped);
 }
 
-enum rk_exit rk_conf_begin(int argc, char *const *argv, struct rk_conf *ret)
+enum rk_exit rk_conf_read(int argc, char *const *argv, uint64_t memory_held, struct rk_conf *ret,
+			  struct rk_complaints *c, struct rk_err *err)
 {
 	rk_cleanup(rk_conf_request_free_p) struct rk_conf_request q = { 0 };
-	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
-	struct rk_err err = { 0 };
 	enum rk_exit status;
 
-	if (rk_conf_request_read(&q, argc, argv, &err) < 0) {
-		rk_log(RK_LOG_ERROR, "%s", err.text);
+	if (rk_conf_request_read(&q, argc, argv, err) < 0)
 		return RK_EXIT_USAGE;
-	}
-	status = load(&conf, &q, &c, &err);
-	if (err.code)
-		rk_log(RK_LOG_ERROR, "%s", err.text);
-	complaints_log(&c);
+	status = load(&conf, &q, memory_held, c, err);
 	if (status != RK_EXIT_OK)
 		return status;
 	*ret = conf;
 	conf = (struct rk_conf){ 0 };
 	return RK_EXIT_OK;
+}
+
+enum rk_exit rk_conf_begin(int argc, char *const *argv, struct rk_conf *ret)
+{
+	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
+	struct rk_err err = { 0 };
+	enum rk_exit status = rk_conf_read(argc, argv, 0, ret, &c, &err);
+
+	if (err.code)
+		rk_log(RK_LOG_ERROR, "%s", err.text);
+	complaints_log(&c);
+	return status;
 }

@@ -23,6 +23,7 @@
 #include "supervisor/inject.h"
 #include "supervisor/letters.h"
 #include "supervisor/output.h"
+#include "supervisor/verb.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5; this libc's headers are older */
@@ -40,9 +41,8 @@ struct connection {
 	struct connection *next, *previous;
 	int fd;
 	struct rk_peer peer;
-	uid_t uid;
+	struct rk_access_peer who; /* as it was when it connected */
 	bool is_admin;
-	uint64_t may_use; /* mask of fleets; all of them for an admin */
 	sd_event_source *io, *death;
 	struct rk_fleet *fleet; /* that page and reader are of */
 	uint32_t page, reader;  /* RK_CLIENTS_NONE = none */
@@ -111,6 +111,7 @@ static void connection_free(struct connection *k)
 	(void)sd_event_source_disable_unref(k->death);
 	rk_close_p(&k->fd);
 	rk_close_p(&k->peer.pidfd);
+	rk_access_peer_free_p(&k->who);
 	if (k->next)
 		k->next->previous = k->previous;
 	*(k->previous ? &k->previous->next : &c->connections) = k->next;
@@ -226,34 +227,41 @@ static int fleet_choose(const struct rk_control_conf *c, struct rk_err *err)
 {
 	char names[160] = "";
 
-	for (uint32_t i = 0; i < c->n_fleets; i++)
+	for (uint32_t i = 0; i < c->fleets->n; i++)
 		(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), " %s/%s", c->name,
-			       c->fleets[i].conf->name);
-	return rk_err_set(err, -E2BIG, "%u fleets run under this name: choose one of%s", c->n_fleets, names);
+			       c->fleets->at[i]->conf->name);
+	return rk_err_set(err, -E2BIG, "%u fleets run under this name: choose one of%s", c->fleets->n, names);
 }
 
-static int fleet_check(const struct connection *k, uint32_t i, struct rk_err *err)
+/* By the options of now: a reload may have changed them. */
+static int fleet_check(const struct connection *k, const struct rk_fleet *f, struct rk_err *err)
 {
-	if (k->may_use >> i & 1)
+	if (k->is_admin || rk_access_may_use(&f->conf->o, &k->who))
 		return 0;
 	return rk_err_set(err, -EPERM, "uid %u may not use fleet '%s': its ClientUser and ClientGroup do not say so",
-			  (unsigned int)k->uid, k->control->c.fleets[i].conf->name);
+			  (unsigned int)k->who.uid, f->conf->name);
 }
 
 /* The fleet that is asked for: the only one, or the one of the request's "fleet". */
 static int fleet_get(const struct request *q, struct rk_fleet **ret, struct rk_err *err)
 {
-	const struct rk_control_conf *c = &q->from->control->c;
 	const char *name;
 	int r = text_get(q, "fleet", &name, err);
 
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < c->n_fleets; i++) {
-		if (name ? strcmp(c->fleets[i].conf->name, name) != 0 : c->n_fleets > 1)
+	if (r == 0)
+		r = rk_control_fleet(&q->from->control->c, name, ret, err);
+	return r < 0 ? r : fleet_check(q->from, *ret, err);
+}
+
+int rk_control_fleet(const struct rk_control_conf *c, const char *name, struct rk_fleet **ret, struct rk_err *err)
+{
+	for (uint32_t i = 0; i < c->fleets->n; i++) {
+		struct rk_fleet *f = c->fleets->at[i];
+
+		if (name ? strcmp(f->conf->name, name) != 0 : c->fleets->n > 1)
 			continue;
-		*ret = &c->fleets[i];
-		return fleet_check(q->from, i, err);
+		*ret = f;
+		return 0;
 	}
 	return name ? rk_err_set(err, -ENOENT, "'%s' runs no fleet named '%.60s'", c->name, name) : fleet_choose(c, err);
 }
@@ -356,8 +364,8 @@ static int verb_ping(struct request *q, struct rk_err *err)
 	put_number(q, "supervisor_pid", (uint64_t)c->supervisor);
 	json_object_object_add(q->out, "release", json_object_new_string(PACKAGE_VERSION));
 	fleets = json_object_new_array();
-	for (uint32_t i = 0; i < c->n_fleets; i++)
-		json_object_array_add(fleets, json_object_new_string(c->fleets[i].conf->name));
+	for (uint32_t i = 0; i < c->fleets->n; i++)
+		json_object_array_add(fleets, json_object_new_string(c->fleets->at[i]->conf->name));
 	json_object_object_add(q->out, "fleets", fleets);
 	return 0;
 }
@@ -416,7 +424,7 @@ static int verb_output(struct request *q, struct rk_err *err)
 	json_object_object_add(q->out, "output", json_object_new_string(rk_output_name(o->to)));
 	if (o->path)
 		json_object_object_add(q->out, "path", json_object_new_string(o->path));
-	put_number(q, "slots", f->conf->o.n_workers);
+	put_number(q, "slots", rk_crew_n_used(f->crew));
 	put_number(q, "keeper_pid", (uint64_t)q->from->control->c.keeper);
 	return 0;
 }
@@ -442,38 +450,45 @@ static int verb_fault(struct request *q, struct rk_err *err)
 	return 0;
 }
 
-enum role { USE, ADMIN };
-
 static const struct verb {
 	const char *name;
-	enum role role; /* the least that it takes */
+	enum rk_verb_role role; /* the least that it takes */
 	int (*run)(struct request *q, struct rk_err *err);
 } verbs[] = {
-	{ "open", USE, verb_open },
-	{ "read", USE, verb_read },
-	{ "ping", USE, verb_ping },
-	{ "stop", ADMIN, verb_stop },
-	{ "output", ADMIN, verb_output },
-	{ "fault", ADMIN, verb_fault },
-	{ "dead", ADMIN, verb_dead },
+	{ "open", RK_VERB_USE, verb_open },
+	{ "read", RK_VERB_USE, verb_read },
+	{ "ping", RK_VERB_USE, verb_ping },
+	{ "stop", RK_VERB_ADMIN, verb_stop },
+	{ "output", RK_VERB_ADMIN, verb_output },
+	{ "fault", RK_VERB_ADMIN, verb_fault },
+	{ "dead", RK_VERB_ADMIN, verb_dead },
 };
 
-static const struct verb *verb_find(struct json_object *in, struct rk_err *err)
+static const char *verb_name(struct json_object *in, struct rk_err *err)
 {
 	struct json_object *name;
 
-	if (!json_object_object_get_ex(in, "verb", &name) ||
-	    !json_object_is_type(name, json_type_string)) {
-		(void)rk_err_set(err, -EINVAL, "the request names no \"verb\"");
-		return NULL;
-	}
-	for (size_t i = 0; i < rk_countof(verbs); i++)
-		if (strcmp(verbs[i].name, json_object_get_string(name)) == 0)
-			return &verbs[i];
-	(void)rk_err_set(err, -EOPNOTSUPP,
-			 "verb '%.32s' is not known: open, read, ping, stop, output, fault and dead are",
-			 json_object_get_string(name));
+	if (json_object_object_get_ex(in, "verb", &name) && json_object_is_type(name, json_type_string))
+		return json_object_get_string(name);
+	(void)rk_err_set(err, -EINVAL, "the request names no \"verb\"");
 	return NULL;
+}
+
+/* One of the verbs that need a connection; NULL if it is none of them. */
+static const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < rk_countof(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* One of the operators' (verb.h), which only want an answer. */
+static int verb_operate(struct request *q, const struct rk_verb *verb, struct rk_err *err)
+{
+	struct rk_verb_request request = { .c = &q->from->control->c, .in = q->in, .out = q->out };
+
+	return verb->run(&request, err);
 }
 
 /* ---- messages ---- */
@@ -500,35 +515,46 @@ static struct json_object *message_parse(const char *text, size_t len, struct rk
 	return in;
 }
 
-/* Returns false when the connection is no more to be read from. */
-static bool request_answer(struct connection *k, const struct verb *verb, struct json_object *in)
+static int role_check(const struct connection *k, const char *name, enum rk_verb_role role, struct rk_err *err)
 {
-	struct request q = { .from = k, .in = in, .out = json_object_new_object() };
+	if (role == RK_VERB_USE || k->is_admin)
+		return 0;
+	return rk_err_set(err, -EPERM, "uid %u is a client here: '%s' is for root and the owner, uid %u",
+			  (unsigned int)k->who.uid, name, (unsigned int)geteuid());
+}
+
+/* Returns false when the connection is no more to be read from. */
+static bool request_answer(struct connection *k, const char *name, struct json_object *in)
+{
+	const struct verb *verb = verb_find(name);
+	const struct rk_verb *other = verb ? NULL : rk_verb_find(name);
+	struct request q = { .from = k, .in = in };
 	struct rk_err err = { 0 };
 	bool go_on;
+	int r;
 
+	if (!verb && !other) {
+		(void)rk_err_set(&err, -EOPNOTSUPP, "verb '%.32s' is not known: doc/architecture.md lists them", name);
+		return answer_nonsense(k, &err);
+	}
+	if (role_check(k, name, verb ? verb->role : other->role, &err) < 0)
+		return answer_nonsense(k, &err);
+	q.out = json_object_new_object();
 	if (!q.out)
 		return cut_off(k, "there is no memory for its answer");
 	json_object_object_add(q.out, "ok", json_object_new_boolean(1));
-	go_on = verb->run(&q, &err) < 0 ? answer_error(k, &err) : answer_send(k, q.out, &q.fds);
+	r = verb ? verb->run(&q, &err) : verb_operate(&q, other, &err);
+	go_on = r < 0 ? answer_error(k, &err) : answer_send(k, q.out, &q.fds);
 	json_object_put(q.out);
 	return go_on;
-}
-
-static int role_check(const struct connection *k, const struct verb *verb, struct rk_err *err)
-{
-	if (verb->role == USE || k->is_admin)
-		return 0;
-	return rk_err_set(err, -EPERM, "uid %u is a client here: '%s' is for root and the owner, uid %u",
-			  (unsigned int)k->uid, verb->name, (unsigned int)geteuid());
 }
 
 static bool message_answer(struct connection *k, const char *text, size_t len)
 {
 	struct rk_err err = { 0 };
 	struct json_object *in = message_parse(text, len, &err);
-	const struct verb *verb = in ? verb_find(in, &err) : NULL;
-	bool go_on = !verb || role_check(k, verb, &err) < 0 ? answer_nonsense(k, &err) : request_answer(k, verb, in);
+	const char *verb = in ? verb_name(in, &err) : NULL;
+	bool go_on = verb ? request_answer(k, verb, in) : answer_nonsense(k, &err);
 
 	json_object_put(in);
 	return go_on;
@@ -634,37 +660,35 @@ static int peer_pidfd(int fd, pid_t pid)
 	return pidfd;
 }
 
-/* What the peer may do, from who it was when it connected. */
-static int roles_check(struct connection *k, const struct rk_access_peer *who, struct rk_err *err)
+/* Whether it may do anything at all. */
+static int roles_check(struct connection *k, struct rk_err *err)
 {
-	const struct rk_control_conf *c = &k->control->c;
+	const struct rk_fleets *fleets = k->control->c.fleets;
 
-	k->uid = who->uid;
-	k->is_admin = who->uid == 0 || who->uid == geteuid();
-	for (uint32_t i = 0; i < c->n_fleets; i++)
-		if (k->is_admin || rk_access_may_use(&c->fleets[i].conf->o, who))
-			k->may_use |= UINT64_C(1) << i;
-	if (k->may_use)
+	k->is_admin = k->who.uid == 0 || k->who.uid == geteuid();
+	if (k->is_admin)
 		return 0;
+	for (uint32_t i = 0; i < fleets->n; i++)
+		if (rk_access_may_use(&fleets->at[i]->conf->o, &k->who))
+			return 0;
 	return rk_err_set(err, -EPERM, "uid %u may not use this fleet: its owner's uid is %u",
-			  (unsigned int)who->uid, (unsigned int)geteuid());
+			  (unsigned int)k->who.uid, (unsigned int)geteuid());
 }
 
 static int peer_check(struct connection *k, struct rk_err *err)
 {
-	rk_cleanup(rk_access_peer_free_p) struct rk_access_peer who = { 0 };
-	int r = rk_access_peer(k->fd, &who);
+	int r = rk_access_peer(k->fd, &k->who);
 
 	if (r < 0)
 		return rk_err_set(err, r, "cannot tell who connects");
-	if (who.pid <= 0)
+	if (k->who.pid <= 0)
 		return rk_err_set(err, -EPERM,
 				  "this process is in a pid namespace that the fleet cannot see");
-	r = roles_check(k, &who, err);
+	r = roles_check(k, err);
 	if (r < 0)
 		return r;
-	k->peer.pid = who.pid;
-	k->peer.pidfd = peer_pidfd(k->fd, who.pid);
+	k->peer.pid = k->who.pid;
+	k->peer.pidfd = peer_pidfd(k->fd, k->who.pid);
 	return k->peer.pidfd < 0 ? rk_err_set(err, k->peer.pidfd, "cannot hold on to the peer") : 0;
 }
 
@@ -748,10 +772,11 @@ static int admit(const struct rk_control_conf *c, const char *path, struct rk_er
 	struct rk_access_socket s = { (uid_t)-1, (gid_t)-1, 0 };
 	bool is_for_all;
 
-	for (uint32_t i = 0; i < c->n_fleets; i++)
-		rk_access_admit(&s, &c->fleets[i].conf->o);
+	for (uint32_t i = 0; i < c->fleets->n; i++)
+		if (!c->fleets->at[i]->is_leaving)
+			rk_access_admit(&s, &c->fleets->at[i]->conf->o);
 	is_for_all = (s.uid != (uid_t)-1 && s.uid != geteuid()) || (s.mode & 0007);
-	if ((s.uid != (uid_t)-1 || s.gid != (gid_t)-1) && chown(path, s.uid, s.gid) < 0)
+	if (chown(path, s.uid == (uid_t)-1 ? geteuid() : s.uid, s.gid == (gid_t)-1 ? getegid() : s.gid) < 0)
 		return rk_err_set(err, -errno, "cannot give %s to ClientUser and ClientGroup: %s", path,
 				  strerror(errno));
 	if (chmod(path, s.mode) < 0)
@@ -789,8 +814,8 @@ int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 		return rk_err_set(err, -ENOMEM, "no memory for the control socket");
 	c->c = *conf;
 	c->n_max = CONNECTIONS_ROOM;
-	for (uint32_t i = 0; i < conf->n_fleets; i++)
-		c->n_max += conf->fleets[i].segments.m.g.n_clients + conf->fleets[i].segments.m.g.n_readers;
+	for (uint32_t i = 0; i < conf->fleets->n; i++)
+		rk_control_admit(c, conf->fleets->at[i]);
 	c->fd = r = listen_at(path, err);
 	if (r >= 0)
 		r = admit(conf, path, err);
@@ -806,6 +831,29 @@ int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 	(void)sd_event_source_set_priority(c->source, CONTROL_PRIORITY);
 	*ret = c;
 	return 0;
+}
+
+int rk_control_readmit(struct rk_control *c, struct rk_err *err)
+{
+	char path[RK_PATH_MAX];
+	int r = rk_rundir_path(c->c.name, "control", path, err);
+
+	return r < 0 ? r : admit(&c->c, path, err);
+}
+
+void rk_control_admit(struct rk_control *c, const struct rk_fleet *f)
+{
+	c->n_max += f->segments.m.g.n_clients + f->segments.m.g.n_readers;
+}
+
+void rk_control_forget(struct rk_control *c, const struct rk_fleet *f)
+{
+	for (struct connection *k = c->connections, *next; k; k = next) {
+		next = k->next;
+		if (k->fleet == f)
+			connection_close(k);
+	}
+	c->n_max -= f->segments.m.g.n_clients + f->segments.m.g.n_readers;
 }
 
 void rk_control_close(struct rk_control *c)

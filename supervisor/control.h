@@ -19,6 +19,7 @@
 
 #include "supervisor/fleet.h"
 #include "supervisor/recorder.h"
+#include "supervisor/reload.h"
 
 #define RK_CONTROL_MESSAGE_MAX 16384u
 
@@ -27,18 +28,32 @@ struct rk_control;
 /* What the control socket works with; all borrowed. */
 struct rk_control_conf {
 	sd_event *event;
-	struct rk_fleet *fleets;
-	uint32_t n_fleets;
+	const struct rk_fleets *fleets;
 	struct rk_recorder *recorder;
 	const char *name;
 	pid_t keeper, supervisor;
-	void (*on_stop)(void *arg);   /* somebody asks for the end of the fleet */
+	void (*on_stop)(void *arg); /* somebody asks for the end of the fleet */
+	/* Somebody asks for a reload. What was done, or why nothing was, is written into *ret. */
+	void (*on_reload)(struct rk_reloaded *ret, void *arg);
 	void *arg;
 };
 
 /* Replaces a stale socket of this fleet and listens. 0 or -errno. */
 RK_MUST_USE int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 				struct rk_err *err);
+
+/* One more fleet has been added: there may be more connections. */
+void rk_control_admit(struct rk_control *c, const struct rk_fleet *f);
+
+/* ClientUser, ClientGroup or SocketMode may have changed: who may connect from now on. 0 or -errno. */
+RK_MUST_USE int rk_control_readmit(struct rk_control *c, struct rk_err *err);
+
+/* The fleet of this name, or the only one when it is NULL. 0; -ENOENT; -E2BIG. */
+RK_MUST_USE int rk_control_fleet(const struct rk_control_conf *c, const char *name, struct rk_fleet **ret,
+				 struct rk_err *err);
+
+/* The fleet is about to be closed: so is every connection that has to do with it. */
+void rk_control_forget(struct rk_control *c, const struct rk_fleet *f);
 
 /* Closes every connection. Accepts NULL. */
 void rk_control_close(struct rk_control *c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/crew.h"
+#include "supervisor/crew_private.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,34 +11,31 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/inject.h"
-#include "supervisor/place.h"
-#include "supervisor/slot.h"
 
 #define HOPELESS_TRIES 5u /* failed starts of each slot before the command is suspected */
 #define LOOK_US 250000u /* between two looks at workers that have not said they are ready */
 
-struct rk_crew {
-	struct rk_crew_conf c;
-	struct rk_slot_host host;
-	struct rk_slot *slots;
-	uint32_t n_slots;
-	uint16_t *table; /* partition -> slot */
-	bool is_stopping;
-	bool was_ready;     /* all slots at once, ever */
-	bool any_was_ready; /* any process, ever */
-	bool has_warned;    /* that no worker ever gets ready */
-	struct rk_killer *killer;
-	struct rk_inject inject; /* faults that were asked for */
-	sd_event_source *look_timer; /* runs only while a slot expects something */
-};
-
-static struct rk_note note_of(const struct rk_crew *f, enum rk_flight_kind kind)
+struct rk_note rk_crew_note(const struct rk_crew *f, enum rk_flight_kind kind)
 {
 	return (struct rk_note){ .kind = kind,
 				 .level = RK_LOG_INFO,
 				 .is_quiet = true,
 				 .fleet = f->c.conf->name,
 				 .slot = RK_FLIGHT_NOBODY };
+}
+
+int rk_crew_timer_new(struct rk_crew *f, sd_event_source **ret, sd_event_time_handler_t on_time)
+{
+	int r = sd_event_add_time(f->c.event, ret, CLOCK_MONOTONIC, 0, 1, on_time, f);
+
+	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+void rk_crew_timer_set(sd_event_source *timer, uint64_t at_ns)
+{
+	/* Rounded up: one that comes early would find nothing due, and be set again at once. */
+	(void)sd_event_source_set_time(timer, (at_ns + RK_NS_PER_US - 1) / RK_NS_PER_US);
+	(void)sd_event_source_set_enabled(timer, at_ns ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
 /* ---- what people are told of the whole ---- */
@@ -53,7 +51,7 @@ static void warn_hopeless(struct rk_crew *f, const struct rk_slot *s)
 	if (f->any_was_ready || f->has_warned)
 		return;
 	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].restart.n_failed < HOPELESS_TRIES)
+		if (f->slots[i].is_wanted && f->slots[i].restart.n_failed < HOPELESS_TRIES)
 			return;
 	f->has_warned = true;
 	rk_obituary_cause(&s->mourning.last.obituary, cause, sizeof(cause));
@@ -69,24 +67,56 @@ static void hush(struct rk_crew *f, bool is_hushed)
 		f->slots[i].mourning.is_hushed = is_hushed;
 }
 
-/* "fleet NAME, 4 workers: 801 802 803 804", when all have been ready at once for the first time */
+bool rk_crew_is_ready(const struct rk_crew *f)
+{
+	for (uint32_t i = 0; i < f->n_slots; i++)
+		if (f->slots[i].is_wanted && !rk_slot_is_up(&f->slots[i]))
+			return false;
+	return !f->is_halted && !f->is_stopping;
+}
+
+bool rk_crew_has_failed(const struct rk_crew *f)
+{
+	uint32_t n_ended = 0;
+
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		if (f->slots[i].is_wanted && f->slots[i].state != RK_FSM_ENDED)
+			return false;
+		n_ended += f->slots[i].state == RK_FSM_ENDED;
+	}
+	return n_ended > 0;
+}
+
+/* "fleet NAME, 4 workers: 801 802 803 804" */
 static void announce_fleet(struct rk_crew *f)
 {
-	struct rk_note note = note_of(f, RK_FLIGHT_READY);
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_READY);
+	uint32_t n = 0;
 	char pids[1024] = "";
 	size_t at = 0;
 
-	if (f->was_ready)
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		if (!f->slots[i].is_wanted)
+			continue;
+		n++;
+		if (at < sizeof(pids) - 32)
+			at += (size_t)snprintf(pids + at, sizeof(pids) - at, " %d", f->slots[i].process.pid);
+	}
+	rk_say(f->c.say, "rekindle: fleet %s, %u worker%s:%s", f->c.conf->name, n, n == 1 ? "" : "s", pids);
+	(void)rk_recorder_note(f->c.recorder, &note, "fleet ready workers=%u pids=\"%s\"", n, pids + 1);
+}
+
+/* Whether all are ready has changed: people hear of the first time. */
+static void ready_check(struct rk_crew *f)
+{
+	bool is_ready = rk_crew_is_ready(f), was_ready = f->is_ready;
+
+	f->is_ready = is_ready;
+	if (!is_ready || was_ready)
 		return;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].state != RK_FSM_READY)
-			return;
+	if (!f->was_ready)
+		announce_fleet(f);
 	f->was_ready = true;
-	for (uint32_t i = 0; i < f->n_slots && at < sizeof(pids) - 32; i++)
-		at += (size_t)snprintf(pids + at, sizeof(pids) - at, " %d", f->slots[i].process.pid);
-	rk_say(f->c.say, "rekindle: fleet %s, %u worker%s:%s", f->c.conf->name, f->n_slots,
-	       f->n_slots == 1 ? "" : "s", pids);
-	(void)rk_recorder_note(f->c.recorder, &note, "fleet ready workers=%u pids=\"%s\"", f->n_slots, pids + 1);
 	f->c.on_ready(f->c.arg);
 }
 
@@ -125,26 +155,65 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
+static void on_down(struct rk_slot *s, void *arg)
+{
+	struct rk_crew *f = arg;
+
+	rk_crew_layout_on(f, RK_MEMBER_EV_DOWN, s->number);
+	rk_crew_roll_on(f, RK_ROLLING_EV_DOWN, s->number);
+	rk_crew_recycle_on_down(f, s->number);
+	rk_crew_layout_move(f); /* what shall not be its own any more goes now, while nobody has it */
+}
+
+static bool takes_over(struct rk_slot *s, void *arg)
+{
+	struct rk_crew *f = arg;
+
+	return s->is_wanted && !f->is_stopping && !f->is_halted &&
+	       f->c.takes_over(s->number, s->restart.next_ns, f->c.arg);
+}
+
+static void on_announce(struct rk_crew *f, struct rk_slot *s)
+{
+	f->any_was_ready = true;
+	hush(f, false);
+	rk_crew_layout_on(f, RK_MEMBER_EV_READY, s->number);
+	rk_crew_roll_on(f, RK_ROLLING_EV_READY, s->number);
+	rk_crew_recycle_on_ready(f, s->number);
+}
+
+/* What a step means for those who are not the slot. */
+static void step_tell(struct rk_crew *f, struct rk_slot *s, struct rk_fsm_step step)
+{
+	if (step.action == RK_FSM_SPAWN && s->process.pid)
+		rk_crew_layout_on(f, RK_MEMBER_EV_START, s->number);
+	if (step.action == RK_FSM_ANNOUNCE)
+		on_announce(f, s);
+	if (step.action == RK_FSM_RECOVER && !f->any_was_ready && s->restart.n_failed > 1)
+		hush(f, true);
+	if (step.action == RK_FSM_ARM) {
+		/* Said before if a process has died, but not if none could be made. */
+		rk_crew_layout_on(f, RK_MEMBER_EV_DOWN, s->number);
+		rk_crew_roll_on(f, RK_ROLLING_EV_DOWN, s->number);
+		warn_hopeless(f, s);
+	}
+}
+
 static void on_step(struct rk_slot *s, struct rk_fsm_step step, void *arg)
 {
 	struct rk_crew *f = arg;
 	int is_armed = 0;
 
-	if (step.action == RK_FSM_NOTHING)
+	if (step.action == RK_FSM_NOTHING && step.next == s->came_from)
 		return;
-	if (step.action == RK_FSM_ANNOUNCE) {
-		f->any_was_ready = true;
-		hush(f, false);
-		announce_fleet(f);
-	}
-	if (step.action == RK_FSM_RECOVER && !f->any_was_ready && s->restart.n_failed > 1)
-		hush(f, true);
-	if (step.action == RK_FSM_ARM)
-		warn_hopeless(f, s);
-	f->c.on_change(f->c.arg);
+	step_tell(f, s, step);
 	(void)sd_event_source_get_enabled(f->look_timer, &is_armed);
 	if (!is_armed)
 		look_arm(f);
+	rk_crew_roll_progress(f);
+	rk_crew_layout_progress(f);
+	ready_check(f);
+	f->c.on_change(f->c.arg);
 	if (step.next == RK_FSM_EMPTY)
 		end_check(f);
 }
@@ -179,8 +248,10 @@ void rk_crew_on_news(struct rk_crew *f)
 	uint64_t now_ns = rk_clock_ns();
 
 	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (rk_slot_is_expectant(&f->slots[i]))
+		if (f->slots[i].state == RK_FSM_STARTING || rk_slot_is_expectant(&f->slots[i]))
 			rk_slot_look(&f->slots[i], now_ns);
+	rk_crew_layout_progress(f);
+	rk_crew_recycle_look(f);
 }
 
 void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg)
@@ -214,15 +285,54 @@ int rk_crew_fault(struct rk_crew *f, const struct rk_inject_request *q, struct r
 
 void rk_crew_start(struct rk_crew *f)
 {
+	f->is_halted = false;
 	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_take_partitions(&f->slots[i], RK_ROUTE_UP);
+		if (rk_slot_is_empty(&f->slots[i]))
+			rk_slot_take_partitions(&f->slots[i], f->slots[i].is_wanted ? RK_ROUTE_UP : 0);
 	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_event(&f->slots[i], RK_FSM_EV_START);
+		if (f->slots[i].is_wanted)
+			rk_slot_event(&f->slots[i], RK_FSM_EV_START);
+}
+
+void rk_crew_stop_range(struct rk_crew *f, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = rk_min_u32(end, f->n_slots); i-- > first;)
+		if (f->slots[i].is_wanted && !rk_slot_is_empty(&f->slots[i]))
+			rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
+}
+
+void rk_crew_start_range(struct rk_crew *f, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < rk_min_u32(end, f->n_slots) && !f->is_stopping && !f->is_halted; i++)
+		if (f->slots[i].is_wanted && f->slots[i].state != RK_FSM_ENDED)
+			rk_slot_start(&f->slots[i]);
+}
+
+bool rk_crew_is_range_empty(const struct rk_crew *f, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < rk_min_u32(end, f->n_slots); i++)
+		if (f->slots[i].is_wanted && !rk_slot_is_empty(&f->slots[i]))
+			return false;
+	return true;
+}
+
+void rk_crew_halt(struct rk_crew *f, const char *why)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_STOP);
+
+	if (f->is_halted || f->is_stopping)
+		return;
+	f->is_halted = true;
+	f->is_ready = false;
+	rk_say(f->c.say, "rekindle: fleet %s is halted: %s", f->c.conf->name, why);
+	(void)rk_recorder_note(f->c.recorder, &note, "fleet halted why=\"%s\"", why);
+	for (uint32_t i = f->n_slots; i-- > 0;)
+		rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
 }
 
 void rk_crew_stop(struct rk_crew *f, const char *why)
 {
-	struct rk_note note = note_of(f, RK_FLIGHT_STOP);
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_STOP);
 
 	if (f->is_stopping)
 		return;
@@ -235,31 +345,19 @@ void rk_crew_stop(struct rk_crew *f, const char *why)
 	end_check(f);
 }
 
-static int place(struct rk_crew *f)
-{
-	const struct rk_geometry *g = &f->c.m->g;
-	rk_cleanup(rk_free_p) struct rk_place_member *members = calloc(f->n_slots, sizeof(*members));
-	rk_cleanup(rk_free_p) void *scratch = malloc(rk_place_scratch_size(g->n_partitions, f->n_slots));
-	struct rk_place_view view = { .members = members, .n_members = f->n_slots, .seed = g->hash_seed };
-	uint32_t n_moves;
-
-	if (!members || !scratch)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		members[i] = (struct rk_place_member){ .id = i, .weight = 1, .slot = (uint16_t)i };
-	return rk_place_rebalance(f->table, g->n_partitions, &view, scratch, &n_moves);
-}
-
 static struct rk_restart_conf restart_conf(const struct rk_fleet_options *o)
 {
-	return (struct rk_restart_conf){ .when = (enum rk_restart_when)o->restart,
-					 .burst = o->restart_burst,
-					 .window_ns = o->restart_window_ns,
-					 .backoff_ns = o->restart_backoff_ns,
-					 .backoff_max_ns = o->restart_backoff_max_ns,
-					 .healthy_after_ns = o->healthy_after_ns,
-					 .success = o->success,
-					 .prevent = o->restart_prevent };
+	struct rk_restart_conf c = { .when = (enum rk_restart_when)o->restart,
+				     .burst = o->restart_burst,
+				     .window_ns = o->restart_window_ns,
+				     .backoff_ns = o->restart_backoff_ns,
+				     .backoff_max_ns = o->restart_backoff_max_ns,
+				     .healthy_after_ns = o->healthy_after_ns,
+				     .success = o->success,
+				     .prevent = o->restart_prevent };
+
+	rk_restart_exits_add(&c.success, CLD_KILLED, (int)o->kill_signal);
+	return c;
 }
 
 static struct rk_hook_host hooks_of(const struct rk_crew *f)
@@ -273,40 +371,62 @@ static struct rk_hook_host hooks_of(const struct rk_crew *f)
 				      .link = f->c.link };
 }
 
-static int crew_init(struct rk_crew *f)
+static void slots_init(struct rk_crew *f)
 {
-	uint32_t n_partitions = f->c.m->g.n_partitions;
-	int r;
-
-	f->slots = calloc(f->n_slots, sizeof(*f->slots));
-	f->table = malloc(n_partitions * sizeof(*f->table));
-	f->killer = calloc(1, sizeof(*f->killer));
-	if (!f->slots || !f->table || !f->killer)
-		return -ENOMEM;
-	memset(f->table, 0xff, n_partitions * sizeof(*f->table)); /* RK_PLACE_NONE */
-	rk_observatory_init(&f->killer->observatory);
-	r = place(f);
 	f->host = (struct rk_slot_host){ .c = &f->c,
-					 .table = f->table,
+					 .table = rk_member_owners(f->member),
 					 .killer = f->killer,
 					 .restart = restart_conf(&f->c.conf->o),
 					 .random = rk_rand_init(rk_clock_ns()),
 					 .hooks = hooks_of(f),
+					 .storm = f->c.storm,
 					 .on_step = on_step,
+					 .on_down = on_down,
+					 .takes_over = takes_over,
 					 .arg = f };
 	f->inject = (struct rk_inject){ .event = f->c.event,
 					.recorder = f->c.recorder,
 					.fleet = f->c.conf->name,
 					.random = rk_rand_init(rk_clock_ns()) };
-	for (uint32_t i = 0; i < f->n_slots; i++)
+	for (uint32_t i = 0; i < f->n_slots; i++) {
 		rk_slot_init(&f->slots[i], &f->host, i);
-	for (uint32_t p = 0; r == 0 && p < n_partitions; p++)
-		f->slots[f->table[p]].n_partitions++;
-	if (r == 0)
-		r = sd_event_add_time_relative(f->c.event, &f->look_timer, CLOCK_MONOTONIC, 0, 0, on_look, f);
+		f->slots[i].is_wanted = i < f->c.conf->o.n_workers;
+	}
+}
+
+static int crew_init(struct rk_crew *f)
+{
+	int r;
+
+	f->slots = calloc(f->n_slots, sizeof(*f->slots));
+	f->killer = calloc(1, sizeof(*f->killer));
+	if (!f->slots || !f->killer)
+		return -ENOMEM;
+	rk_observatory_init(&f->killer->observatory);
+	r = rk_crew_layout_open(f);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(f->look_timer, SD_EVENT_OFF);
-	return r;
+		r = rk_crew_roll_open(f);
+	if (r >= 0)
+		r = rk_crew_recycle_open(f);
+	if (r < 0)
+		return r;
+	slots_init(f);
+	return rk_crew_timer_new(f, &f->look_timer, on_look);
+}
+
+void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf)
+{
+	f->c.conf = conf;
+	f->host.restart = restart_conf(&conf->o);
+	f->host.hooks.o = &conf->o;
+	f->host.hooks.name = conf->name;
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		f->slots[i].mourning.fleet = conf->name;
+		if (f->slots[i].state == RK_FSM_READY)
+			rk_crew_recycle_on_ready(f, i);
+	}
+	rk_crew_layout_configure(f);
+	rk_crew_recycle_look(f);
 }
 
 int rk_crew_open(const struct rk_crew_conf *conf, struct rk_crew **ret, struct rk_err *err)
@@ -316,7 +436,7 @@ int rk_crew_open(const struct rk_crew_conf *conf, struct rk_crew **ret, struct r
 
 	if (f) {
 		f->c = *conf;
-		f->n_slots = conf->conf->o.n_workers;
+		f->n_slots = conf->m->g.n_workers;
 		r = crew_init(f);
 	}
 	if (r < 0) {
@@ -327,22 +447,37 @@ int rk_crew_open(const struct rk_crew_conf *conf, struct rk_crew **ret, struct r
 	return 0;
 }
 
+uint32_t rk_crew_n_used(const struct rk_crew *f)
+{
+	uint32_t n = f->n_slots;
+
+	while (n > 0 && !f->slots[n - 1].is_wanted && f->slots[n - 1].incarnation == 0)
+		n--;
+	return n;
+}
+
 void rk_crew_close(struct rk_crew *f)
 {
 	if (!f)
 		return;
 	rk_inject_end(&f->inject);
-	for (uint32_t i = 0; f->slots && i < f->n_slots; i++)
+	for (uint32_t i = 0; f->slots && f->slots[0].host && i < f->n_slots; i++)
 		rk_slot_close(&f->slots[i]);
 	(void)sd_event_source_disable_unref(f->look_timer);
+	rk_crew_recycle_close(f);
+	rk_crew_roll_close(f);
+	rk_crew_layout_close(f);
 	free(f->slots);
-	free(f->table);
 	free(f->killer);
 	free(f);
 }
 
 void rk_crew_fill(const struct rk_crew *f, struct rk_view *view)
 {
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		rk_slot_fill(&f->slots[i], &rk_view_slots(view)[i]);
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		struct rk_view_slot *v = &rk_view_slots(view)[i];
+
+		rk_slot_fill(&f->slots[i], v);
+		v->n_partitions = rk_member_n_owned(f->member, i);
+	}
 }

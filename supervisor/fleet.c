@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "supervisor/journal.h"
 
 /* Deaths first: whoever waits for a dead worker waits for us. */
@@ -73,19 +74,38 @@ static void on_slots_change(void *arg)
 	struct rk_fleet *f = arg;
 
 	rk_publish_request(&f->publish);
+	f->env->on_step(f, f->env->arg);
 }
 
 static void on_crew_ready(void *arg)
 {
 	struct rk_fleet *f = arg;
 
+	f->is_ready = true;
 	f->env->on_ready(f, f->env->arg);
+}
+
+/* They look at the board. */
+static void on_crew_over(void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	rk_publish_now(&f->publish);
+}
+
+static bool takes_over(uint32_t slot, uint64_t due_ns, void *arg)
+{
+	struct rk_fleet *f = arg;
+
+	return f->env->takes_over(f, slot, due_ns, f->env->arg);
 }
 
 static void on_crew_end(void *arg)
 {
 	struct rk_fleet *f = arg;
 
+	if (f->has_ended)
+		return;
 	rk_publish_now(&f->publish); /* who watches sees the last change too */
 	f->has_ended = true;
 	f->env->on_end(f, f->env->arg);
@@ -131,7 +151,7 @@ static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 static int keeper_give(struct rk_fleet *f, const char *name, int fd, struct rk_err *err)
 {
-	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .value = f->number };
+	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .tag = rk_link_memory_tag(f->number), .value = f->number };
 	int r;
 
 	memcpy(msg.name, name, strlen(name) + 1); /* our own short names */
@@ -147,6 +167,15 @@ static void journal_sign(const struct rk_fleet *f)
 	rk_journal_sign(&f->segments.m, getpid(), self >= 0 && fstat(self, &st) == 0 ? st.st_ino : 0);
 }
 
+/* What workers read of the options. Relaxed: settings; whichever a worker reads will do. */
+static void board_set(const struct rk_fleet *f)
+{
+	struct rk_board *board = f->segments.m.board;
+
+	atomic_store_explicit(&board->dead_after, f->conf->o.dead_letter_after, memory_order_relaxed);
+	atomic_store_explicit(&board->allow_faults, f->conf->o.allow_faults, memory_order_relaxed);
+}
+
 static int memory_make(struct rk_fleet *f, struct rk_err *err)
 {
 	int r = rk_segments_create(&f->segments, &f->conf->geometry, err);
@@ -156,9 +185,7 @@ static int memory_make(struct rk_fleet *f, struct rk_err *err)
 	if (r < 0)
 		return r;
 	journal_sign(f);
-	/* Relaxed: a setting, and nobody else has the segment yet. */
-	atomic_store_explicit(&f->segments.m.board->dead_after, f->conf->o.dead_letter_after, memory_order_relaxed);
-	atomic_store_explicit(&f->segments.m.board->allow_faults, f->conf->o.allow_faults, memory_order_relaxed);
+	board_set(f);
 	f->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->news < 0)
 		return rk_err_set(err, -errno, "eventfd: %s", strerror(errno));
@@ -177,20 +204,25 @@ static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
 	return rk_spawn_init(&f->spawn, f->conf->name, &f->conf->o, fds, err);
 }
 
-/* What is not delegated, or not to be had there, is told and does without. */
-static void cgroup_make(struct rk_fleet *f)
+static void limits_note(struct rk_fleet *f, const struct rk_err *why)
 {
 	const struct rk_note note = { .kind = RK_FLIGHT_NOTE,
 				      .level = RK_LOG_WARNING,
 				      .fleet = f->conf->name,
 				      .slot = RK_FLIGHT_NOBODY };
-	uint32_t n = rk_cgroup_wanted(&f->conf->o);
+
+	(void)rk_recorder_note(f->env->recorder, &note, "limits of the fleet do not hold n=%u why=\"%s\"",
+			       rk_cgroup_wanted(&f->conf->o), why->text);
+}
+
+/* What is not delegated, or not to be had there, is told and does without. */
+static void cgroup_make(struct rk_fleet *f)
+{
 	const struct rk_cgroup_name name = { f->env->name, getppid(), f->conf->name };
 	struct rk_err err = { 0 };
 
-	if (rk_cgroup_open(&f->cgroup, &name, &f->conf->o, &err) != 0 && n > 0)
-		(void)rk_recorder_note(f->env->recorder, &note,
-				       "limits of the fleet do not hold n=%u why=\"%s\"", n, err.text);
+	if (rk_cgroup_open(&f->cgroup, &name, &f->conf->o, &err) != 0 && rk_cgroup_wanted(&f->conf->o) > 0)
+		limits_note(f, &err);
 }
 
 static int crew_make(struct rk_fleet *f, struct rk_err *err)
@@ -206,9 +238,12 @@ static int crew_make(struct rk_fleet *f, struct rk_err *err)
 		.ward = f->ward,
 		.say = f->env->say,
 		.recorder = f->env->recorder,
+		.storm = f->env->storm,
 		.link = f->env->link,
+		.takes_over = takes_over,
 		.on_change = on_slots_change,
 		.on_ready = on_crew_ready,
+		.on_over = on_crew_over,
 		.on_end = on_crew_end,
 		.arg = f,
 	};
@@ -223,6 +258,7 @@ static void view_begin(struct rk_fleet *f)
 	size_t at = 0;
 
 	memcpy(v->name, f->conf->name, sizeof(v->name));
+	memset(v->command, 0, sizeof(v->command));
 	for (char *const *arg = f->conf->o.exec.at; *arg && at < sizeof(v->command); arg++)
 		at += (size_t)snprintf(v->command + at, sizeof(v->command) - at, "%s%s", at ? " " : "", *arg);
 }
@@ -268,7 +304,7 @@ static int sources_add(struct rk_fleet *f, struct rk_err *err)
 static int ward_make(struct rk_fleet *f, struct rk_err *err)
 {
 	const struct rk_ward_rules rules = rk_ward_rules(&f->conf->o, f->conf->has_hang_after);
-	int r = rk_ward_new(&f->segments.m, f->conf->o.n_workers, &rules, &f->ward);
+	int r = rk_ward_new(&f->segments.m, f->segments.m.g.n_workers, &rules, &f->ward);
 
 	if (r == 0)
 		r = rk_guard_join(f->env->guard, f->ward);
@@ -286,7 +322,7 @@ static int make(struct rk_fleet *f, struct rk_err *err)
 	if (r == 0 && rk_clients_new(&f->segments.m, &f->clients) < 0)
 		r = rk_err_set(err, -ENOMEM, "no memory for the clients' books");
 	if (r == 0)
-		r = rk_watch_open(&f->segments.m, f->conf->o.n_workers, &f->watch, err);
+		r = rk_watch_open(&f->segments.m, f->segments.m.g.n_workers, &f->watch, err);
 	if (r == 0)
 		r = ward_make(f, err);
 	if (r == 0)
@@ -341,6 +377,69 @@ void rk_fleet_start(struct rk_fleet *f)
 {
 	f->has_started = true;
 	rk_crew_start(f->crew);
+}
+
+bool rk_fleet_has_workers(const struct rk_fleet *f)
+{
+	return !rk_crew_is_range_empty(f->crew, 0, UINT32_MAX);
+}
+
+void rk_fleet_halt(struct rk_fleet *f, const char *why)
+{
+	f->has_started = false;
+	f->is_ready = false;
+	rk_crew_halt(f->crew, why);
+}
+
+/* Another command, environment and so on, from the next start on. What it was stays where that fails. */
+static int spawn_renew(struct rk_fleet *f, struct rk_err *err)
+{
+	struct rk_spawn was = f->spawn;
+	int r = spawn_prepare(f, err);
+
+	if (r < 0) {
+		rk_spawn_close(&f->spawn);
+		f->spawn = was;
+		return r;
+	}
+	rk_spawn_close(&was);
+	view_begin(f);
+	return 0;
+}
+
+/* What holds at once, beside the crew's. */
+static void rules_renew(struct rk_fleet *f)
+{
+	const struct rk_ward_rules rules = rk_ward_rules(&f->conf->o, f->conf->has_hang_after);
+	struct rk_err err = { 0 };
+
+	if (rk_ward_rule(f->ward, &rules) < 0)
+		rk_log(RK_LOG_ERROR, "no memory for new rules, the guard goes by the old ones fleet=%s", f->conf->name);
+	if (f->cgroup.dir < 0 && rk_cgroup_wanted(&f->conf->o) > 0)
+		(void)rk_err_set(&err, -ENOTSUP, "no control group is delegated");
+	if (err.code || rk_cgroup_limit(&f->cgroup, &f->conf->o, &err) < 0)
+		limits_note(f, &err);
+	board_set(f);
+}
+
+int rk_fleet_configure(struct rk_fleet *f, const struct rk_conf_fleet *conf, bool has_new_command, struct rk_err *err)
+{
+	const struct rk_conf_fleet *old = f->conf;
+	int r = 0;
+
+	f->conf = conf;
+	if (has_new_command)
+		r = spawn_renew(f, err);
+	else
+		rk_spawn_borrow(&f->spawn, conf->name, &conf->o);
+	if (r < 0) {
+		f->conf = old;
+		return r;
+	}
+	rules_renew(f);
+	rk_crew_configure(f->crew, conf);
+	rk_publish_request(&f->publish);
+	return 0;
 }
 
 void rk_fleet_stop(struct rk_fleet *f, const char *why)

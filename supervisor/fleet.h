@@ -32,10 +32,14 @@ struct rk_fleet_env {
 	struct rk_say *say;
 	struct rk_recorder *recorder;
 	struct rk_guard *guard;
+	struct rk_storm *storm;
 	int link; /* to keeper */
 	const char *name; /* of the runtime directory */
 	uint64_t started_ns;
-	void (*on_ready)(struct rk_fleet *f, void *arg); /* all its workers, for the first time */
+	void (*on_ready)(struct rk_fleet *f, void *arg); /* all its workers, after they were not */
+	void (*on_step)(struct rk_fleet *f, void *arg);  /* its workers are not what they were */
+	/* crew.h */
+	bool (*takes_over)(struct rk_fleet *f, uint32_t slot, uint64_t due_ns, void *arg);
 	void (*on_end)(struct rk_fleet *f, void *arg);   /* after rk_fleet_stop(): no worker is left */
 	void *arg;
 };
@@ -43,8 +47,14 @@ struct rk_fleet_env {
 struct rk_fleet {
 	const struct rk_conf_fleet *conf;
 	const struct rk_fleet_env *env;
-	uint32_t number;
+	uint32_t number; /* for keeper: stays its own */
+	uint32_t index;  /* among the fleets that run, rk_fleets */
 	bool has_started, has_ended;
+	bool is_ready;    /* all its workers were, since it was last started */
+	bool is_leaving;  /* its configuration is gone, or says Disabled: it ends for good */
+	bool was_told;    /* that it cannot start */
+	struct rk_strategy_range tied; /* slots that go down and come up together now; first == end: none */
+	uint64_t join_group, leave_group; /* of a reload that waits for it to be ready, or gone; 0 = none */
 	int news; /* eventfd: workers have something to tell */
 	struct rk_segments segments;
 	struct rk_spawn spawn;
@@ -59,6 +69,12 @@ struct rk_fleet {
 	uint32_t n_pages_tries;
 };
 
+/* The fleets that run, in the order of the configuration they were added by. */
+struct rk_fleets {
+	struct rk_fleet *at[RK_FLEETS_MAX]; /* owned by the loop */
+	uint32_t n;
+};
+
 /* Makes its memory and all that is needed to start. On failure *f is empty. 0 or -errno. */
 RK_MUST_USE int rk_fleet_open(struct rk_fleet *f, const struct rk_conf_fleet *conf, uint32_t number,
 			      const struct rk_fleet_env *env, struct rk_err *err);
@@ -69,6 +85,19 @@ void rk_fleet_start(struct rk_fleet *f);
 
 /* Asks every worker to end, kills what is left after the stop timeout; then env->on_end. */
 void rk_fleet_stop(struct rk_fleet *f, const char *why);
+
+/* Whether any worker is left, of a fleet that was halted. */
+bool rk_fleet_has_workers(const struct rk_fleet *f);
+
+/* Ends every worker until rk_fleet_start() is called again. */
+void rk_fleet_halt(struct rk_fleet *f, const char *why);
+
+/*
+ * The configuration of this fleet is another one from now on, which has the same sizes; the old
+ * one is borrowed no more. Returns 0; -errno: nothing has changed.
+ */
+RK_MUST_USE int rk_fleet_configure(struct rk_fleet *f, const struct rk_conf_fleet *conf, bool has_new_command,
+				   struct rk_err *err);
 
 /* Clients look different: some came, some left. */
 void rk_fleet_on_clients(struct rk_fleet *f);

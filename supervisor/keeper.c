@@ -50,6 +50,7 @@ struct keeper {
 	pid_t supervisor; /* 0 = ended */
 	int code, status; /* how it ended */
 	bool stopping, killed;
+	bool hup_reloads; /* SIGHUP is the supervisor's business: it has files to read again */
 	uint64_t stop_timeout_ns;
 	uint64_t kill_at_ns;    /* while stopping */
 	char name[RK_NAME_MAX]; /* "" until the supervisor owns the fleet's directory */
@@ -93,6 +94,21 @@ static void forget(struct keeper *k, uint64_t tag)
 	}
 }
 
+/* The memory of a fleet that is no more; the last one to hold it frees it. */
+static void drop(struct keeper *k, uint64_t tag)
+{
+	for (uint32_t i = 0; tag && i < k->n_held;) {
+		struct held *h = &k->held[i];
+
+		if (h->pid != 0 || h->tag != tag) {
+			i++;
+			continue;
+		}
+		rk_close_p(&h->fd);
+		*h = k->held[--k->n_held];
+	}
+}
+
 static void stop_begin(struct keeper *k)
 {
 	if (k->stopping)
@@ -108,6 +124,7 @@ static void on_message(struct keeper *k, const struct rk_link_msg *msg, struct r
 		memcpy(k->name, msg->name, sizeof(k->name));
 		k->name[sizeof(k->name) - 1] = '\0';
 		k->stop_timeout_ns = msg->value;
+		k->hup_reloads = msg->code != 0;
 		break;
 	case RK_LINK_KEEP:
 		if (fds->n == 1)
@@ -118,6 +135,9 @@ static void on_message(struct keeper *k, const struct rk_link_msg *msg, struct r
 		break;
 	case RK_LINK_STOPPING:
 		stop_begin(k);
+		break;
+	case RK_LINK_DROP:
+		drop(k, msg->tag);
 		break;
 	default:
 		break; /* a newer supervisor's: not for us */
@@ -336,6 +356,14 @@ static void on_stop_signal(struct keeper *k, uint32_t number, bool is_second)
 		supervisor_kill(k, "the supervisor cannot be asked to stop");
 }
 
+static void reload_ask(struct keeper *k)
+{
+	struct rk_link_msg msg = { .op = RK_LINK_RELOAD };
+
+	if (say(k, &msg) < 0)
+		rk_log(RK_LOG_ERROR, "the supervisor cannot be asked to reload, nothing has changed");
+}
+
 static void signals_read(struct keeper *k, bool *asked)
 {
 	struct signalfd_siginfo info;
@@ -343,6 +371,10 @@ static void signals_read(struct keeper *k, bool *asked)
 	while (read(k->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			continue; /* reap() looks for itself */
+		if (info.ssi_signo == SIGHUP && k->hup_reloads) {
+			reload_ask(k);
+			continue;
+		}
 		on_stop_signal(k, info.ssi_signo, *asked);
 		*asked = true;
 	}

@@ -30,7 +30,7 @@
 /* clang-format off */
 static const struct rk_key keys[] = {
 	/* ---- [Supervisor] ---- */
-	{ KEY("Strategy", SUPERVISOR, ENUM, NOW, S(strategy)), IDLE, .words = STRATEGIES, .normal = "one-for-one",
+	{ KEY("Strategy", SUPERVISOR, ENUM, NOW, S(strategy)), .words = STRATEGIES, .normal = "one-for-one",
 	  .help = "Which fleets restart when one of them has failed: itself, all, or itself and those that come "
 		  "after it." },
 	{ KEY("RealTime", SUPERVISOR, BOOL, NEVER, S(real_time)), .normal = "no",
@@ -163,7 +163,7 @@ static const struct rk_key keys[] = {
 	  .help = "From a worker's start until it must be ready." },
 	{ KEY("StopTimeout", TIME, TIME, NOW, F(stop_timeout_ns)), RANGE(0, DAY), .normal = "5s",
 	  .systemd = "TimeoutStopSec", .supervisord = "stopwaitsecs",
-	  .help = "From KillSignal until SIGKILL." },
+	  .help = "From the wish that a worker ends until SIGKILL." },
 	{ KEY("JobTimeout", TIME, TIME, NOW, F(job_timeout_ns)), RANGE(RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "infinity",
 	  .help = "Longest time for one job whose client says none." },
@@ -174,8 +174,9 @@ static const struct rk_key keys[] = {
 	{ KEY("Blocking", TIME, BOOL, NOW, F(is_blocking)), .normal = "yes",
 	  .help = "Whether jobs ever wait for anything (files, network, locks). Say no for workers that only "
 		  "compute: a hang is found sooner." },
-	{ KEY("KillSignal", TIME, SIGNAL, NOW, F(kill_signal)), IDLE, .normal = "SIGTERM", .systemd = "KillSignal",
-	  .supervisord = "stopsignal", .help = "The signal that asks a worker to end." },
+	{ KEY("KillSignal", TIME, SIGNAL, NOW, F(kill_signal)), .normal = "SIGTERM", .systemd = "KillSignal",
+	  .supervisord = "stopsignal", .help = "The signal that asks a process to end that has not become a worker yet. One that has is "
+				   "asked between two jobs, without a signal." },
 	{ KEY("CoreTimeout", TIME, TIME, NOW, F(core_timeout_ns)), RANGE(0, 3600 * RK_NS_PER_S), .normal = "0",
 	  .systemd = "TimeoutAbortSec",
 	  .help = "Time for a hung worker to dump core after SIGABRT, before SIGKILL; 0 wants no core." },
@@ -188,7 +189,7 @@ static const struct rk_key keys[] = {
 	{ KEY("Restart", RESTART, ENUM, NOW, F(restart)), .words = "always|on-failure|no", .normal = "always",
 	  .systemd = "Restart", .supervisord = "autorestart",
 	  .help = "Whether a worker that ended is started again." },
-	{ KEY("Strategy", RESTART, ENUM, NOW, F(strategy)), IDLE, .words = STRATEGIES, .normal = "one-for-one",
+	{ KEY("Strategy", RESTART, ENUM, NOW, F(strategy)), .words = STRATEGIES, .normal = "one-for-one",
 	  .help = "Which workers restart when one has died: itself, all, or itself and those of higher slots." },
 	{ KEY("SuccessExitStatus", RESTART, STATUSES, NOW, F(success)), .normal = "", .systemd = "SuccessExitStatus",
 	  .supervisord = "exitcodes",
@@ -210,12 +211,12 @@ static const struct rk_key keys[] = {
 	  .supervisord = "startsecs",
 	  .help = "How long a worker that has done its first work must live until burst and backoff begin anew. "
 		  "With 0 such a one is replaced at once whenever it dies." },
-	{ KEY("MoveAfter", RESTART, TIME, NOW, F(move_after_ns)), IDLE, RANGE(0, DAY), INFINITE, .normal = "30s",
+	{ KEY("MoveAfter", RESTART, TIME, NOW, F(move_after_ns)), RANGE(0, DAY), INFINITE, .normal = "30s",
 	  .help = "How long a slot may stay down before its partitions move to others; they come home later." },
-	{ KEY("MaxRSS", RESTART, SIZE, NOW, F(max_rss)), IDLE, RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
+	{ KEY("MaxRSS", RESTART, SIZE, NOW, F(max_rss)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
 	  .supervisord = "memmon (superlance)",
 	  .help = "Private memory beyond which a worker is replaced between two jobs." },
-	{ KEY("MaxJobs", RESTART, COUNT, NOW, F(n_jobs_max)), IDLE, RANGE(0, UINT32_MAX), .normal = "0",
+	{ KEY("MaxJobs", RESTART, COUNT, NOW, F(n_jobs_max)), RANGE(0, UINT32_MAX), .normal = "0",
 	  .help = "Jobs after which a worker is replaced; 0 never." },
 	{ KEY("DeadLetterAfter", RESTART, COUNT, NOW, F(dead_letter_after)), RANGE(1, 1000), .normal = "3",
 	  .help = "Attempts in which a job killed its worker until it is quarantined." },

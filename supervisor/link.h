@@ -22,13 +22,16 @@
 
 enum rk_link_op {
 	/* supervisor -> keeper */
-	RK_LINK_FLEET = 1, /* name: whose sockets to remove; value: stop timeout in ns */
+	/* name: whose sockets to remove; value: stop timeout in ns; code: whether SIGHUP reloads */
+	RK_LINK_FLEET = 1,
 	RK_LINK_KEEP,      /* one descriptor; pid 0: memory or the lock, else a worker's pidfd */
 	RK_LINK_FORGET,    /* tag: the worker is buried, close its pidfd */
 	RK_LINK_STOPPING,  /* the fleet stops: what is left after the timeout is yours */
+	RK_LINK_DROP,      /* tag: of memory that is needed no more */
 	/* keeper -> supervisor */
 	RK_LINK_EXITED, /* tag, pid, code, status of a child that KEEP named */
 	RK_LINK_STOP,   /* value: the signal that asks for the end of the fleet */
+	RK_LINK_RELOAD, /* SIGHUP, where it does not ask for the end */
 };
 
 struct rk_link_msg {
@@ -56,6 +59,12 @@ static inline uint64_t rk_link_tag_hook(uint32_t fleet, uint32_t slot, uint64_t 
 static inline int rk_link_tag_is_hook(uint64_t tag)
 {
 	return (int)(tag >> 63);
+}
+
+/* What it calls the memory of one fleet; workers are told apart from it by their pid. */
+static inline uint64_t rk_link_memory_tag(uint32_t fleet)
+{
+	return (uint64_t)fleet + 1; /* 0 is the lock's */
 }
 
 static inline uint32_t rk_link_tag_fleet(uint64_t tag)

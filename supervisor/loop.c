@@ -14,77 +14,184 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/rundir.h"
-#include "supervisor/control.h"
-#include "supervisor/fleet.h"
+#include "supervisor/loop_private.h"
 
 #define LINK_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 25) /* the cause before the next death */
 
-struct loop {
-	const struct rk_conf *conf;
-	int link;
-	int lock; /* of the runtime directory; keeper holds it too */
-	sd_event *event;
-	struct rk_say say;
-	struct rk_recorder recorder;
-	struct rk_fleet_env env;
-	struct rk_guard *guard;
-	struct rk_fleet *fleets; /* those that are not disabled */
-	uint32_t n_fleets;
-	struct rk_strategy_fleet says[RK_FLEETS_MAX]; /* what the configuration says of each */
-	struct rk_strategy_fleets order;
-	uint64_t ready; /* mask of fleets */
-	bool is_stopping;
-	char why[32]; /* it stops */
-	struct rk_control *control;
-	sd_event_source *stop; /* runs the stop once the present event is through */
-};
+struct rk_note rk_loop_note(const struct rk_loop *l, enum rk_flight_kind kind)
+{
+	return (struct rk_note){ .kind = kind,
+				 .level = RK_LOG_INFO,
+				 .is_quiet = true,
+				 .fleet = l->name,
+				 .slot = RK_FLIGHT_NOBODY };
+}
 
 /* ---- which fleet when ---- */
 
-/* Starts each fleet that waits for nobody any more. */
-static void start_due(struct loop *l)
+static uint64_t ready_mask(const struct rk_loop *l)
 {
-	for (uint32_t i = 0; i < l->n_fleets && !l->is_stopping; i++) {
-		struct rk_fleet *f = &l->fleets[l->order.order[i]];
+	uint64_t mask = 0;
 
-		if (!f->has_started &&
-		    rk_strategy_may_start(&l->order, f->number, l->ready, 0) == RK_STRATEGY_START)
-			rk_fleet_start(f);
+	for (uint32_t i = 0; i < l->fleets.n; i++)
+		mask |= (uint64_t)l->fleets.at[i]->is_ready << i;
+	return mask;
+}
+
+/* Starts each fleet that waits for nobody any more. */
+static void start_due(struct rk_loop *l)
+{
+	for (uint32_t i = 0; i < l->order.n && !l->is_stopping; i++) {
+		struct rk_fleet *f = l->fleets.at[l->order.order[i]];
+
+		if (f->has_started || f->is_leaving ||
+		    rk_strategy_may_start(&l->order, f->index, ready_mask(l), l->failed) != RK_STRATEGY_START)
+			continue;
+		f->was_told = false;
+		rk_fleet_start(f);
 	}
+}
+
+/* Which fleets have failed for good, as it is now. */
+static uint64_t failed_mask(const struct rk_loop *l)
+{
+	uint64_t mask = 0;
+
+	for (uint32_t i = 0; i < l->fleets.n; i++) {
+		const struct rk_fleet *f = l->fleets.at[i];
+
+		if (f->has_started && !f->is_leaving && rk_crew_has_failed(f->crew))
+			mask |= UINT64_C(1) << i;
+	}
+	return mask;
+}
+
+static void failure_tell(struct rk_loop *l, struct rk_fleet *f)
+{
+	struct rk_note note = rk_loop_note(l, RK_FLIGHT_STOP);
+
+	note.fleet = f->conf->name;
+	note.level = RK_LOG_ERROR;
+	note.is_quiet = false;
+	f->is_ready = false;
+	(void)rk_recorder_note(&l->recorder, &note,
+			       "fleet has failed, every worker stays down: 'rekindle start WORKER' starts one again");
+}
+
+/* A fleet must not run without another: it is stopped until that one is ready, and says so once. */
+static void orphan_halt(struct rk_loop *l, struct rk_fleet *f, uint64_t gone)
+{
+	uint64_t missing = l->says[f->index].requires & gone;
+	char why[32 + RK_NAME_MAX];
+
+	(void)snprintf(why, sizeof(why), "it requires %s, which has failed",
+		       missing ? l->says[__builtin_ctzll(missing)].name : "another one");
+	if (f->has_started)
+		rk_fleet_halt(f, why);
+	else if (!f->was_told)
+		rk_say(&l->say, "rekindle: fleet %s does not start: %s", f->conf->name, why);
+	f->was_told = true;
+}
+
+static void failures_look(struct rk_loop *l)
+{
+	uint64_t failed = failed_mask(l), news = failed & ~l->failed, orphans;
+
+	l->failed = failed;
+	for (uint32_t i = 0; i < l->fleets.n; i++)
+		if (news >> i & 1)
+			failure_tell(l, l->fleets.at[i]);
+	orphans = rk_strategy_orphans(&l->order, failed);
+	for (uint32_t i = l->order.n; i-- > 0 && orphans;)
+		if (orphans >> l->order.order[i] & 1)
+			orphan_halt(l, l->fleets.at[l->order.order[i]], failed | orphans);
+}
+
+/* Those whose configuration is gone, once their last worker is. */
+static void leavers_remove(struct rk_loop *l)
+{
+	for (uint32_t i = l->fleets.n; i-- > 0;) {
+		struct rk_fleet *f = l->fleets.at[i];
+		struct rk_note note = rk_loop_note(l, RK_FLIGHT_RELOAD);
+
+		if (!f->is_leaving || !f->has_ended)
+			continue;
+		note.group = f->leave_group;
+		(void)rk_recorder_note(&l->recorder, &note, "%s: is gone state=done", f->conf->name);
+		rk_loop_remove(l, i);
+	}
+}
+
+/* Behind the event in which something changed: nobody is in the middle of anything. */
+static int on_due(sd_event_source *source, void *arg)
+{
+	struct rk_loop *l = arg;
+
+	(void)source;
+	if (l->is_stopping)
+		return 0;
+	leavers_remove(l);
+	failures_look(l);
+	rk_loop_group_progress(l);
+	start_due(l);
+	return 0;
+}
+
+void rk_loop_wake(struct rk_loop *l)
+{
+	(void)sd_event_source_set_enabled(l->due, SD_EVENT_ONESHOT);
 }
 
 static void on_fleet_ready(struct rk_fleet *f, void *arg)
 {
-	struct loop *l = arg;
+	struct rk_loop *l = arg;
+	struct rk_note note = rk_loop_note(l, RK_FLIGHT_RELOAD);
 
-	l->ready |= UINT64_C(1) << f->number;
-	start_due(l);
+	rk_loop_wake(l);
+	if (f->join_group == 0)
+		return;
+	note.group = f->join_group;
+	f->join_group = 0;
+	(void)rk_recorder_note(&l->recorder, &note, "%s: is ready state=done", f->conf->name);
+}
+
+static void on_fleet_step(struct rk_fleet *f, void *arg)
+{
+	(void)f;
+	rk_loop_wake(arg);
+}
+
+static bool on_fleet_death(struct rk_fleet *f, uint32_t slot, uint64_t due_ns, void *arg)
+{
+	return rk_loop_group_take(arg, f, slot, due_ns);
 }
 
 /* The next to stop, in the order of starting backwards; those that need it are gone by then. */
-static void stop_next(struct loop *l)
+static void stop_next(struct rk_loop *l)
 {
-	for (uint32_t i = l->n_fleets; i-- > 0;) {
-		struct rk_fleet *f = &l->fleets[l->order.order[i]];
+	for (uint32_t i = l->order.n; i-- > 0;) {
+		struct rk_fleet *f = l->fleets.at[l->order.order[i]];
 
-		if (f->has_started && !f->has_ended) {
-			rk_fleet_stop(f, l->why);
-			return;
-		}
+		if (f->has_ended || (!f->has_started && !rk_fleet_has_workers(f)))
+			continue;
+		rk_fleet_stop(f, l->why);
+		return;
 	}
 	(void)sd_event_exit(l->event, 0);
 }
 
 static void on_fleet_end(struct rk_fleet *f, void *arg)
 {
-	struct loop *l = arg;
+	struct rk_loop *l = arg;
 
 	(void)f;
 	if (l->is_stopping)
 		stop_next(l);
+	else
+		rk_loop_wake(l);
 }
 
-static void stop_all(struct loop *l, const char *why)
+static void stop_all(struct rk_loop *l, const char *why)
 {
 	struct rk_link_msg msg = { .op = RK_LINK_STOPPING };
 
@@ -99,9 +206,14 @@ static void stop_all(struct loop *l, const char *why)
 
 static void on_stop(void *arg)
 {
-	struct loop *l = arg;
+	struct rk_loop *l = arg;
 
 	(void)sd_event_source_set_enabled(l->stop, SD_EVENT_ONESHOT);
+}
+
+static void on_reload(struct rk_reloaded *ret, void *arg)
+{
+	rk_loop_reload(arg, ret);
 }
 
 /* ---- events ---- */
@@ -113,7 +225,7 @@ static int on_stop_due(sd_event_source *source, void *arg)
 	return 0;
 }
 
-static void stop_on_signal(struct loop *l, uint32_t number)
+static void stop_on_signal(struct rk_loop *l, uint32_t number)
 {
 	const char *name = sigabbrev_np((int)number);
 	char why[32];
@@ -129,17 +241,42 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
-static void on_exited(struct loop *l, const struct rk_link_msg *msg)
+/* By a signal: nobody waits for an answer but the log. */
+static void reload_on_signal(struct rk_loop *l)
 {
-	uint32_t fleet = rk_link_tag_fleet(msg->tag);
+	rk_cleanup(rk_reload_free_p) struct rk_reloaded reload = { 0 };
 
-	if (fleet < l->n_fleets)
-		rk_crew_on_exited(l->fleets[fleet].crew, msg);
+	rk_loop_reload(l, &reload);
+	for (uint32_t i = 0; i < reload.lines.n; i++)
+		rk_log(reload.is_applied ? RK_LOG_INFO : RK_LOG_ERROR, "%s", reload.lines.at[i]);
+	if (!reload.is_applied)
+		rk_log(RK_LOG_ERROR, "nothing was reloaded: the configuration in force is the old one");
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+	struct rk_loop *l = arg;
+
+	(void)source;
+	if (l->conf->conf.has_files)
+		reload_on_signal(l);
+	else
+		stop_on_signal(l, info->ssi_signo);
+	return 0;
+}
+
+static void on_exited(struct rk_loop *l, const struct rk_link_msg *msg)
+{
+	uint32_t number = rk_link_tag_fleet(msg->tag);
+
+	for (uint32_t i = 0; i < l->fleets.n; i++)
+		if (l->fleets.at[i]->number == number)
+			rk_crew_on_exited(l->fleets.at[i]->crew, msg);
 }
 
 static int on_link(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
-	struct loop *l = arg;
+	struct rk_loop *l = arg;
 	struct rk_link_msg msg;
 	int r;
 
@@ -149,6 +286,8 @@ static int on_link(sd_event_source *source, int fd, uint32_t events, void *arg)
 			on_exited(l, &msg);
 		else if (msg.op == RK_LINK_STOP)
 			stop_on_signal(l, (uint32_t)msg.value);
+		else if (msg.op == RK_LINK_RELOAD)
+			reload_on_signal(l);
 	}
 	if (r == -EAGAIN || r == -EMSGSIZE || r == -EBADMSG)
 		return 0;
@@ -157,9 +296,104 @@ static int on_link(sd_event_source *source, int fd, uint32_t events, void *arg)
 	return 0;
 }
 
+/* ---- fleets come and go ---- */
+
+struct rk_fleet *rk_loop_fleet(const struct rk_loop *l, const char *name)
+{
+	for (uint32_t i = 0; i < l->fleets.n; i++)
+		if (!l->fleets.at[i]->is_leaving && strcmp(l->fleets.at[i]->conf->name, name) == 0)
+			return l->fleets.at[i];
+	return NULL;
+}
+
+/* The lowest number that no fleet has. */
+static uint32_t number_choose(const struct rk_loop *l)
+{
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; i < l->fleets.n; i++)
+		used |= UINT64_C(1) << l->fleets.at[i]->number;
+	return (uint32_t)__builtin_ctzll(~used); /* there are fewer than 64 */
+}
+
+static int add_check(const struct rk_loop *l, const struct rk_conf_fleet *conf, struct rk_err *err)
+{
+	if (l->fleets.n == RK_FLEETS_MAX)
+		return rk_err_set(err, -ENOSPC, "with those that are still stopping there are more than %u fleets: "
+						"try again when they are gone", RK_FLEETS_MAX);
+	for (uint32_t i = 0; i < l->fleets.n; i++)
+		if (strcmp(l->fleets.at[i]->conf->name, conf->name) == 0)
+			return rk_err_set(err, -EBUSY, "it is still stopping: try again when it is gone");
+	return 0;
+}
+
+int rk_loop_add(struct rk_loop *l, const struct rk_conf_fleet *conf, struct rk_err *err)
+{
+	int r = add_check(l, conf, err);
+	struct rk_fleet *f;
+
+	if (r < 0)
+		return r;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return rk_err_set(err, -ENOMEM, "no memory for a fleet");
+	r = rk_fleet_open(f, conf, number_choose(l), &l->env, err);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	f->index = l->fleets.n;
+	l->fleets.at[l->fleets.n++] = f;
+	if (l->control)
+		rk_control_admit(l->control, f);
+	return 0;
+}
+
+/* Old configurations that no fleet borrows from. */
+static void confs_sweep(struct rk_loop *l)
+{
+	for (struct rk_loop_conf **at = &l->conf->older; *at;) {
+		struct rk_loop_conf *old = *at;
+		bool is_used = false;
+
+		for (uint32_t i = 0; i < l->fleets.n; i++)
+			is_used = is_used || (l->fleets.at[i]->conf >= old->conf.fleets &&
+					      l->fleets.at[i]->conf < old->conf.fleets + old->conf.n_fleets);
+		if (is_used) {
+			at = &old->older;
+			continue;
+		}
+		*at = old->older;
+		rk_conf_free_p(&old->conf);
+		free(old);
+	}
+}
+
+void rk_loop_remove(struct rk_loop *l, uint32_t index)
+{
+	struct rk_fleet *f = l->fleets.at[index];
+	struct rk_link_msg msg = { .op = RK_LINK_DROP, .tag = rk_link_memory_tag(f->number) };
+	struct rk_err err = { 0 };
+
+	if (l->control)
+		rk_control_forget(l->control, f);
+	rk_fleet_close(f);
+	free(f);
+	l->fleets.n--;
+	for (uint32_t i = index; i < l->fleets.n; i++) {
+		l->fleets.at[i] = l->fleets.at[i + 1];
+		l->fleets.at[i]->index = i;
+	}
+	if (rk_link_send(l->link, &msg, -1) < 0)
+		rk_log(RK_LOG_WARNING, "keeper holds the memory of a fleet that is gone");
+	if (rk_loop_order(l, &err) < 0)
+		rk_log(RK_LOG_ERROR, "%s", err.text);
+	confs_sweep(l);
+}
+
 /* ---- making ---- */
 
-static int sources_add(struct loop *l, struct rk_err *err)
+static int sources_add(struct rk_loop *l, struct rk_err *err)
 {
 	sd_event_source *link = NULL;
 	int r = sd_event_add_io(l->event, &link, l->link, EPOLLIN, on_link, l);
@@ -174,9 +408,13 @@ static int sources_add(struct loop *l, struct rk_err *err)
 	if (r >= 0)
 		r = sd_event_add_signal(l->event, NULL, SIGINT, on_signal, l);
 	if (r >= 0)
+		r = sd_event_add_signal(l->event, NULL, SIGHUP, on_hangup, l);
+	if (r >= 0)
 		r = sd_event_add_defer(l->event, &l->stop, on_stop_due, l);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(l->stop, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_defer(l->event, &l->due, on_due, l);
 	return r < 0 ? rk_err_set(err, r, "cannot watch for events: %s", strerror(-r)) : 0;
 }
 
@@ -205,144 +443,142 @@ static void descriptors_allow(void)
 }
 
 /* Fleets stop one behind the other. */
-static uint64_t stop_timeout_ns(const struct loop *l)
+static uint64_t stop_timeout_ns(const struct rk_loop *l)
 {
+	const struct rk_conf *conf = &l->conf->conf;
 	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < l->conf->n_fleets; i++)
-		sum += rk_min_u64(l->conf->fleets[i].o.stop_timeout_ns, UINT64_MAX / 2 - sum);
+	for (uint32_t i = 0; i < conf->n_fleets; i++)
+		sum += rk_min_u64(conf->fleets[i].o.stop_timeout_ns, UINT64_MAX / 2 - sum);
 	return sum;
 }
 
-static int directory_own(struct loop *l, struct rk_err *err)
+int rk_loop_tell_keeper(const struct rk_loop *l)
+{
+	struct rk_link_msg msg = { .op = RK_LINK_FLEET,
+				   .value = stop_timeout_ns(l),
+				   .code = l->conf->conf.has_files };
+
+	memcpy(msg.name, l->name, sizeof(msg.name));
+	return rk_link_send(l->link, &msg, -1);
+}
+
+static int directory_own(struct rk_loop *l, struct rk_err *err)
 {
 	struct rk_link_msg lock = { .op = RK_LINK_KEEP, .name = "lock" };
-	struct rk_link_msg fleet = { .op = RK_LINK_FLEET, .value = stop_timeout_ns(l) };
 	int r;
 
-	l->lock = rk_rundir_lock(l->conf->name, err);
+	l->lock = rk_rundir_lock(l->name, err);
 	if (l->lock < 0)
 		return l->lock;
-	memcpy(fleet.name, l->conf->name, sizeof(fleet.name));
 	/* The lock first: keeper removes the directory only while nobody else can have it. */
 	r = rk_link_send(l->link, &lock, l->lock);
 	if (r == 0)
-		r = rk_link_send(l->link, &fleet, -1);
+		r = rk_loop_tell_keeper(l);
 	return r < 0 ? rk_err_set(err, r, "keeper does not listen: %s", strerror(-r)) : 0;
 }
 
-static void recorder_start(struct loop *l)
+static void recorder_start(struct rk_loop *l)
 {
 	const struct rk_note note = { .kind = RK_FLIGHT_START,
 				      .level = RK_LOG_INFO,
 				      .is_quiet = true,
-				      .fleet = l->conf->name,
+				      .fleet = l->name,
 				      .slot = RK_FLIGHT_NOBODY,
 				      .pid = getpid() };
 
-	rk_recorder_open(&l->recorder, l->conf->name);
+	rk_recorder_open(&l->recorder, l->name);
 	(void)rk_recorder_note(&l->recorder, &note, "supervisor started release=%s keeper=%d",
 			       PACKAGE_VERSION, (int)getppid());
 }
 
-/* The bit of the fleet of this name; 0 if it is disabled. */
-static uint64_t bit_of(const struct loop *l, const char *name)
-{
-	for (uint32_t i = 0; i < l->n_fleets; i++)
-		if (strcmp(l->says[i].name, name) == 0)
-			return UINT64_C(1) << i;
-	return 0;
-}
-
-static uint64_t mask_of(const struct loop *l, const struct rk_wordlist *names)
+/* The bits of the fleets of these names; those that do not run have none. */
+static uint64_t mask_of(const struct rk_loop *l, const struct rk_wordlist *names)
 {
 	uint64_t mask = 0;
 
-	for (uint32_t i = 0; i < names->n; i++)
-		mask |= bit_of(l, names->at[i]);
+	for (uint32_t i = 0; i < names->n; i++) {
+		const struct rk_fleet *f = rk_loop_fleet(l, names->at[i]);
+
+		mask |= f ? UINT64_C(1) << f->index : 0;
+	}
 	return mask;
 }
 
-/* The fleets to run, and their order. */
-static int fleets_order(struct loop *l, struct rk_err *err)
+int rk_loop_order(struct rk_loop *l, struct rk_err *err)
 {
-	const struct rk_conf_fleet *run[RK_FLEETS_MAX];
+	for (uint32_t i = 0; i < l->fleets.n; i++) {
+		const struct rk_fleet *f = l->fleets.at[i];
+		const struct rk_fleet_options *o = &f->conf->o;
 
-	for (uint32_t i = 0; i < l->conf->n_fleets; i++) {
-		const struct rk_conf_fleet *c = &l->conf->fleets[i];
-
-		if (c->o.is_disabled)
+		l->says[i] = (struct rk_strategy_fleet){ .name = f->conf->name,
+							 .n_slots = f->segments.m.g.n_workers,
+							 .within = (enum rk_strategy)o->strategy };
+		if (f->is_leaving)
 			continue;
-		run[l->n_fleets] = c;
-		l->says[l->n_fleets++] = (struct rk_strategy_fleet){ .name = c->name,
-								     .n_slots = c->o.n_workers,
-								     .within = (enum rk_strategy)c->o.strategy };
-	}
-	if (l->n_fleets == 0)
-		return rk_err_set(err, -EINVAL, "every fleet of '%s' is disabled: there is nothing to run",
-				  l->conf->name);
-	for (uint32_t i = 0; i < l->n_fleets; i++) {
-		l->says[i].requires = mask_of(l, &run[i]->o.requires);
-		l->says[i].after = mask_of(l, &run[i]->o.after) | l->says[i].requires;
+		l->says[i].requires = mask_of(l, &o->requires);
+		l->says[i].after = mask_of(l, &o->after) | l->says[i].requires;
 	}
 	l->order = (struct rk_strategy_fleets){ .fleets = l->says,
-						.n = l->n_fleets,
-						.between = (enum rk_strategy)l->conf->supervisor.strategy };
+						.n = l->fleets.n,
+						.between = (enum rk_strategy)l->conf->conf.supervisor.strategy };
 	return rk_strategy_sort(&l->order, err);
 }
 
-static int fleets_make(struct loop *l, struct rk_err *err)
+static void env_make(struct rk_loop *l)
 {
-	uint32_t n = 0;
-	int r = fleets_order(l, err);
-
-	if (r < 0)
-		return r;
-	l->fleets = calloc(l->n_fleets, sizeof(*l->fleets));
-	if (!l->fleets)
-		return rk_err_set(err, -ENOMEM, "no memory for %u fleets", l->n_fleets);
 	l->env = (struct rk_fleet_env){ .event = l->event,
 					.say = &l->say,
 					.recorder = &l->recorder,
 					.guard = l->guard,
+					.storm = &l->storm,
 					.link = l->link,
-					.name = l->conf->name,
+					.name = l->name,
 					.started_ns = rk_clock_ns(),
 					.on_ready = on_fleet_ready,
+					.on_step = on_fleet_step,
+					.takes_over = on_fleet_death,
 					.on_end = on_fleet_end,
 					.arg = l };
-	for (uint32_t i = 0; i < l->conf->n_fleets; i++) {
-		if (l->conf->fleets[i].o.is_disabled)
-			continue;
-		r = rk_fleet_open(&l->fleets[n], &l->conf->fleets[i], n, &l->env, err);
-		if (r < 0) {
-			l->n_fleets = n;
-			return l->conf->n_fleets > 1 ? rk_err_prefix(err, r, l->conf->fleets[i].name) : r;
-		}
-		n++;
-	}
-	descriptors_allow();
-	return 0;
 }
 
-static int control_make(struct loop *l, struct rk_err *err)
+static int fleets_make(struct rk_loop *l, struct rk_err *err)
+{
+	const struct rk_conf *conf = &l->conf->conf;
+	int r;
+
+	env_make(l);
+	for (uint32_t i = 0; i < conf->n_fleets; i++) {
+		if (conf->fleets[i].o.is_disabled)
+			continue;
+		r = rk_loop_add(l, &conf->fleets[i], err);
+		if (r < 0)
+			return conf->n_fleets > 1 ? rk_err_prefix(err, r, conf->fleets[i].name) : r;
+	}
+	if (l->fleets.n == 0)
+		return rk_err_set(err, -EINVAL, "every fleet of '%s' is disabled: there is nothing to run", l->name);
+	descriptors_allow();
+	return rk_loop_order(l, err);
+}
+
+static int control_make(struct rk_loop *l, struct rk_err *err)
 {
 	struct rk_control_conf conf = {
 		.event = l->event,
-		.fleets = l->fleets,
-		.n_fleets = l->n_fleets,
+		.fleets = &l->fleets,
 		.recorder = &l->recorder,
-		.name = l->conf->name,
+		.name = l->name,
 		.keeper = getppid(),
 		.supervisor = getpid(),
 		.on_stop = on_stop,
+		.on_reload = on_reload,
 		.arg = l,
 	};
 
 	return rk_control_open(&conf, &l->control, err);
 }
 
-static int loop_make(struct loop *l, struct rk_err *err)
+static int loop_make(struct rk_loop *l, struct rk_err *err)
 {
 	int r = directory_own(l, err);
 
@@ -352,7 +588,7 @@ static int loop_make(struct loop *l, struct rk_err *err)
 	r = sd_event_new(&l->event);
 	if (r < 0)
 		return rk_err_set(err, r, "cannot make the event loop: %s", strerror(-r));
-	r = rk_guard_open(l->conf->supervisor.real_time, &l->guard, err);
+	r = rk_guard_open(l->conf->conf.supervisor.real_time, &l->guard, err);
 	if (r == 0)
 		r = fleets_make(l, err);
 	if (r == 0)
@@ -360,56 +596,88 @@ static int loop_make(struct loop *l, struct rk_err *err)
 	return r < 0 ? r : sources_add(l, err);
 }
 
-static void loop_close(struct loop *l)
+static void loop_close(struct rk_loop *l)
 {
 	rk_control_close(l->control);
-	for (uint32_t i = 0; l->fleets && i < l->n_fleets; i++)
-		rk_fleet_close(&l->fleets[i]);
-	free(l->fleets);
+	for (uint32_t i = 0; i < l->fleets.n; i++) {
+		rk_fleet_close(l->fleets.at[i]);
+		free(l->fleets.at[i]);
+	}
 	rk_guard_close(l->guard);
 	(void)sd_event_source_disable_unref(l->stop);
+	(void)sd_event_source_disable_unref(l->due);
+	(void)sd_event_source_disable_unref(l->group.timer);
 	sd_event_unref(l->event);
+	rk_storm_close(&l->storm);
 	rk_close_p(&l->lock); /* keeper's copy still holds it */
 }
 
-static void reserved_say(struct loop *l)
+static void confs_free(struct rk_loop *l)
 {
-	char what[160];
+	while (l->conf) {
+		struct rk_loop_conf *old = l->conf;
 
-	for (uint32_t i = 0; i < l->n_fleets; i++) {
-		rk_fleet_describe(&l->fleets[i], what, sizeof(what));
-		rk_say(&l->say, "rekindle: reserved %s%s%s", what, l->n_fleets > 1 ? " for " : "",
-		       l->n_fleets > 1 ? l->fleets[i].conf->name : "");
+		l->conf = old->older;
+		rk_conf_free_p(&old->conf);
+		free(old);
 	}
 }
 
-int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err)
+static void reserved_say(struct rk_loop *l)
 {
-	struct loop l = { .conf = conf,
-			  .link = link,
-			  .lock = -1,
-			  .recorder.flight.fd = -1,
-			  .say = { .quiet = conf->quiet, .stamp = isatty(STDOUT_FILENO) ? NULL : conf->name } };
+	char what[160];
+
+	for (uint32_t i = 0; i < l->fleets.n; i++) {
+		rk_fleet_describe(l->fleets.at[i], what, sizeof(what));
+		rk_say(&l->say, "rekindle: reserved %s%s%s", what, l->fleets.n > 1 ? " for " : "",
+		       l->fleets.n > 1 ? l->fleets.at[i]->conf->name : "");
+	}
+}
+
+static int run(struct rk_loop *l, struct rk_err *err)
+{
 	bool has_started;
 	int r;
 
 	signals_block();
 	rk_watch_enter();
-	r = loop_make(&l, err);
+	rk_storm_open(&l->storm);
+	r = loop_make(l, err);
 	has_started = r == 0;
 	if (has_started) {
-		reserved_say(&l);
-		start_due(&l);
-		r = sd_event_loop(l.event);
+		reserved_say(l);
+		start_due(l);
+		r = sd_event_loop(l->event);
 		if (r < 0)
 			(void)rk_err_set(err, r, "the event loop failed: %s", strerror(-r));
 	}
-	loop_close(&l);
+	loop_close(l);
 	rk_watch_leave();
 	/* After an error that nobody asked for, the file tells more than we can. */
 	if (r == 0 || !has_started)
-		rk_recorder_end(&l.recorder);
+		rk_recorder_end(&l->recorder);
 	else
-		rk_recorder_close(&l.recorder);
+		rk_recorder_close(&l->recorder);
+	return r;
+}
+
+int rk_loop_run(const struct rk_loop_start *start, struct rk_err *err)
+{
+	struct rk_loop l = { .conf = calloc(1, sizeof(*l.conf)),
+			     .argc = start->argc,
+			     .argv = start->argv,
+			     .link = start->link,
+			     .lock = -1,
+			     .recorder.flight.fd = -1 };
+	int r;
+
+	if (!l.conf)
+		return rk_err_set(err, -ENOMEM, "no memory for the configuration");
+	l.conf->conf = *start->conf;
+	*start->conf = (struct rk_conf){ 0 };
+	memcpy(l.name, l.conf->conf.name, sizeof(l.name));
+	l.say = (struct rk_say){ .quiet = l.conf->conf.quiet, .stamp = isatty(STDOUT_FILENO) ? NULL : l.name };
+	r = run(&l, err);
+	confs_free(&l);
 	return r;
 }

@@ -11,10 +11,18 @@
 
 #include "supervisor/conf.h"
 
+/* What it runs by. */
+struct rk_loop_start {
+	struct rk_conf *conf; /* taken over: it is empty afterwards */
+	int argc;             /* the command line that conf comes from, for a reload; borrowed */
+	char *const *argv;
+	int link; /* keeper's socket */
+};
+
 /*
- * Runs the fleet until it is asked to stop. link is keeper's socket. Returns 0 after a stop;
- * -errno with a sentence when it could not be started: nothing runs then.
+ * Runs the fleets until they are asked to stop. Returns 0 after a stop; -errno with a sentence
+ * when they could not be started: nothing runs then.
  */
-RK_MUST_USE int rk_loop_run(const struct rk_conf *conf, int link, struct rk_err *err);
+RK_MUST_USE int rk_loop_run(const struct rk_loop_start *start, struct rk_err *err);
 
 #endif

@@ -62,7 +62,7 @@ static enum rk_exit supervise(int argc, char **argv, int link)
 	log_begin((enum rk_log_level)(RK_LOG_ERROR + conf.supervisor.log_level));
 	(void)prctl(PR_SET_NAME, "rekindled-sup"); /* /proc/self/exe would be called "exe" */
 	conf_doubt(&conf);
-	r = rk_loop_run(&conf, link, &err);
+	r = rk_loop_run(&(struct rk_loop_start){ .conf = &conf, .argc = argc, .argv = argv, .link = link }, &err);
 	if (r < 0)
 		rk_log(RK_LOG_ERROR, "%s", err.text);
 	return run_status(r);

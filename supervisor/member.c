@@ -292,6 +292,12 @@ int rk_member_leave(struct rk_member *m, uint32_t slot)
 	return 0;
 }
 
+void rk_member_retime(struct rk_member *m, uint64_t move_after_ns, uint64_t healthy_after_ns)
+{
+	m->c.move_after_ns = move_after_ns;
+	m->c.healthy_after_ns = healthy_after_ns;
+}
+
 void rk_member_on_timer(struct rk_member *m, uint64_t now_ns)
 {
 	bool has_changed = false;

@@ -95,6 +95,9 @@ void rk_member_want(struct rk_member *m, uint32_t slot, uint64_t now_ns);
 /* Not wanted any more: drain, scale down. Returns 0; -EBUSY for the last one that is wanted. */
 RK_MUST_USE int rk_member_leave(struct rk_member *m, uint32_t slot);
 
+/* Other times, from now on. */
+void rk_member_retime(struct rk_member *m, uint64_t move_after_ns, uint64_t healthy_after_ns);
+
 /* Grace and health times that are over; at due_ns, or whenever. */
 void rk_member_on_timer(struct rk_member *m, uint64_t now_ns);
 

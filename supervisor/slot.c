@@ -26,6 +26,7 @@
 #define PATIENCE 2u                   /* StartTimeouts until a start that was starved or paused is over */
 #define KILL_AGAIN_NS RK_NS_PER_S     /* of a process that SIGKILL did not end yet: state D */
 #define CLOCK_ACCURACY_US 1000u
+#define CAUSE_NS RK_NS_PER_S /* keeper tells within a millisecond, if it has been told of the process */
 #define AT_WORK_NS (100 * RK_NS_PER_MS) /* who dies later than this in its first job did start well */
 
 static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
@@ -275,47 +276,103 @@ static enum rk_fsm_event recover_event(enum rk_restart_kind kind)
 	return RK_FSM_EV_GIVE_UP;
 }
 
+/*
+ * Nobody waits for its end any more: its job is charged where that is to blame, what it owned goes
+ * where it shall, partitions that are still its own get their next incarnation.
+ */
+static struct remains lay_down(struct rk_slot *s, uint32_t route_flags, bool is_ours)
+{
+	if (s->process.pid)
+		mourn(s);
+	if (is_ours)
+		rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
+	repair(s);
+	rk_slot_charge(s);
+	s->host->on_down(s, s->host->arg);
+	rk_slot_take_partitions(s, route_flags);
+	tree_end(s);
+	rk_beat_reset_lease(beat_of(s));
+	return process_leave(s);
+}
+
+/* When the next process is due, the brake's part included. */
+static void decide(struct rk_slot *s, const struct rk_restart_death *death, uint64_t now_ns)
+{
+	s->next = rk_restart_on_death(&s->restart, &s->host->restart, death, now_ns, rk_rand_u64(&s->host->random));
+	if (death->is_ours || s->next.kind == RK_RESTART_NEVER)
+		return;
+	rk_restart_stretch(&s->restart, &s->next, rk_storm_on_restart(s->host->storm, now_ns), now_ns);
+}
+
+/* What follows on DOWN. */
+static enum rk_fsm_event follow_up(struct rk_slot *s)
+{
+	if (s->next.reason != RK_RESTART_PLANNED && s->next.kind != RK_RESTART_NEVER &&
+	    s->host->takes_over(s, s->host->arg))
+		return RK_FSM_EV_STOP;
+	return recover_event(s->next.kind);
+}
+
+/* Keeper's word is there, or it will not come. */
+static void recover_with_cause(struct rk_slot *s)
+{
+	const struct rk_obituary *o = &s->mourning.last.obituary;
+	struct rk_restart_death death = { .code = o->is_cause_known ? o->code : -1, .status = o->status };
+	enum rk_fsm_event event;
+
+	if (!s->awaits_cause)
+		return;
+	decide(s, &death, rk_clock_ns());
+	event = follow_up(s);
+	if (event == RK_FSM_EV_START)
+		partitions_route(s, RK_ROUTE_UP);
+	rk_slot_event(s, event);
+}
+
+/* How it ended decides whether it gets another process at all: keeper tells, or the clock of DOWN. */
+static void recover_later(struct rk_slot *s)
+{
+	struct remains r = lay_down(s, 0, false);
+
+	bury(s, &r);
+	s->awaits_cause = true;
+}
+
 static void recover(struct rk_slot *s)
 {
-	static const struct rk_restart_death death = { .code = -1 };
+	const struct rk_restart_death death = { .code = -1, .is_ours = s->came_from == RK_FSM_RECYCLING };
 	uint64_t now_ns = rk_clock_ns();
+	enum rk_fsm_event event;
 	struct remains r;
-	bool waits;
 
 	if (has_worked(s, now_ns))
 		rk_restart_on_ready(&s->restart, now_ns);
-	s->next = rk_restart_on_death(&s->restart, &s->host->restart, &death, now_ns,
-				      rk_rand_u64(&s->host->random));
-	s->n_restarts++;
-	waits = s->next.kind != RK_RESTART_NOW;
-	repair(s);
-	rk_slot_charge(s);
-	rk_slot_take_partitions(s, waits ? 0 : RK_ROUTE_UP);
-	mourn(s);
-	tree_end(s);
-	rk_beat_reset_lease(beat_of(s));
-	r = process_leave(s);
+	if (!death.is_ours && rk_restart_needs_cause(&s->host->restart)) {
+		recover_later(s);
+		return;
+	}
+	decide(s, &death, now_ns);
+	event = follow_up(s);
+	r = lay_down(s, event == RK_FSM_EV_START ? RK_ROUTE_UP : 0, death.is_ours);
 	/* The wait must know why the command could not be executed: bury first when there is one. */
-	if (waits)
+	if (event != RK_FSM_EV_START)
 		bury(s, &r);
-	rk_slot_event(s, recover_event(s->next.kind));
-	if (!waits)
+	rk_slot_event(s, event);
+	if (event == RK_FSM_EV_START)
 		bury(s, &r);
 }
 
 static void settle(struct rk_slot *s)
 {
+	static const struct rk_restart_death death = { .code = -1, .is_ours = true };
+	uint64_t now_ns = rk_clock_ns();
 	struct remains r;
 
-	repair(s);
-	rk_slot_charge(s);
-	partitions_route(s, 0);
+	if (has_worked(s, now_ns))
+		rk_restart_on_ready(&s->restart, now_ns);
+	decide(s, &death, now_ns);
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
-	if (s->process.pid)
-		mourn(s);
-	rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
-	tree_end(s);
-	r = process_leave(s);
+	r = lay_down(s, 0, true);
 	bury(s, &r);
 	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
 }
@@ -377,8 +434,11 @@ void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
 	rk_slot_charge_cause(s, msg);
 	if (!rk_mourning_cause(&s->mourning, msg->tag, msg->code, msg->status))
 		return;
-	if (s->mourning.last.tag == msg->tag && !s->mourning.last.obituary.exec_error)
-		rk_journal_cause(s->host->c->m, s->number, msg->code, msg->status);
+	if (s->mourning.last.tag == msg->tag) {
+		if (!s->mourning.last.obituary.exec_error)
+			rk_journal_cause(s->host->c->m, s->number, msg->code, msg->status);
+		recover_with_cause(s);
+	}
 	failure_tell(s);
 }
 
@@ -464,6 +524,7 @@ static void spawn(struct rk_slot *s)
 	s->n_oom = rk_cgroup_slot_oom_kills(&s->cgroup);
 	rk_journal_intent(c->m, s->number, s->incarnation);
 	rk_beat_ask_stop(beat_of(s), false);
+	rk_beat_ask_pause(beat_of(s), s->is_held);
 	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, s->cgroup.dir, &s->process, &err);
 	if (r < 0) {
 		start_failed(s, 0, &err);
@@ -476,6 +537,8 @@ static void spawn(struct rk_slot *s)
 	if (rk_child_go(&s->process) < 0)
 		rk_log(RK_LOG_DEBUG, "worker died at its gate slot=%u pid=%d", s->number, s->process.pid);
 	s->started_ns = rk_clock_ns();
+	s->n_restarts += s->was_started;
+	s->was_started = true;
 	rk_restart_on_start(&s->restart, s->started_ns);
 	if (r < 0)
 		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-r));
@@ -533,6 +596,8 @@ static void announce(struct rk_slot *s)
 		rk_log(RK_LOG_WARNING, "lease not watched, its pidfd has to do slot=%u", s->number);
 	rk_close_p(&s->process.gate);
 	(void)rk_hook_run(&s->hooks[RK_HOOK_POST], NULL, &err); /* notes its own failure */
+	if (s->is_held)
+		rk_slot_event(s, RK_FSM_EV_PAUSE);
 }
 
 /* ---- timers ---- */
@@ -542,6 +607,8 @@ static uint64_t clock_ns(const struct rk_slot *s)
 {
 	const struct rk_fleet_options *o = &s->host->c->conf->o;
 
+	if (s->awaits_cause)
+		return CAUSE_NS;
 	switch (rk_fsm_clock(s->state)) {
 	case RK_FSM_CLOCK_START: /* the guard is more patient with who starves; this bounds its patience */
 		return o->start_timeout_ns > RK_INFINITE / PATIENCE ? RK_INFINITE : PATIENCE * o->start_timeout_ns;
@@ -570,7 +637,10 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 	if (rk_fsm_clock(s->state) == RK_FSM_CLOCK_BACKOFF)
 		partitions_route(s, RK_ROUTE_UP);
 	s->clocked = RK_FSM_STATES; /* its state may last as long again */
-	rk_slot_event(s, RK_FSM_EV_TIMER);
+	if (s->awaits_cause)
+		recover_with_cause(s); /* keeper's word will not come */
+	else
+		rk_slot_event(s, RK_FSM_EV_TIMER);
 	return 0;
 }
 
@@ -616,7 +686,7 @@ static void wait_tell(struct rk_slot *s)
 
 /*
  * Asked through its beat page, so that no signal disturbs the job it is in; a process that has
- * not attached knows nothing of pages.
+ * not attached knows nothing of pages, and gets KillSignal.
  */
 static void ask_to_end(struct rk_slot *s)
 {
@@ -627,7 +697,7 @@ static void ask_to_end(struct rk_slot *s)
 	rk_beat_ask_stop(beat_of(s), true);
 	rk_bell_ring_stop(s->host->c->m, s->number);
 	if (!is_attached(s))
-		(void)rk_child_signal(&s->process, SIGTERM);
+		(void)rk_child_signal(&s->process, (int)s->host->c->conf->o.kill_signal);
 }
 
 static void give_up(struct rk_slot *s)
@@ -668,7 +738,6 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 		wait_tell(s);
 		return;
 	case RK_FSM_HOLD:
-	case RK_FSM_DRAIN:
 		partitions_route(s, 0);
 		return;
 	case RK_FSM_RESUME:
@@ -681,6 +750,7 @@ static void act(struct rk_slot *s, enum rk_fsm_action action)
 		give_up(s);
 		return;
 	case RK_FSM_DISARM: /* clock_follow() does */
+	case RK_FSM_DRAIN:  /* the crew hands its partitions over, and it serves them until then */
 	case RK_FSM_NOTHING:
 	case RK_FSM_ACTIONS:
 		return;
@@ -706,16 +776,59 @@ void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
 
 	if (prepare_event(s, event))
 		return;
+	if (event == RK_FSM_EV_RESUME && s->is_held)
+		return; /* that it runs again is not for the detector to say */
 	if (s->noticed_ns == 0 && (event == RK_FSM_EV_LEASE || event == RK_FSM_EV_EXITED))
 		s->noticed_ns = rk_clock_ns();
 	s->host->n_steps[s->state][event]++;
 	note_step(s, event, step);
 	if (step.next != s->state)
 		s->entered_ns = rk_clock_ns();
+	s->came_from = s->state;
 	s->state = step.next;
+	s->awaits_cause = s->awaits_cause && s->state == RK_FSM_DOWN;
 	act(s, step.action);
 	clock_follow(s);
 	s->host->on_step(s, step, s->host->arg);
+}
+
+/* ---- what operators want ---- */
+
+bool rk_slot_is_empty(const struct rk_slot *s)
+{
+	return s->state == RK_FSM_EMPTY || s->state == RK_FSM_ENDED;
+}
+
+bool rk_slot_is_up(const struct rk_slot *s)
+{
+	return s->state == RK_FSM_READY || s->state == RK_FSM_SUSPECT || s->state == RK_FSM_PAUSED;
+}
+
+void rk_slot_start(struct rk_slot *s)
+{
+	if (rk_slot_is_empty(s) || s->state == RK_FSM_WAITING || s->state == RK_FSM_QUARANTINED)
+		rk_slot_take_partitions(s, RK_ROUTE_UP);
+	rk_slot_event(s, RK_FSM_EV_START);
+}
+
+void rk_slot_forgive(struct rk_slot *s)
+{
+	rk_restart_reset(&s->restart, &s->host->restart);
+}
+
+void rk_slot_hold(struct rk_slot *s, bool wanted)
+{
+	s->is_held = wanted;
+	if (s->process.pid) {
+		rk_beat_ask_pause(beat_of(s), wanted);
+		rk_bell_ring_stop(s->host->c->m, s->number);
+	}
+	if (wanted)
+		rk_slot_event(s, RK_FSM_EV_PAUSE);
+	else if (s->stand != RK_WARD_PAUSED) /* else the guard says when it runs again */
+		rk_slot_event(s, RK_FSM_EV_RESUME);
+	if (!wanted && s->stand == RK_WARD_SUSPECT)
+		rk_slot_event(s, RK_FSM_EV_SUSPECT);
 }
 
 /* ---- beginning and end ---- */
@@ -750,14 +863,15 @@ void rk_slot_close(struct rk_slot *s)
 	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
 }
 
-static uint32_t view_state(enum rk_fsm_state state)
+/* A slot that is wanted and has no process is down, whatever it is down for. */
+static uint32_t view_state(const struct rk_slot *s)
 {
-	switch (state) {
+	switch (s->state) {
 	case RK_FSM_STARTING:
 		return RK_SLOT_STARTING;
 	case RK_FSM_READY:
 	case RK_FSM_DRAINING:
-		return RK_SLOT_READY;
+		return s->is_held ? RK_SLOT_PAUSED : RK_SLOT_READY;
 	case RK_FSM_SUSPECT:
 		return RK_SLOT_SUSPECT;
 	case RK_FSM_PAUSED:
@@ -776,7 +890,7 @@ static uint32_t view_state(enum rk_fsm_state state)
 	case RK_FSM_STATES:
 		break;
 	}
-	return RK_SLOT_EMPTY;
+	return s->is_wanted ? RK_SLOT_DOWN : RK_SLOT_EMPTY;
 }
 
 void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)
@@ -785,7 +899,7 @@ void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)
 	bool has_died = s->died_ns != 0;
 
 	*ret = (struct rk_view_slot){
-		.state = view_state(s->state),
+		.state = view_state(s),
 		.pid = s->process.pid,
 		.incarnation = s->incarnation,
 		.restarts = s->n_restarts,
@@ -794,6 +908,5 @@ void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)
 		.died_pid = has_died ? o->pid : 0,
 		.exit_code = !has_died ? 0 : o->exec_error ? RK_EXIT_EXEC : o->code,
 		.exit_status = o->exec_error ? o->exec_error : o->status,
-		.n_partitions = s->n_partitions,
 	};
 }

@@ -29,6 +29,7 @@
 #include "supervisor/killer.h"
 #include "supervisor/mourning.h"
 #include "supervisor/restart.h"
+#include "supervisor/storm.h"
 
 struct rk_slot;
 
@@ -49,9 +50,17 @@ struct rk_slot_host {
 	struct rk_blame_recent recent; /* deaths, for who is charged */
 	struct rk_rand random;
 	struct rk_hook_host hooks;
+	struct rk_storm *storm; /* borrowed; the brake of all fleets */
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
+	/* Its process is dead and what it left is repaired; what it owned is still its own. */
+	void (*on_down)(struct rk_slot *s, void *arg);
+	/*
+	 * next says when it may have another process: whether others are to be stopped before that.
+	 * Then it stays empty until rk_slot_start().
+	 */
+	bool (*takes_over)(struct rk_slot *s, void *arg);
 	void *arg;
 };
 
@@ -83,7 +92,11 @@ struct rk_slot {
 	int stat_fd;
 	uint64_t incarnation;
 	uint64_t n_restarts;
-	uint32_t n_partitions;
+	bool is_wanted;    /* somebody wants a process here: the configuration, or an operator */
+	bool is_held;      /* an operator has paused it: whatever process it has runs no job */
+	bool was_started;  /* it had a process before */
+	bool awaits_cause; /* DOWN until keeper says how its process ended */
+	enum rk_fsm_state came_from; /* the state before the present one */
 	struct rk_restart restart;
 	struct rk_restart_step next; /* as decided at the last death */
 	uint64_t started_ns;
@@ -115,6 +128,21 @@ void rk_slot_close(struct rk_slot *s);
 /* The one caller of the table. Actions may lead to further events: at most three deep. */
 void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event);
 
+/* Gives it a process now, if it has none or is about to lose it. */
+void rk_slot_start(struct rk_slot *s);
+
+/* Nothing of its past counts any more. */
+void rk_slot_forgive(struct rk_slot *s);
+
+/* Its process, and each that follows, runs no job until that is taken back. */
+void rk_slot_hold(struct rk_slot *s, bool wanted);
+
+/* Whether it has a process that serves, or could if nobody held it. */
+bool rk_slot_is_up(const struct rk_slot *s);
+
+/* Whether it has no process, and none on its way. */
+bool rk_slot_is_empty(const struct rk_slot *s);
+
 /* Gives the slot's partitions to its coming incarnation. route_flags: 0 while it has no process. */
 void rk_slot_take_partitions(struct rk_slot *s, uint32_t route_flags);
 
@@ -132,6 +160,7 @@ void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 
 /* Keeper says how a command beside its worker ended. */
 void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg);
+
 /*
  * The parts that end a process, of slot_end.c, for slot.c alone. Abort: the evidence is kept;
  * SIGABRT where a core is wanted, else TIMER at once. Kill: the whole tree, again if need be.
@@ -151,7 +180,7 @@ void rk_slot_charge_cause(struct rk_slot *s, const struct rk_link_msg *msg);
 /* What a record says of a slot: its process as it is now, the group of its verdict. */
 struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level);
 
-/* The slot as people see it. */
+/* The slot as people see it; the number of its partitions is the caller's to add. */
 void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret);
 
 #endif

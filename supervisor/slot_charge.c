@@ -10,18 +10,14 @@
  */
 #include "supervisor/slot.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/macro.h"
 #include "shm/dead.h"
 #include "shm/owner.h"
 #include "shm/part.h"
 #include "shm/words.h"
-#include "supervisor/brake.h"
 #include "supervisor/proc.h"
 
 /* ---- the case ---- */
@@ -75,27 +71,14 @@ static enum rk_blame_ours ours_of(const struct rk_slot *s, const struct rk_blame
 	return s->is_faulted ? RK_BLAME_FAULT : RK_BLAME_NOT_OURS;
 }
 
-/* Whether memory is short just now; where the kernel counts nothing, there is room. */
-static bool is_memory_short(uint64_t now_ns)
-{
-	rk_cleanup(rk_close_p) int fd = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
-	struct rk_brake brake = { 0 };
-	struct rk_err err;
-	uint32_t pressure;
-	char text[256];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-
-	if (n <= 0 || rk_brake_parse(text, (size_t)n, &pressure, &err) < 0)
-		return false;
-	rk_brake_on_pressure(&brake, RK_BRAKE_MEMORY, pressure, now_ns);
-	return rk_brake_is_memory_short(&brake, now_ns);
-}
-
+/* By the kernel's own words; where it counts nothing, there is room. */
 static enum rk_blame_memory memory_of(const struct rk_slot *s, uint64_t now_ns)
 {
+	struct rk_storm *storm = s->host->storm;
 	uint64_t n;
 
-	if (is_memory_short(now_ns))
+	rk_storm_refresh(storm, now_ns);
+	if (rk_brake_is_memory_short(&storm->brake, now_ns))
 		return RK_BLAME_SHORT;
 	return rk_proc_oom_kills(&n) == 0 && n > s->n_oom_kills ? RK_BLAME_OOM : RK_BLAME_ROOM;
 }
@@ -135,7 +118,7 @@ static void cause_set(const struct rk_slot *s, struct rk_blame_case *c, int code
 	c->status = status;
 	if (code == CLD_KILLED && status == SIGKILL && c->words.state == RK_BEAT_RUNNING &&
 	    c->memory != RK_BLAME_LIMIT)
-		c->memory = memory_of(s, c->ns);
+		c->memory = memory_of(s, rk_clock_ns());
 }
 
 static struct rk_blame_case case_of(const struct rk_slot *s)

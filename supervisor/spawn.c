@@ -108,6 +108,12 @@ int rk_spawn_init(struct rk_spawn *s, const char *fleet, const struct rk_fleet_o
 	return 0;
 }
 
+void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o)
+{
+	s->fleet = fleet;
+	s->o = s->setup.o = o;
+}
+
 void rk_spawn_close(struct rk_spawn *s)
 {
 	rk_environment_free_p(&s->environment);

@@ -50,6 +50,9 @@ RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *fleet,
 			      struct rk_err *err);
 void rk_spawn_close(struct rk_spawn *s);
 
+/* Options and name have gone elsewhere; whatever holds from the next start on is the same there. */
+void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o);
+
 /*
  * Where a slot's output goes: rk_output_open(), but without a journal it is our own, and that is
  * logged once.

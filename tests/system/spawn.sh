@@ -554,7 +554,11 @@ SocketMode=0666"
 		run_program $who "$probe" ask "$socket" "{\"verb\":\"open\",\"abi\":$abi}"
 		expect "$who: opens with what a client needs" 0 '"ok":true.* 4$'
 	done
-	for verb in open read ping stop output fault dead nonsense; do
+	for verb in restart scale drain undrain worker-start worker-stop pause resume reload; do
+		run_program as_other "$probe" ask "$socket" "{\"verb\":\"$verb\",\"worker\":0,\"workers\":1}"
+		expect "a client may not operate: $verb" 0 '^\{"ok":false,"code":"EPERM".*is for root and the owner.* 0$'
+	done
+	for verb in open read ping stop output fault dead restart reload nonsense; do
 		run_program as_foreign "$probe" ask "$socket" "{\"verb\":\"$verb\",\"abi\":$abi}"
 		expect "a foreign uid is refused: $verb" 0 '^(cut off|\{"ok":false,"code":"EPERM".* 0)$'
 	done
@@ -581,6 +585,23 @@ SocketMode=0660"
 	expect "one of two fleets: its client may call" 0 '^1$'
 	run_program as_other "$rekindle" call --name spawn/b apple
 	expect "but not the other's workers" 77 "may not use fleet 'b'"
+	stop
+	serve_text() { printf '[Fleet a]\nExec=%s\nWorkers=1\n%s\n' "$wordcount" "$1" >"$tmp/spawn.conf"; }
+	serve_text ""
+	serve
+	sees "fleet a" >/dev/null
+	run_program as_other "$rekindle" call apple
+	expect "nobody else may call" 77 '[Pp]ermission denied'
+	serve_text "ClientUser=65534"
+	run reload
+	expect "a reload lets ClientUser in" 0 'ClientUser= -> 65534 \(now\)'
+	run_program as_other "$rekindle" call apple
+	expect "who may call from then on" 0 '^1$'
+	serve_text ""
+	run reload
+	expect "and another one takes that back" 0 'ClientUser=65534 -> '
+	run_program as_other "$rekindle" call apple
+	expect "from those that connect behind it" 77 '[Pp]ermission denied|may not use'
 	stop
 	printf '[Fleet a]\nExec=%s\nClientUser=65534\n[Fleet b]\nExec=%s\nClientUser=65533\n' \
 		"$wordcount" "$wordcount" >"$tmp/spawn.conf"

@@ -252,7 +252,7 @@ static const struct {
 	const char *written, *meant;
 } misspelt[] = {
 	{ "stat", "status" }, { "sattus", "status" }, { "STATUS", NULL }, { "lst", "list" },
-	{ "cal", "call" },    { "keys", "key" },      { "ps", "status" }, { "start", "run" },
+	{ "cal", "call" },    { "keys", "key" },      { "ps", "status" }, { "resize", "scale" },
 	{ "kill", "stop" },   { "hlep", "help" },     { "", NULL },       { "frobnicate", NULL },
 	{ "x", NULL },        { "vers", "version" },
 };

@@ -205,8 +205,8 @@ static const struct {
 	{ "", NULL },
 	{ "Workers=3\nRestart=no\n", NULL },
 	{ "OnHang=report\nOnPaused=kill\n", NULL },
-	{ "OnHang=move\nMaxJobs=2\n", "OnHang=move, MaxJobs: read and checked" }, /* of its words, one */
-	{ "MaxRSS=1G\nStandby=1\nMaxJobs=9\n", "MaxRSS, Standby, MaxJobs: read and checked" },
+	{ "OnHang=move\nAllowFaults=yes\n", "OnHang=move, AllowFaults: read and checked" }, /* of its words, one */
+	{ "OnPaused=move\nMaxRSS=1G\nStandby=1\n", "OnPaused=move, Standby: read and checked" },
 	{ "Standby=1\nStandby=2\n", "Standby: read and checked" }, /* said once */
 };
 
@@ -228,11 +228,11 @@ END_TEST
 START_TEST(a_warning_that_has_no_room_ends_at_a_whole_key)
 {
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
-	char text[80];
+	char text[90];
 
-	good_conf_of("[Fleet f]\nExec=cat\nMaxRSS=1G\nMaxJobs=2\nMoveAfter=1min\n", &conf);
+	good_conf_of("[Fleet f]\nExec=cat\nOnHang=move\nStandby=2\nStandby=3\n", &conf);
 	ck_assert_str_eq(rk_conf_idle(&conf, text, sizeof(text)),
-			 "MaxRSS, MaxJobs: read and checked, but this release does not act on it yet");
+			 "OnHang=move, Standby: read and checked, but this release does not act on it yet");
 	ck_assert_ptr_null(rk_conf_idle(&conf, text, 40));
 }
 END_TEST

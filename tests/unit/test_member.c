@@ -206,6 +206,22 @@ START_TEST(move_after_never_keeps_everything)
 }
 END_TEST
 
+START_TEST(other_times_hold_for_who_is_down_already)
+{
+	struct fleet f = fleet_make(&usual);
+
+	on(&f, RK_MEMBER_EV_DOWN, 0);
+	f.now_ns += S;
+	ck_assert_uint_eq(rk_member_due_ns(f.m, f.now_ns), T0 + usual.move_after_ns);
+	rk_member_retime(f.m, 2 * S, 0);
+	ck_assert_uint_eq(rk_member_due_ns(f.m, f.now_ns), T0 + 2 * S);
+	f.now_ns += S;
+	rk_member_on_timer(f.m, f.now_ns);
+	ck_assert_uint_gt(rk_member_n_pending(f.m), 0);
+	rk_member_close(f.m);
+}
+END_TEST
+
 START_TEST(a_fleet_that_is_down_as_a_whole_moves_nothing)
 {
 	struct fleet f = fleet_make(&usual);
@@ -539,6 +555,7 @@ int main(void)
 	tcase_add_test(c, a_slot_that_flaps_uses_up_its_grace_and_health_renews_it);
 	tcase_add_test(c, a_slot_that_never_starts_loses_its_partitions_too);
 	tcase_add_test(c, move_after_never_keeps_everything);
+	tcase_add_test(c, other_times_hold_for_who_is_down_already);
 	tcase_add_test(c, a_fleet_that_is_down_as_a_whole_moves_nothing);
 	tcase_add_test(c, scaling_up_moves_the_minimum_to_the_new_ones_when_they_are_ready);
 	tcase_add_test(c, a_drain_ends_when_the_slot_owns_nothing_and_can_be_called_off);

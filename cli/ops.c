@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What operators do to a running fleet: restart, scale, drain, undrain, pause, resume, start and
+ * stop a worker, reload. Each is a question to the supervisor, which answers at once; what takes
+ * longer is followed in the flight recorder (follow.h).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/num.h"
+#include "cli/ask.h"
+#include "cli/cli.h"
+#include "cli/follow.h"
+#include "cli/out.h"
+#include "shm/rundir.h"
+
+/* A question, and what its answer leads to. */
+struct operation {
+	struct rk_args a;
+	struct rk_ask ask;
+	struct json_object *request, *answer; /* owned */
+	const char *what;                     /* "the scaling" */
+	struct rk_err err;
+};
+
+static void operation_free_p(struct operation *o)
+{
+	json_object_put(o->request);
+	json_object_put(o->answer);
+	rk_ask_close_p(&o->ask);
+}
+
+/* False: *ret_status is what to return. */
+static bool request_begin(struct operation *o, const char *verb, int *ret_status)
+{
+	o->request = json_object_new_object();
+	if (!o->request) {
+		*ret_status = rk_cli_complain(RK_CLI_FAILED, "no memory");
+		return false;
+	}
+	rk_out_json_text(o->request, "verb", verb);
+	return true;
+}
+
+/* Reads the arguments, too. */
+static bool begin(struct operation *o, const char *verb, int argc, char **argv, int *ret_status)
+{
+	return rk_cli_begin(&o->a, argc, argv, ret_status) && request_begin(o, verb, ret_status);
+}
+
+/* Asks it of the fleet of this name, NULL for the only one. 0 or -errno. */
+static int ask(struct operation *o, const char *name)
+{
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	const char *part;
+	int r;
+
+	if (!name)
+		name = rk_args_text(&o->a, "name");
+	part = rk_fleet_part(name);
+	if (part)
+		rk_out_json_text(o->request, "fleet", part);
+	r = rk_ask_open(&o->ask, name, &o->err);
+	if (r == 0)
+		r = rk_ask(&o->ask, json_object_to_json_string(o->request), &o->answer, &fds,
+			   &o->err);
+	return r;
+}
+
+/* Behind an answer with an operation: shows it until it is over. Returns the exit status. */
+static int follow(struct operation *o, uint32_t n_ends)
+{
+	int64_t group = rk_connect_int(o->answer, "operation");
+	struct rk_follow f = { .fleet = o->ask.fleet,
+			       .what = o->what,
+			       .group = group > 0 ? (uint64_t)group : 0,
+			       .n_ends = n_ends,
+			       .timeout_ns = rk_args_number(&o->a, "timeout", 0),
+			       .is_json = rk_args_json(&o->a) };
+
+	if (rk_args_flag(&o->a, "no-wait"))
+		return RK_CLI_OK;
+	return rk_follow(&f);
+}
+
+static int number_take(struct operation *o, const char *member, const char *text,
+		       const char *called)
+{
+	uint64_t v;
+	int r = rk_num_parse(text, 0, RK_WORKERS_MAX, &v, &o->err);
+
+	if (r < 0) {
+		(void)rk_err_prefix(&o->err, r, called);
+		o->err.code = -EINVAL;
+		return -EINVAL;
+	}
+	rk_out_json_int(o->request, member, (int64_t)v);
+	return 0;
+}
+
+/* ---- of one worker ---- */
+
+/* [NAME] WORKER: the last argument is the worker. */
+static int worker_ask(struct operation *o)
+{
+	const char *name = o->a.n_rest > 1 ? o->a.rest[0] : NULL;
+	int r = number_take(o, "worker", o->a.rest[o->a.n_rest - 1],
+			    "WORKER is the number of a slot, as status shows it");
+
+	return r < 0 ? r : ask(o, name);
+}
+
+static int worker_ask_and_follow(struct operation *o, bool takes_time)
+{
+	if (worker_ask(o) < 0)
+		return rk_cli_fail(&o->err);
+	return takes_time ? follow(o, 1) : RK_CLI_OK;
+}
+
+static int worker_command(const char *verb, const char *what, bool takes_time, int argc,
+			  char **argv)
+{
+	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1, .what = what };
+	int status;
+
+	return begin(&o, verb, argc, argv, &status) ? worker_ask_and_follow(&o, takes_time)
+						    : status;
+}
+
+int rk_cli_drain(int argc, char **argv)
+{
+	return worker_command("drain", "the drain", true, argc, argv);
+}
+
+int rk_cli_undrain(int argc, char **argv)
+{
+	return worker_command("undrain", "the return", true, argc, argv);
+}
+
+int rk_cli_start(int argc, char **argv)
+{
+	return worker_command("worker-start", "the start", true, argc, argv);
+}
+
+int rk_cli_stop_worker(const struct rk_args *a)
+{
+	rk_cleanup(operation_free_p)
+		struct operation o = { .a = *a, .ask.sock = -1, .what = "the stop" };
+	int status;
+
+	return request_begin(&o, "worker-stop", &status) ? worker_ask_and_follow(&o, true) : status;
+}
+
+int rk_cli_pause(int argc, char **argv)
+{
+	return worker_command("pause", "the pause", false, argc, argv);
+}
+
+int rk_cli_resume(int argc, char **argv)
+{
+	return worker_command("resume", "the resumption", false, argc, argv);
+}
+
+/* ---- of a fleet ---- */
+
+int rk_cli_scale(int argc, char **argv)
+{
+	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1, .what = "the scaling" };
+	int status;
+
+	if (!begin(&o, "scale", argc, argv, &status))
+		return status;
+	if (number_take(&o, "workers", o.a.rest[o.a.n_rest - 1],
+			"N is how many workers there shall be") < 0 ||
+	    ask(&o, o.a.n_rest > 1 ? o.a.rest[0] : NULL) < 0)
+		return rk_cli_fail(&o.err);
+	return follow(&o, 1);
+}
+
+/* [NAME] [WORKER…]; without a WORKER, all. *ret_name stays NULL without a NAME. */
+static int restart_arguments(struct operation *o, const char **ret_name)
+{
+	struct json_object *workers = json_object_new_array();
+	int first = 0;
+
+	*ret_name = NULL;
+	if (o->a.n_rest > 0 && !rk_cli_is_worker(o->a.rest[0]))
+		*ret_name = o->a.rest[first++];
+	for (int i = first; i < o->a.n_rest; i++) {
+		uint32_t worker;
+
+		if (rk_recall_worker(o->a.rest[i], &worker, &o->err) < 0) {
+			json_object_put(workers);
+			return -EINVAL;
+		}
+		json_object_array_add(workers, json_object_new_int64(worker));
+	}
+	if (o->a.n_rest > first && rk_args_flag(&o->a, "all")) {
+		json_object_put(workers);
+		return rk_err_set(&o->err, -EINVAL, "--all, or some WORKERs: not both");
+	}
+	json_object_object_add(o->request, "workers", workers);
+	return 0;
+}
+
+int rk_cli_restart(int argc, char **argv)
+{
+	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1,
+							    .what = "the rolling restart" };
+	const char *name;
+	int status;
+
+	if (!begin(&o, "restart", argc, argv, &status))
+		return status;
+	if (restart_arguments(&o, &name) < 0)
+		return rk_cli_fail(&o.err);
+	if (rk_args_text(&o.a, "max-unavailable"))
+		rk_out_json_int(o.request, "max_unavailable",
+				(int64_t)rk_args_number(&o.a, "max-unavailable", 1));
+	if (rk_args_flag(&o.a, "resume"))
+		json_object_object_add(o.request, "resume", json_object_new_boolean(1));
+	if (rk_args_flag(&o.a, "cancel"))
+		json_object_object_add(o.request, "cancel", json_object_new_boolean(1));
+	return ask(&o, name) < 0 ? rk_cli_fail(&o.err) : follow(&o, 1);
+}
+
+/* The supervisor's lines: what it did, or everything that is wrong. */
+static void lines_print(const struct operation *o, bool is_applied)
+{
+	struct json_object *lines;
+	size_t n = 0;
+
+	if (json_object_object_get_ex(o->answer, "lines", &lines) &&
+	    json_object_is_type(lines, json_type_array))
+		n = json_object_array_length(lines);
+	for (size_t i = 0; i < n; i++) {
+		const char *line = json_object_get_string(json_object_array_get_idx(lines, i));
+		char clean[1024];
+
+		if (line)
+			(void)fprintf(is_applied ? stdout : stderr, "%s\n",
+				      rk_out_clean(clean, sizeof(clean), line, strlen(line)));
+	}
+	(void)fflush(stdout);
+}
+
+int rk_cli_reload(int argc, char **argv)
+{
+	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1, .what = "the reload" };
+	struct json_object *applied;
+	int64_t n_pending;
+	bool is_applied;
+	int status;
+
+	if (!begin(&o, "reload", argc, argv, &status))
+		return status;
+	if (ask(&o, o.a.n_rest ? o.a.rest[0] : NULL) < 0)
+		return rk_cli_fail(&o.err);
+	is_applied = json_object_object_get_ex(o.answer, "applied", &applied) &&
+		     json_object_get_boolean(applied);
+	if (rk_args_json(&o.a))
+		rk_out_json_line(json_object_get(o.answer));
+	else
+		lines_print(&o, is_applied);
+	if (!is_applied)
+		return rk_cli_complain(
+			RK_CLI_CONFIG,
+			"%s: nothing was reloaded, the configuration in force is the old one",
+			o.ask.fleet);
+	n_pending = rk_connect_int(o.answer, "pending");
+	return n_pending > 0 && n_pending < UINT32_MAX ? follow(&o, (uint32_t)n_pending)
+						       : RK_CLI_OK;
+}

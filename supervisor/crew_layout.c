@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Crew, layout: which slots are wanted, and which partition is whose: member.h decides, handover.h
+ * does, this tells the one what happens and the other what to do.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "shm/bell.h"
+#include "supervisor/crew_private.h"
+#include "supervisor/handover.h"
+
+#define MOVE_GAP_NS RK_NS_PER_MS /* between the starts of two live hand-overs */
+
+/* ---- moves ---- */
+
+static void moved(struct rk_crew *f, const struct rk_member_move *move, int r)
+{
+	if (r < 0)
+		rk_log(RK_LOG_ERROR, "partition could not be assigned partition=%u slot=%u",
+		       move->partition, move->to);
+	rk_member_moved(f->member, move->partition);
+	f->n_moved++;
+	f->change.n_moved++;
+}
+
+/* The old owner has let go. Its heir may have died meanwhile: then it gets the partition back. */
+static void finish(struct rk_crew *f, const struct rk_member_move *move)
+{
+	if (rk_slot_is_up(&f->slots[move->to])) {
+		moved(f, move, rk_handover_give(f->c.m, move->partition, move->to));
+		return;
+	}
+	rk_member_unmoved(f->member, move->partition);
+	if (rk_handover_give(f->c.m, move->partition, move->from) < 0)
+		rk_log(RK_LOG_ERROR, "partition could not be given back partition=%u slot=%u",
+		       move->partition, move->from);
+}
+
+static void moves_finish(struct rk_crew *f)
+{
+	for (uint32_t i = 0; i < f->n_moves;) {
+		struct rk_member_move move = f->moves[i];
+
+		if (!rk_handover_is_released(f->c.m, &move)) {
+			i++;
+			continue;
+		}
+		f->moves[i] = f->moves[--f->n_moves];
+		finish(f, &move);
+	}
+}
+
+/* Its owner has died: whatever it was asked for is free, and its partitions are its own still. */
+static void moves_abandon(struct rk_crew *f, uint32_t from)
+{
+	for (uint32_t i = 0; i < f->n_moves;) {
+		if (f->moves[i].from != from) {
+			i++;
+			continue;
+		}
+		rk_member_unmoved(f->member, f->moves[i].partition);
+		f->moves[i] = f->moves[--f->n_moves];
+	}
+}
+
+static void moves_begin(struct rk_crew *f)
+{
+	struct rk_member_move move;
+
+	while (f->n_moves < RK_CREW_MOVES && rk_member_next(f->member, rk_clock_ns(), &move)) {
+		int r = rk_handover_begin(f->c.m, &move);
+
+		if (r == RK_HANDOVER_ASKED) {
+			f->moves[f->n_moves++] = move;
+		} else if (move.is_live) { /* its words are damaged, or its owner is not there yet:
+					      another time */
+			rk_log(RK_LOG_WARNING,
+			       "partition cannot be asked for partition=%u slot=%u: %s",
+			       move.partition, move.from, strerror(-r));
+			rk_member_unmoved(f->member, move.partition);
+			return;
+		} else {
+			moved(f, &move, r);
+		}
+	}
+}
+
+/* Who has handed over the last one may go. */
+static void leavers_release(struct rk_crew *f)
+{
+	for (uint32_t i = 0; i < f->n_slots; i++)
+		if (f->slots[i].state == RK_FSM_DRAINING &&
+		    rk_member_state(f->member, i) == RK_MEMBER_OUT)
+			rk_slot_event(&f->slots[i], RK_FSM_EV_RELEASED);
+}
+
+static void moves_tell(struct rk_crew *f, uint32_t n_pending)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_MOVE);
+
+	if (n_pending > 0 || f->n_moved == 0)
+		return;
+	(void)rk_recorder_note(f->c.recorder, &note, "partitions moved n=%u", f->n_moved);
+	f->n_moved = 0;
+	f->c.on_change(f->c.arg);
+}
+
+/* ---- a change that people follow ---- */
+
+static bool has_arrived(const struct rk_slot *s)
+{
+	return s->is_wanted ? rk_slot_is_up(s) || s->state == RK_FSM_ENDED : rk_slot_is_empty(s);
+}
+
+/* How many of the slots are where they shall be, and where not. */
+struct tally {
+	uint32_t n_wanted, n_ready, n_leaving, n_arrived;
+};
+
+static struct tally tally_of(const struct rk_crew *f)
+{
+	struct tally t = { .n_wanted = 0 };
+
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		const struct rk_slot *s = &f->slots[i];
+
+		t.n_arrived += has_arrived(s);
+		t.n_wanted += s->is_wanted;
+		t.n_ready += s->is_wanted && rk_slot_is_up(s);
+		t.n_leaving += !s->is_wanted && !rk_slot_is_empty(s);
+	}
+	return t;
+}
+
+static void change_note(struct rk_crew *f, const struct tally *t, uint32_t n_pending, bool is_over)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_SCALE);
+	char leaving[32] = "";
+
+	if (t->n_leaving)
+		(void)snprintf(leaving, sizeof(leaving), ", %u leaving", t->n_leaving);
+	for (uint32_t i = 0; i < f->change.n_groups; i++) {
+		note.group = f->change.groups[i];
+		(void)rk_recorder_note(
+			f->c.recorder, &note,
+			"%u of %u workers ready%s, %u partitions moved, %u to move state=%s",
+			t->n_ready, t->n_wanted, leaving, f->change.n_moved, n_pending,
+			is_over ? "done" : "running");
+	}
+}
+
+/* A line whenever one more worker is where it shall be, and the last one. */
+static void change_tell(struct rk_crew *f, uint32_t n_pending)
+{
+	struct tally t;
+	bool is_over;
+
+	if (f->change.n_groups == 0)
+		return;
+	t = tally_of(f);
+	is_over = t.n_arrived == f->n_slots && n_pending == 0;
+	if (!is_over && t.n_arrived == f->change.n_arrived)
+		return;
+	f->change.n_arrived = t.n_arrived;
+	if (is_over)
+		f->c.on_over(f->c.arg);
+	change_note(f, &t, n_pending, is_over);
+	if (is_over)
+		f->change = (struct rk_crew_change){ .n_groups = 0 };
+}
+
+static bool is_to_wait(const struct rk_crew *f)
+{
+	return f->is_stopping || f->is_halted || f->is_changing;
+}
+
+void rk_crew_layout_move(struct rk_crew *f)
+{
+	if (is_to_wait(f))
+		return;
+	moves_finish(f);
+	moves_begin(f);
+	rk_crew_timer_set(f->move_timer, rk_member_due_ns(f->member, rk_clock_ns()));
+}
+
+void rk_crew_layout_progress(struct rk_crew *f)
+{
+	uint32_t n_pending;
+
+	if (is_to_wait(f))
+		return;
+	rk_crew_layout_move(f);
+	leavers_release(f);
+	n_pending = rk_member_n_pending(f->member);
+	moves_tell(f, n_pending);
+	change_tell(f, n_pending);
+}
+
+/* ---- what happens ---- */
+
+void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t slot)
+{
+	if (event == RK_MEMBER_EV_DOWN)
+		moves_abandon(f, slot);
+	rk_member_on(f->member, event, slot, rk_clock_ns());
+}
+
+/* A slot has been down for MoveAfter, or ready for HealthyAfter; or it is time for the next move.
+ */
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct rk_crew *f = arg;
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_MOVE);
+	uint32_t n_before = rk_member_n_pending(f->member), n;
+
+	(void)source;
+	(void)usec;
+	rk_member_on_timer(f->member, rk_clock_ns());
+	n = rk_member_n_pending(f->member);
+	if (n > n_before)
+		(void)rk_recorder_note(f->c.recorder, &note, "partitions have to move n=%u", n);
+	rk_crew_layout_progress(f);
+	return 0;
+}
+
+static struct rk_member_conf member_conf(const struct rk_crew *f)
+{
+	const struct rk_fleet_options *o = &f->c.conf->o;
+
+	return (struct rk_member_conf){ .n_partitions = f->c.m->g.n_partitions,
+					.n_slots = f->n_slots,
+					.n_wanted = o->n_workers,
+					.seed = f->c.m->g.hash_seed,
+					.move_after_ns = o->move_after_ns,
+					.healthy_after_ns = o->healthy_after_ns,
+					.max_moving = RK_CREW_MOVES,
+					.move_gap_ns = MOVE_GAP_NS };
+}
+
+int rk_crew_layout_open(struct rk_crew *f)
+{
+	struct rk_member_conf conf = member_conf(f);
+	int r = rk_member_open(&conf, NULL, &f->member);
+
+	return r < 0 ? r : rk_crew_timer_new(f, &f->move_timer, on_timer);
+}
+
+void rk_crew_layout_close(struct rk_crew *f)
+{
+	(void)sd_event_source_disable_unref(f->move_timer);
+	rk_member_close(f->member);
+}
+
+void rk_crew_layout_configure(struct rk_crew *f)
+{
+	rk_member_retime(f->member, f->c.conf->o.move_after_ns, f->c.conf->o.healthy_after_ns);
+	rk_crew_layout_progress(f);
+}
+
+/* ---- operators ---- */
+
+void rk_crew_follow(struct rk_crew *f, uint64_t group)
+{
+	f->follow = group;
+}
+
+/* Begins a change; several may be under way, and are over together. */
+RK_PRINTF(4, 5)
+static int change_begin(struct rk_crew *f, uint64_t *ret_group, struct rk_err *err, const char *fmt,
+			...)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_SCALE);
+	uint64_t sequence;
+	char text[160];
+	va_list args;
+
+	if (f->is_stopping)
+		return rk_err_set(err, -EBUSY, "fleet %s stops", f->c.conf->name);
+	if (f->change.n_groups == RK_CREW_CHANGES)
+		return rk_err_set(err, -EBUSY, "%u changes of %s are under way: wait for them",
+				  RK_CREW_CHANGES, f->c.conf->name);
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	note.group = f->follow;
+	sequence = rk_recorder_note(f->c.recorder, &note, "%s state=running", text);
+	*ret_group = f->follow ? f->follow : sequence;
+	f->follow = 0;
+	f->change.groups[f->change.n_groups++] = *ret_group;
+	f->change.n_arrived = UINT32_MAX;
+	return 0;
+}
+
+static int worker_check(const struct rk_crew *f, uint32_t worker, struct rk_err *err)
+{
+	if (worker < f->n_slots)
+		return 0;
+	return rk_err_set(err, -EINVAL, "there is no worker %u: %s has room for %u", worker,
+			  f->c.conf->name, f->n_slots);
+}
+
+static void want(struct rk_crew *f, uint32_t worker)
+{
+	struct rk_slot *s = &f->slots[worker];
+
+	s->is_wanted = true;
+	if (rk_slot_is_empty(s))
+		s->is_held = false;
+	rk_member_want(f->member, worker, rk_clock_ns());
+	if (!f->is_halted)
+		rk_slot_start(s);
+}
+
+static int leave(struct rk_crew *f, uint32_t worker, struct rk_err *err)
+{
+	struct rk_slot *s = &f->slots[worker];
+	int r = rk_member_leave(f->member, worker);
+
+	if (r < 0)
+		return rk_err_set(
+			err, r,
+			"worker %u is the last of %s that can own partitions: start another one first, or "
+			"'rekindle stop' the fleet",
+			worker, f->c.conf->name);
+	s->is_wanted = false;
+	rk_slot_event(s, RK_FSM_EV_DRAIN);
+	return 0;
+}
+
+int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_err *err)
+{
+	int r;
+
+	if (n == 0)
+		return rk_err_set(err, -EINVAL,
+				  "a fleet has at least one worker: 'rekindle stop' ends it");
+	if (n > f->n_slots)
+		return rk_err_set(
+			err, -EINVAL,
+			"%s has room for %u workers: for %u, 'rekindle stop' it and start it with Workers=%u, "
+			"which loses the states of its partitions",
+			f->c.conf->name, f->n_slots, n, n);
+	r = change_begin(f, ret_group, err, "fleet is scaled workers=%u", n);
+	if (r < 0)
+		return r;
+	f->is_changing = true;
+	for (uint32_t i = 0; i < n; i++)
+		if (!f->slots[i].is_wanted)
+			want(f, i);
+	for (uint32_t i = f->n_slots; r == 0 && i-- > n;)
+		if (f->slots[i].is_wanted)
+			r = leave(f, i, err);
+	f->is_changing = false;
+	rk_crew_layout_progress(f);
+	f->c.on_change(f->c.arg);
+	return r;
+}
+
+int rk_crew_drain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err)
+{
+	int r = worker_check(f, worker, err);
+
+	if (r == 0 && !f->slots[worker].is_wanted &&
+	    rk_member_state(f->member, worker) == RK_MEMBER_OUT)
+		r = rk_err_set(err, -EALREADY, "worker %u of %s is not there", worker,
+			       f->c.conf->name);
+	if (r == 0)
+		r = leave(f, worker, err);
+	if (r == 0)
+		r = change_begin(f, ret_group, err, "worker is drained worker=%u", worker);
+	if (r == 0)
+		rk_crew_layout_progress(f);
+	return r;
+}
+
+int rk_crew_undrain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err)
+{
+	int r = worker_check(f, worker, err);
+
+	if (r == 0)
+		r = change_begin(f, ret_group, err, "worker comes back worker=%u", worker);
+	if (r < 0)
+		return r;
+	want(f, worker);
+	rk_crew_layout_progress(f);
+	return 0;
+}
+
+int rk_crew_start_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
+			 struct rk_err *err)
+{
+	int r = worker_check(f, worker, err);
+
+	if (r == 0)
+		r = change_begin(f, ret_group, err, "worker is started worker=%u", worker);
+	if (r < 0)
+		return r;
+	if (!f->slots[worker].process.pid)
+		rk_slot_forgive(&f->slots[worker]);
+	want(f, worker);
+	rk_crew_layout_progress(f);
+	return 0;
+}
+
+int rk_crew_stop_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err)
+{
+	int r = worker_check(f, worker, err);
+
+	if (r == 0)
+		r = change_begin(f, ret_group, err, "worker is stopped worker=%u", worker);
+	if (r < 0)
+		return r;
+	f->slots[worker].is_wanted = false;
+	rk_slot_event(&f->slots[worker], RK_FSM_EV_STOP);
+	rk_crew_layout_progress(f);
+	return 0;
+}
+
+static int hold(struct rk_crew *f, uint32_t worker, bool wanted, struct rk_err *err)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_NOTE);
+	int r = worker_check(f, worker, err);
+
+	if (r == 0 && !f->slots[worker].process.pid)
+		r = rk_err_set(err, -ESRCH, "worker %u of %s has no process to %s", worker,
+			       f->c.conf->name, wanted ? "pause" : "resume");
+	if (r == 0 && f->slots[worker].is_held == wanted)
+		r = rk_err_set(err, -EALREADY, "worker %u of %s is %s already", worker,
+			       f->c.conf->name, wanted ? "paused" : "running");
+	if (r < 0)
+		return r;
+	note.slot = worker;
+	note.pid = f->slots[worker].process.pid;
+	(void)rk_recorder_note(f->c.recorder, &note, "worker %s by an operator",
+			       wanted ? "paused" : "resumed");
+	rk_slot_hold(&f->slots[worker], wanted);
+	return 0;
+}
+
+int rk_crew_pause(struct rk_crew *f, uint32_t worker, struct rk_err *err)
+{
+	return hold(f, worker, true, err);
+}
+
+int rk_crew_resume(struct rk_crew *f, uint32_t worker, struct rk_err *err)
+{
+	return hold(f, worker, false, err);
+}

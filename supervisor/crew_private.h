@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Crew, inside: what its files share. crew.c has the slots and what happens to them, crew_layout.c
+ * who is wanted and which partition is whose, crew_roll.c the rolling restart, crew_recycle.c
+ * MaxRSS and MaxJobs.
+ *
+ * Who       those files.
+ */
+#ifndef RK_SUPERVISOR_CREW_PRIVATE_H
+#define RK_SUPERVISOR_CREW_PRIVATE_H
+
+#include "supervisor/crew.h"
+#include "supervisor/member.h"
+#include "supervisor/rolling.h"
+#include "supervisor/slot.h"
+
+#define RK_CREW_CHANGES 8u /* by operators, under way at once */
+#define RK_CREW_MOVES 4u   /* live hand-overs at once */
+
+/* What people follow: scales, drains, starts and stops of one worker. They are over together. */
+struct rk_crew_change {
+	uint64_t groups[RK_CREW_CHANGES]; /* of their records; n_groups 0: nothing changes */
+	uint32_t n_groups;
+	uint32_t n_moved;   /* partitions, since the first began */
+	uint32_t n_arrived; /* slots that were as they shall be when last told */
+};
+
+struct rk_crew_roll {
+	struct rk_rolling plan;
+	struct rk_rolling_slot *slots;
+	uint64_t group;
+	char line[RK_ROLLING_LINE]; /* the last one told */
+	bool is_open;               /* its last line has not been told */
+	bool is_obeying;
+	sd_event_source *timer;
+};
+
+/* How one slot's process is looked at for MaxRSS and MaxJobs. */
+struct rk_crew_growth {
+	int statm_fd;
+	uint64_t rss;
+	uint64_t looked_ns;
+	uint64_t step; /* jobs between two looks */
+};
+
+struct rk_crew {
+	struct rk_crew_conf c;
+	struct rk_slot_host host;
+	struct rk_killer *killer;
+	struct rk_slot *slots;
+	uint32_t n_slots; /* there is room for; those that are wanted come first, mostly */
+	struct rk_member *member;
+	struct rk_member_move moves[RK_CREW_MOVES]; /* under way, live */
+	uint32_t n_moves;
+	uint32_t n_moved; /* since nothing was to be moved */
+	struct rk_crew_change change;
+	uint64_t follow; /* group of the next one; 0 = its own */
+	struct rk_crew_roll roll;
+	struct rk_crew_growth *growth;
+	uint64_t recycled_ns; /* the last one */
+	bool is_changing; /* in the middle of an operator's change: progress is told at its end */
+	bool is_stopping;
+	bool is_halted;
+	bool is_ready;      /* all that are wanted, as last told */
+	bool was_ready;     /* all slots at once, ever */
+	bool any_was_ready; /* any process, ever */
+	bool has_warned;    /* that no worker ever gets ready */
+	struct rk_inject inject; /* faults that were asked for */
+	sd_event_source *look_timer; /* runs only while a slot expects something */
+	sd_event_source *move_timer, *recycle_timer;
+};
+
+/* A record of what the crew does; the group of it is 0 unless set. */
+struct rk_note rk_crew_note(const struct rk_crew *f, enum rk_flight_kind kind);
+
+/* Makes or switches off a one-shot timer; at 0: off. */
+int rk_crew_timer_new(struct rk_crew *f, sd_event_source **ret, sd_event_time_handler_t on_time);
+void rk_crew_timer_set(sd_event_source *timer, uint64_t at_ns);
+
+/* ---- crew_layout.c ---- */
+
+RK_MUST_USE int rk_crew_layout_open(struct rk_crew *f);
+void rk_crew_layout_close(struct rk_crew *f);
+void rk_crew_layout_configure(struct rk_crew *f);
+void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t slot);
+
+/* Does the moves that are due. */
+void rk_crew_layout_move(struct rk_crew *f);
+
+/* The same, and tells how far the change is. */
+void rk_crew_layout_progress(struct rk_crew *f);
+
+/* ---- crew_roll.c ---- */
+
+RK_MUST_USE int rk_crew_roll_open(struct rk_crew *f);
+void rk_crew_roll_close(struct rk_crew *f);
+void rk_crew_roll_on(struct rk_crew *f, enum rk_rolling_event event, uint32_t slot);
+void rk_crew_roll_progress(struct rk_crew *f);
+
+/* ---- crew_recycle.c ---- */
+
+RK_MUST_USE int rk_crew_recycle_open(struct rk_crew *f);
+void rk_crew_recycle_close(struct rk_crew *f);
+void rk_crew_recycle_on_ready(struct rk_crew *f, uint32_t slot);
+void rk_crew_recycle_on_down(struct rk_crew *f, uint32_t slot);
+
+/* There is news, or the bounds have changed. */
+void rk_crew_recycle_look(struct rk_crew *f);
+
+#endif

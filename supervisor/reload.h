@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reload: what came of reading the configuration again, for whoever asked.
+ *
+ * Who       the loop makes it, the control socket or the log tells it.
+ * Blocking  never; allocates. Lines that find no memory are lost.
+ */
+#ifndef RK_SUPERVISOR_RELOAD_H
+#define RK_SUPERVISOR_RELOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/macro.h"
+#include "base/wordlist.h"
+
+/* Zero is the empty value. */
+struct rk_reloaded {
+	bool is_applied;          /* else everything is as it was */
+	struct rk_wordlist lines; /* what was done; or everything that is wrong */
+	uint64_t group;           /* of the records in the flight recorder; 0 = none */
+	uint32_t n_pending;       /* what takes longer: so many records of the group will say
+				     "state=done", or held */
+};
+
+/* Adds a line. */
+RK_PRINTF(2, 3) void rk_reload_say(struct rk_reloaded *r, const char *fmt, ...);
+
+/* Frees it; also a cleanup. */
+void rk_reload_free_p(struct rk_reloaded *r);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "supervisor/verb.h"
+
+#define LINES_SIZE 12000u /* bytes of a reload's lines in one answer */
+
+/* ---- arguments ---- */
+
+/* A number from 0 to max. */
+static int number_get(const struct rk_verb_request *q, const char *member, uint32_t max,
+		      uint32_t *ret, struct rk_err *err)
+{
+	struct json_object *value;
+	int64_t v = -1;
+
+	if (json_object_object_get_ex(q->in, member, &value) &&
+	    json_object_is_type(value, json_type_int))
+		v = json_object_get_int64(value);
+	if (v < 0 || v > max)
+		return rk_err_set(err, -EINVAL, "\"%s\" must be a number from 0 to %u", member,
+				  max);
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+static bool flag_get(const struct rk_verb_request *q, const char *member)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(q->in, member, &value) && json_object_get_boolean(value);
+}
+
+static int fleet_get(const struct rk_verb_request *q, struct rk_fleet **ret, struct rk_err *err)
+{
+	struct json_object *value;
+	const char *name = NULL;
+
+	if (json_object_object_get_ex(q->in, "fleet", &value) && value) {
+		if (!json_object_is_type(value, json_type_string))
+			return rk_err_set(err, -EINVAL, "\"fleet\" must be a string");
+		name = json_object_get_string(value);
+	}
+	return rk_control_fleet(q->c, name, ret, err);
+}
+
+static int worker_get(const struct rk_verb_request *q, struct rk_crew **ret, uint32_t *ret_worker,
+		      struct rk_err *err)
+{
+	struct rk_fleet *f = NULL;
+	int r = fleet_get(q, &f, err);
+
+	if (r == 0)
+		r = number_get(q, "worker", RK_WORKERS_MAX, ret_worker, err);
+	if (r == 0)
+		*ret = f->crew;
+	return r;
+}
+
+static int operation_put(struct rk_verb_request *q, int r, uint64_t group)
+{
+	if (r == 0)
+		json_object_object_add(q->out, "operation", json_object_new_uint64(group));
+	return r;
+}
+
+/* ---- one worker ---- */
+
+static int worker_change(struct rk_verb_request *q, struct rk_err *err,
+			 int (*change)(struct rk_crew *, uint32_t, uint64_t *, struct rk_err *))
+{
+	struct rk_crew *crew = NULL;
+	uint64_t group = 0;
+	uint32_t worker;
+	int r = worker_get(q, &crew, &worker, err);
+
+	if (r == 0)
+		r = change(crew, worker, &group, err);
+	return operation_put(q, r, group);
+}
+
+static int verb_drain(struct rk_verb_request *q, struct rk_err *err)
+{
+	return worker_change(q, err, rk_crew_drain);
+}
+
+static int verb_undrain(struct rk_verb_request *q, struct rk_err *err)
+{
+	return worker_change(q, err, rk_crew_undrain);
+}
+
+static int verb_start(struct rk_verb_request *q, struct rk_err *err)
+{
+	return worker_change(q, err, rk_crew_start_worker);
+}
+
+static int verb_stop(struct rk_verb_request *q, struct rk_err *err)
+{
+	return worker_change(q, err, rk_crew_stop_worker);
+}
+
+static int verb_pause(struct rk_verb_request *q, struct rk_err *err)
+{
+	struct rk_crew *crew = NULL;
+	uint32_t worker;
+	int r = worker_get(q, &crew, &worker, err);
+
+	return r < 0 ? r : rk_crew_pause(crew, worker, err);
+}
+
+static int verb_resume(struct rk_verb_request *q, struct rk_err *err)
+{
+	struct rk_crew *crew = NULL;
+	uint32_t worker;
+	int r = worker_get(q, &crew, &worker, err);
+
+	return r < 0 ? r : rk_crew_resume(crew, worker, err);
+}
+
+/* ---- a fleet ---- */
+
+static int verb_scale(struct rk_verb_request *q, struct rk_err *err)
+{
+	struct rk_fleet *f = NULL;
+	uint64_t group = 0;
+	uint32_t n;
+	int r = fleet_get(q, &f, err);
+
+	if (r == 0)
+		r = number_get(q, "workers", RK_WORKERS_MAX, &n, err);
+	if (r == 0)
+		r = rk_crew_scale(f->crew, n, &group, err);
+	return operation_put(q, r, group);
+}
+
+/* The numbers of "workers"; without it none, which means all. */
+static int workers_get(const struct rk_verb_request *q, uint32_t workers[RK_WORKERS_MAX],
+		       uint32_t *ret_n, struct rk_err *err)
+{
+	struct json_object *list;
+	size_t n;
+
+	*ret_n = 0;
+	if (!json_object_object_get_ex(q->in, "workers", &list))
+		return 0;
+	if (!json_object_is_type(list, json_type_array) ||
+	    json_object_array_length(list) > RK_WORKERS_MAX)
+		return rk_err_set(err, -EINVAL, "\"workers\" must be a list of workers");
+	n = json_object_array_length(list);
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *one = json_object_array_get_idx(list, i);
+		int64_t v =
+			json_object_is_type(one, json_type_int) ? json_object_get_int64(one) : -1;
+
+		if (v < 0 || v >= RK_WORKERS_MAX)
+			return rk_err_set(err, -EINVAL, "\"workers\" must be a list of workers");
+		workers[(*ret_n)++] = (uint32_t)v;
+	}
+	return 0;
+}
+
+static int restart_begin(struct rk_verb_request *q, struct rk_crew *crew, uint64_t *ret_group,
+			 struct rk_err *err)
+{
+	uint32_t workers[RK_WORKERS_MAX];
+	struct rk_crew_restart what = { .workers = workers, .max_unavailable = 1 };
+	int r = workers_get(q, workers, &what.n, err);
+
+	if (r == 0 && json_object_object_get(q->in, "max_unavailable"))
+		r = number_get(q, "max_unavailable", RK_WORKERS_MAX, &what.max_unavailable, err);
+	return r < 0 ? r : rk_crew_restart(crew, &what, ret_group, err);
+}
+
+static int verb_restart(struct rk_verb_request *q, struct rk_err *err)
+{
+	struct rk_fleet *f = NULL;
+	uint64_t group = 0;
+	int r = fleet_get(q, &f, err);
+
+	if (r == 0 && flag_get(q, "resume"))
+		r = rk_crew_restart_resume(f->crew, &group, err);
+	else if (r == 0 && flag_get(q, "cancel"))
+		r = rk_crew_restart_cancel(f->crew, &group, err);
+	else if (r == 0)
+		r = restart_begin(q, f->crew, &group, err);
+	return operation_put(q, r, group);
+}
+
+/* ---- all fleets ---- */
+
+static void lines_put(struct rk_verb_request *q, const struct rk_wordlist *lines)
+{
+	struct json_object *list = json_object_new_array();
+	size_t size = 0;
+	uint32_t i = 0;
+	char more[64];
+
+	for (; i < lines->n && size + 2 * strlen(lines->at[i]) < LINES_SIZE; i++) {
+		size += 2 * strlen(lines->at[i]) + 4; /* some characters become two */
+		json_object_array_add(list, json_object_new_string(lines->at[i]));
+	}
+	if (i < lines->n) {
+		(void)snprintf(more, sizeof(more), "and %u lines more: 'rekindle events' has them",
+			       lines->n - i);
+		json_object_array_add(list, json_object_new_string(more));
+	}
+	json_object_object_add(q->out, "lines", list);
+}
+
+static int verb_reload(struct rk_verb_request *q, struct rk_err *err)
+{
+	rk_cleanup(rk_reload_free_p) struct rk_reloaded reload = { 0 };
+
+	(void)err;
+	q->c->on_reload(&reload, q->c->arg);
+	json_object_object_add(q->out, "applied", json_object_new_boolean(reload.is_applied));
+	lines_put(q, &reload.lines);
+	json_object_object_add(q->out, "pending", json_object_new_uint64(reload.n_pending));
+	return operation_put(q, 0, reload.group);
+}
+
+static const struct rk_verb verbs[] = {
+	{ "restart", RK_VERB_ADMIN, verb_restart },    { "scale", RK_VERB_ADMIN, verb_scale },
+	{ "drain", RK_VERB_ADMIN, verb_drain },        { "undrain", RK_VERB_ADMIN, verb_undrain },
+	{ "pause", RK_VERB_ADMIN, verb_pause },        { "resume", RK_VERB_ADMIN, verb_resume },
+	{ "worker-start", RK_VERB_ADMIN, verb_start }, { "worker-stop", RK_VERB_ADMIN, verb_stop },
+	{ "reload", RK_VERB_ADMIN, verb_reload },
+};
+
+const struct rk_verb *rk_verb_find(const char *name)
+{
+	for (size_t i = 0; i < rk_countof(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}

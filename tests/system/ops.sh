@@ -1,0 +1,544 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Goal    what operators do to a running fleet, and what policy does to it after a death: each
+#         command and each strategy does what doc/supervision.md says, under calls that never fail
+#         and count up by one.
+# Method  real fleets with the programs of $BUILD, real kills. Nothing waits by the clock: the
+#         commands return when they are done, and the flight recorder tells the rest.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+build=$(cd "${BUILD:-build}" && pwd) || exit 1
+rekindle=$build/rekindle
+wordcount=$build/workers/examples/wordcount
+worker=$build/tests/system/test_worker
+hang_worker=$build/tests/system/hang_worker
+tmp=$(mktemp -d /tmp/rk-ops.XXXXXX)
+export REKINDLE_RUNTIME_DIR=$tmp/r
+unset REKINDLE_NAME
+n=0
+failed=0
+out=
+err=
+status=0
+keepers=()
+caller=
+
+cleanup() {
+	local pid
+	[ -z "$caller" ] || kill "$caller" 2>/dev/null
+	for pid in "${keepers[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+# result NAME COMPLAINT: a test passes if there is nothing to complain of.
+result() {
+	n=$((n + 1))
+	if [ -z "$2" ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		printf '%s\n' "$2" "status $status" "stdout: $out" "stderr: $err" | sed 's/^/# /'
+		failed=1
+	fi
+}
+
+# run COMMAND…: rekindle with it, which has 30 s.
+run() {
+	out=$(timeout 30 "$rekindle" "$@" 2>"$tmp/err" </dev/null)
+	status=$?
+	err=$(cat "$tmp/err")
+}
+
+# expect NAME STATUS PATTERN: what run left. PATTERN (ERE) is looked for in stdout and stderr.
+expect() {
+	local complaint=
+	[ "$status" -eq "$2" ] || complaint="expected status $2"
+	printf '%s\n%s\n' "$out" "$err" | grep -qE -e "$3" || complaint="$complaint, expected /$3/"
+	result "$1" "$complaint"
+}
+
+# start NAME ARGUMENT…: a fleet, once all its workers are ready.
+start() {
+	local name=$1
+	shift
+	"$rekindle" run --name "$name" "$@" >"$tmp/$name.out" 2>"$tmp/$name.log" &
+	keepers+=($!)
+	timeout 30 "$rekindle" status --wait "$name" >/dev/null || sed 's/^/# /' "$tmp/$name.log"
+}
+
+# column FLEET NUMBER: of each worker of status, by slot.
+column() {
+	"$rekindle" status --name "$1" | awk -v c="$2" '/^SLOT/ { on = 1; next } on && NF { print $c }' | xargs
+}
+
+pids() { column "$1" 3; }
+pid_of() { pids "$1" | cut -d' ' -f$(($2 + 1)); }
+partitions() { column "$1" 6; }
+
+# await FLEET PATTERN [COUNT]: until so many events (1) of this kind have happened; their count is told if not.
+await() {
+	local seen
+	seen=$(timeout 30 "$rekindle" events -f -n 1000 --name "$1" 2>/dev/null | grep -m "${3:-1}" -cE -e "$2")
+	[ "$seen" -ge "${3:-1}" ] || result "await $1 /$2/" "it came $seen times of ${3:-1}: $("$rekindle" events -n 30 --name "$1")"
+}
+
+# Calls eight keys over and over; each reply has to be the last one plus one.
+calls_begin() {
+	(
+		trap 'echo "$total" >"$tmp/calls.n"; exit 0' TERM
+		total=0
+		for ((i = 1; ; i++)); do
+			for k in 1 2 3 4 5 6 7 8; do
+				reply=$("$rekindle" call --name "$1" "$2key$k" --timeout 20s 2>>"$tmp/calls.err")
+				[ "$reply" = "$i" ] || echo "call $i of $2key$k: '$reply'" >>"$tmp/calls.bad"
+				total=$((total + 1))
+			done
+		done
+	) &
+	caller=$!
+	: >"$tmp/calls.bad"
+	: >"$tmp/calls.err"
+}
+
+calls_end() {
+	kill "$caller"
+	wait "$caller" 2>/dev/null
+	caller=
+	result "$1 ($(cat "$tmp/calls.n") calls)" "$(head -5 "$tmp/calls.bad"; head -5 "$tmp/calls.err")"
+}
+
+# ---- one fleet, under calls -------------------------------------------------------------------
+
+start words -n 4 --set MoveAfter=30s -- "$wordcount"
+calls_begin words a
+run scale 6
+expect "scale up ends when all are ready and share the partitions" 0 '6 of 6 workers ready, 8[0-9] partitions moved, 0 to move'
+result "as few partitions as can be have moved" "$(partitions words | tr ' ' '\n' | awk '$1 < 42 || $1 > 43')"
+run scale words 3
+expect "scale down hands over and ends the others" 0 '3 of 3 workers ready, 12[0-9] partitions moved'
+result "three are left" "$([ "$(pids words | tr ' ' '\n' | grep -c '^[0-9]')" = 3 ] || pids words)"
+run scale 65
+expect "more than there is room for is refused, with the remedy" 64 'room for 64 workers.*Workers=65'
+run scale 0
+expect "no worker at all is refused" 64 'at least one worker'
+
+run drain 1
+expect "drain hands over what a worker owns" 0 '2 of 2 workers ready, 8[0-9] partitions moved'
+run status --check
+expect "a drained worker is not missed" 0 '2 of 2 ready'
+run undrain 1
+expect "undrain brings it back" 0 '3 of 3 workers ready, 8[0-9] partitions moved'
+
+before=$(pids words)
+run restart
+expect "a rolling restart tells each step, one a line" 0 'restarted 2 of 3: worker [0-9] ready after'
+expect "and ends when all are done" 0 'restarted 3 of 3'
+result "every worker is another process, and nobody else moved" \
+	"$(for p in $before; do case " $(pids words) " in *" $p "*) [ "$p" = - ] || echo "$p is still there" ;; esac; done)"
+before=$(pids words)
+run restart words 1 --max-unavailable=2
+expect "a restart of one worker" 0 'restarted 1 of 1: worker 1 ready'
+result "touches that one alone" "$([ "$(pid_of words 0)" = "$(cut -d' ' -f1 <<<"$before")" ] &&
+	[ "$(pid_of words 1)" != "$(cut -d' ' -f2 <<<"$before")" ] || pids words)"
+run restart words 7
+expect "there is no worker 7" 64 'no worker 7'
+run restart --all 1
+expect "--all and a worker contradict each other" 64 'not both'
+run restart --resume
+expect "nothing is held" 3 'no rolling restart .* is under way'
+run restart --no-wait
+expect "--no-wait only begins it" 0 ''
+await words 'restarted 3 of 3: .* state=done' 2
+run restart -o json
+expect "as JSON it is one object per step" 0 '"state": ?"done"'
+calls_end "none of this failed a call or lost one"
+
+# ---- pause, stop, move ------------------------------------------------------------------------
+
+run pause 0
+expect "pause" 0 ''
+run status 0
+expect "status says so" 0 'paused'
+run pause 0
+expect "twice is once too often" 1 'paused already'
+victim=$(for i in $(seq 200); do "$rekindle" key "p$i" | awk -v k="p$i" '$3 == 0 { print k; exit }'; done | head -1)
+run call "$victim" --timeout 300ms
+expect "a job for it waits, and is withdrawn in time" 4 'not applied|no worker'
+kill -KILL "$(pid_of words 0)"
+await words 'slot changed event=pause from=ready to=paused' 2
+run call "$victim" --timeout 300ms
+expect "its successor is paused too" 4 'not applied|no worker'
+"$rekindle" call "$victim" --timeout 20s >"$tmp/reply" 2>&1 &
+waiter=$!
+run resume 0
+expect "resume" 0 ''
+wait "$waiter"
+result "and the job that waited is done" "$([ "$(cat "$tmp/reply")" = 1 ] || cat "$tmp/reply")"
+run resume 9
+expect "there is nobody to resume" 1 'no process'
+run pause 99
+expect "there is no such worker" 64 'room for 64'
+
+run stop 2
+expect "stop WORKER ends one" 0 '2 of 2 workers ready'
+result "whose partitions stay its own" "$([ "$(cut -d' ' -f3 <<<"$(partitions words)")" -gt 80 ] || partitions words)"
+run start 2
+expect "start WORKER starts it" 0 '3 of 3 workers ready, 0 partitions moved'
+run drain 0
+run drain 1
+run drain 2
+expect "the last one cannot be drained" 1 'the last of words'
+run stop words
+expect "stop NAME ends the fleet" 0 'stopped words'
+
+start idle -n 1 --set HangAfter=300ms -- "$wordcount"
+before=$(pids idle)
+run pause 0
+run call waits --timeout 1500ms
+expect "a job waits for a paused worker beyond HangAfter" 4 'not applied|no worker'
+result "which nobody takes for hung" "$([ "$(pids idle)" = "$before" ] || pids idle)"
+run resume 0
+run call waits
+expect "and which goes on" 0 '^1$'
+run stop idle
+
+# Not a worker: it never attaches, and only the signal of its choice ends it well.
+printf '#!/bin/bash\ntrap "touch %s/asked; exit 0" USR1\ntrap "" TERM\ntouch %s/trapped\nwhile :; do read -rt 1 <> <(:); done\n' \
+	"$tmp" "$tmp" >"$tmp/stranger"
+chmod +x "$tmp/stranger"
+"$rekindle" run --name stranger -n 1 --set KillSignal=SIGUSR1 --set StopTimeout=20s -- "$tmp/stranger" >"$tmp/stranger.out" 2>&1 &
+keepers+=($!)
+for ((i = 0; i < 1000; i++)); do [ ! -e "$tmp/trapped" ] || break; read -rt 0.02 <> <(:); done
+run stop stranger
+expect "a process that is no worker" 0 'stopped stranger'
+result "is asked by KillSignal" "$([ -e "$tmp/asked" ] || cat "$tmp/stranger.out")"
+
+start mover -n 3 --set MoveAfter=100ms -- "$wordcount"
+run call there
+run stop 1
+await mover 'partitions moved n='
+result "MoveAfter over, the others have its partitions" "$(partitions mover | grep -q '^[0-9]* 0 [0-9]*$' || partitions mover)"
+run start 1
+await mover 'partitions moved n=' 2
+result "and they come home" "$(partitions mover | tr ' ' '\n' | awk '$1 < 85 || $1 > 86')"
+run stop mover
+
+# ---- deaths: strategies, restart, brake ---------------------------------------------------------
+
+# conf NAME TEXT: a configuration below a root of its own.
+etc=$tmp/root/etc/rekindle
+mkdir -p "$etc"
+conf() { printf '%s\n' "$2" >"$etc/$1.conf"; }
+fleets() {
+	"$rekindle" run --config "$1" --root "$tmp/root" >"$tmp/$1.out" 2>"$tmp/$1.log" &
+	keepers+=($!)
+	keeper=$!
+	shift
+	local f
+	for f; do timeout 30 "$rekindle" status --wait --name "$f" >/dev/null || result "start $f" "$(cat "$tmp"/*.log | tail -5)"; done
+}
+
+# changed BEFORE AFTER: which of the words differ, as 0 and 1.
+changed() {
+	paste <(tr ' ' '\n' <<<"$1") <(tr ' ' '\n' <<<"$2") | awk '{ printf "%d", $1 != $2 }'
+}
+
+for strategy in one-for-one:0100 one-for-all:1111 rest-for-one:0111; do
+	start one -n 4 --set Strategy="${strategy%:*}" -- "$wordcount"
+	before=$(pids one)
+	kill -KILL "$(pid_of one 1)"
+	await one 'slot changed event=ready' $((4 + $(tr -d 0 <<<"${strategy#*:}" | wc -m) - 1))
+	timeout 30 "$rekindle" status --wait one >/dev/null
+	after=$(pids one)
+	result "${strategy%:*} within a fleet restarts whom it shall" \
+		"$([ "$(changed "$before" "$after")" = "${strategy#*:}" ] || echo "$before -> $after")"
+	run events -n 200 --kind transition
+	result "and charges only the one that died" "$(column one 7 >/dev/null; grep -c 'event=exited from=ready\|event=exited from=fencing' <<<"$out" | grep -vx 1)"
+	run stop one
+done
+
+for strategy in one-for-one:010 one-for-all:111 rest-for-one:011; do
+	conf many "[Supervisor]
+Strategy=${strategy%:*}
+[Fleet a]
+Exec=$wordcount
+Workers=1
+[Fleet b]
+Exec=$wordcount
+Workers=1
+[Fleet c]
+Exec=$wordcount
+Workers=1
+After=b"
+	fleets many many/a many/b many/c
+	before="$(pids many/a) $(pids many/b) $(pids many/c)"
+	kill -KILL "$(pids many/b)"
+	await many 'slot changed event=ready' $((3 + $(tr -d 0 <<<"${strategy#*:}" | wc -m) - 1))
+	for f in a b c; do timeout 30 "$rekindle" status --wait --name many/$f >/dev/null; done
+	after="$(pids many/a) $(pids many/b) $(pids many/c)"
+	result "${strategy%:*} between fleets restarts whom it shall" \
+		"$([ "$(changed "$before" "$after")" = "${strategy#*:}" ] || echo "$before -> $after")"
+	run stop many
+done
+
+start oneshot -n 2 --set Restart=no -- "$wordcount"
+kill -KILL "$(pid_of oneshot 0)"
+await oneshot 'worker stays down reason="Restart=no"'
+run status 0
+expect "Restart=no: the worker stays down" 0 'down'
+run start 0
+expect "until it is started" 0 '2 of 2 workers ready'
+run stop oneshot
+
+start careful -n 2 --set RestartPreventExitStatus=42 --set RestartBackoff=1ms -- "$worker"
+key0=$(for i in $(seq 200); do "$rekindle" key "q$i" | awk -v k="q$i" '$3 == 0 { print k; exit }'; done | head -1)
+run call "$key0" 'exit 42' --timeout 300ms
+await careful 'worker stays down reason="its exit is in RestartPreventExitStatus"'
+result "RestartPreventExitStatus keeps it down, the other goes on" "$([ "$(pids careful | cut -d' ' -f1)" = - ] || pids careful)"
+run stop careful
+
+start failing -n 2 --set Restart=on-failure -- "$wordcount"
+kill -TERM "$(pid_of failing 1)"
+await failing 'worker stays down reason="it ended as it should, Restart=on-failure"'
+kill -KILL "$(pid_of failing 0)"
+await failing 'slot=0|event=ready.*' 3
+timeout 30 "$rekindle" status --wait=20s failing >/dev/null 2>&1
+result "Restart=on-failure: a success is the end, a failure is not" \
+	"$(pids failing | grep -q '^[0-9][0-9]* -$' || pids failing)"
+run stop failing
+
+conf needs "[Fleet base]
+Exec=$wordcount
+Workers=1
+Restart=no
+[Fleet top]
+Exec=$wordcount
+Workers=1
+Requires=base"
+fleets needs needs/base needs/top
+kill -KILL "$(pids needs/base)"
+await needs 'fleet halted why="it requires base, which has failed"'
+await needs 'top.*|event=exited from=stopping to=empty'
+run status --name needs/top
+expect "a fleet that requires a failed one is halted" 0 'down'
+result "and says why" "$(grep -q 'fleet top is halted: it requires base' "$tmp/needs.out" || cat "$tmp/needs.out")"
+run start --name needs/base 0
+expect "the failed one is started" 0 '1 of 1 workers ready'
+timeout 30 "$rekindle" status --wait --name needs/top >/dev/null
+result "then so is the other" "$(pids needs/top | grep -qx '[0-9]*' || pids needs/top)"
+run stop needs
+
+"$rekindle" run --debug --name storm -n 200 --set RestartBurst=0 --set RestartBackoff=50ms -- /bin/false \
+	>"$tmp/storm.out" 2>"$tmp/storm.log" &
+keepers+=($!)
+# The recorder keeps a thousand records and each round writes more: the log has all of them.
+timeout 30 tail -n +1 -f "$tmp/storm.log" | grep -m 450 -c 'from=down to=waiting\|from=down to=quarantined' >/dev/null
+began=$(date +%s%N)
+run status --name storm
+took=$((($(date +%s%N) - began) / 1000000))
+expect "200 workers in a crash loop: the supervisor answers" 0 '0 of 200 ready'
+result "within a second (${took} ms)" "$([ "$took" -lt 1000 ] || echo "$took ms")"
+result "first deaths are followed at once by few alone: the brake holds the rest" \
+	"$([ "$(grep -c 'event=start from=down' "$tmp/storm.log")" -lt 60 ] || grep -c 'event=start from=down' "$tmp/storm.log")"
+result "and says once that the command is suspect" "$([ "$(grep -c 'no worker has ever become ready' "$tmp/storm.log")" -le 1 ] || cat "$tmp/storm.log")"
+run stop storm
+expect "and it can be stopped" 0 'stopped storm'
+
+cp "$wordcount" "$tmp/moving"
+start missing -n 2 --set RestartBurst=0 --set RestartBackoff=20ms -- "$tmp/moving"
+mv "$tmp/moving" "$tmp/moved"
+kill -KILL $(pids missing)
+await missing 'from=down to=waiting' 2
+await missing 'could not be executed'
+mv "$tmp/moved" "$tmp/moving"
+timeout 30 "$rekindle" status --wait missing >/dev/null
+result "a missing binary is tried again until it is there" "$(pids missing | grep -q '^[0-9]* [0-9]*$' || pids missing)"
+cp /bin/false "$tmp/moving.new"
+mv "$tmp/moving.new" "$tmp/moving"
+run restart
+expect "a rolling restart to a broken binary is held" 2 'holding at 0 of 2: worker 0 died before it was settled'
+result "with one worker left as it was" "$(pids missing | grep -qE '[0-9]+$' || pids missing)"
+run restart
+expect "another one is refused while it is held" 1 'is under way.*--resume'
+cp "$wordcount" "$tmp/moving.new"
+mv "$tmp/moving.new" "$tmp/moving"
+run restart --resume
+expect "resumed with a good one it ends well" 0 'restarted 2 of 2'
+run stop missing
+
+conf pre "[Fleet pre]
+Exec=$wordcount
+Workers=2"
+fleets pre pre
+conf pre "[Fleet pre]
+Exec=$wordcount
+Workers=2
+ExecStartPre=/bin/false"
+run reload
+expect "ExecStartPre is the next start's" 0 'pre: ExecStartPre='
+run restart
+expect "a restart is held when what comes before a worker fails" 2 'holding at 0 of 2: worker [01] died'
+conf pre "[Fleet pre]
+Exec=$wordcount
+Workers=2"
+run reload
+expect "taken back" 0 'pre: ExecStartPre='
+run restart --resume
+expect "it ends well" 0 'restarted 2 of 2'
+run stop pre
+
+# ---- recycling ----------------------------------------------------------------------------------
+
+start old -n 2 --set MaxJobs=100 -- "$wordcount"
+before=$(pids old)
+for i in $(seq 400); do echo "word$((i % 40))"; done | "$rekindle" put - >/dev/null
+await old 'worker recycled reason=MaxJobs' 2
+timeout 30 "$rekindle" status --wait old >/dev/null
+result "MaxJobs recycles each worker" "$([ "$(changed "$before" "$(pids old)")" = 11 ] || pids old)"
+run call word1
+result "and no job is lost by it" "$([ "$out" = 11 ] || echo "word1: $out")"
+run stop old
+
+start fat -n 2 --set MaxRSS=1M -- "$wordcount"
+for i in $(seq 40); do echo "word$i"; done | "$rekindle" put - >/dev/null
+await fat 'worker recycled reason=MaxRSS'
+result "MaxRSS recycles one that is larger" ""
+run stop fat
+
+# ---- reload ------------------------------------------------------------------------------------
+
+words="[Fleet words]
+Exec=$wordcount"
+conf live "$words
+Workers=2"
+fleets live live
+calls_begin live/words b
+run reload
+expect "1: nothing has changed" 0 'nothing has changed'
+conf live "$words
+Workers=4"
+run reload
+expect "2: Workers scales" 0 'words: Workers=2 -> 4'
+expect "and waits until it is done" 0 '4 of 4 workers ready'
+conf live "$words
+Workers=4
+MoveAfter=1s
+RestartBurst=9"
+run reload live
+expect "3: keys of the policy hold at once" 0 'words: RestartBurst=5 -> 9 \(now\)'
+before=$(pids live/words)
+conf live "$words
+Workers=4
+Environment=A=1"
+run reload
+expect "4: a key of the process is a rolling restart" 0 'words: its workers are restarted one by one'
+expect "which it waits for" 0 'restarted 4 of 4'
+result "every worker is another one" "$([ "$(changed "$before" "$(pids live/words)")" = 1111 ] || pids live/words)"
+conf live "$words
+Workers=4
+Environment=A=1
+[Fleet more]
+Exec=$wordcount
+Workers=1
+Requires=words"
+run reload
+expect "5: a new fleet is started" 0 'more: is ready'
+run call --name live/more hello
+result "and serves" "$([ "$out" = 1 ] || echo "$out")"
+conf live "$words
+Workers=4
+Environment=A=1
+Wrokers=5
+StopTimeout=5"
+run reload
+expect "6: mistakes change nothing, all are printed" 78 'live\.conf:6: StopTimeout='
+expect "with file and line" 78 "live\.conf:5: unknown key 'Wrokers': did you mean 'Workers'"
+expect "and it says that nothing was reloaded" 78 'nothing was reloaded'
+run status --name live/more
+expect "the old one is in force" 0 '1 of 1 ready'
+conf live "$words
+Workers=4
+Partitions=512
+[Fleet more]
+Exec=$wordcount
+Workers=1"
+run reload
+expect "7: what cannot change is refused, with the command that can" 78 "Partitions=256 -> 512 cannot change .*rekindle stop --name live"
+conf live "[Supervisor]
+Strategy=rest-for-one
+LogLevel=debug
+$words
+Workers=3
+Batch=4
+[Fleet more]
+Exec=$wordcount
+Workers=2
+After=words"
+run reload
+expect "8: several at once, each a line" 0 'supervisor: Strategy=one-for-one -> rest-for-one'
+expect "fleets are scaled and restarted together" 0 'words: is scaled to 3 workers'
+result "all as they should be" "$([ "$(partitions live/words | tr ' ' '\n' | grep -cv '^0$')" = 3 ] || partitions live/words)"
+conf live "$words
+Workers=3
+Batch=4"
+run reload
+expect "9: a fleet that is gone is stopped" 0 'more: is gone'
+run call --name live/more hello
+expect "and its memory with it" 3 "runs no fleet named 'more'"
+conf live "$words
+Workers=3
+Batch=4
+[Fleet more]
+Exec=$wordcount
+Workers=1
+Disabled=yes"
+run reload
+expect "10: a disabled one is not started" 0 'more: added|nothing has changed'
+conf live "$words
+Workers=2
+Batch=4
+[Fleet more]
+Exec=$wordcount
+Workers=1"
+kill -HUP "$keeper"
+await live 'more: is ready state=done' 2
+run status --wait --name live/more
+expect "11: SIGHUP to keeper reloads too" 0 '1 of 1 ready'
+calls_end "eleven configurations failed no call and lost none"
+run stop live
+expect "and all of it stops in order" 0 'stopped live'
+
+conf ruled "[Fleet words]
+Exec=$hang_worker
+Workers=1
+HangAfter=1h"
+fleets ruled ruled
+"$rekindle" call --name ruled a deadlock --timeout 30s >"$tmp/reply" 2>&1 &
+waiter=$!
+await ruled 'ready'
+conf ruled "[Fleet words]
+Exec=$hang_worker
+Workers=1
+HangAfter=300ms
+DeadLetterAfter=7"
+run reload
+expect "a reload gives the guard its new rules" 0 'words: HangAfter=1h -> 300ms \(now\)'
+wait "$waiter"
+result "by which a deadlock is found, and its job is done by the next" "$([ "$(cat "$tmp/reply")" = 1 ] || cat "$tmp/reply")"
+run events -n 200 --name ruled
+expect "and by which jobs are charged" 0 'job charged .*attempts=1 of=7'
+run stop ruled
+
+start plain -n 1 -- "$wordcount"
+run reload
+expect "a fleet without --config has nothing to reload" 78 'started without --config'
+kill -HUP "${keepers[-1]}"
+wait "${keepers[-1]}"
+result "SIGHUP ends it, as a closed terminal does" "$(grep -q 'stops: SIGHUP' "$tmp/plain.out" || cat "$tmp/plain.out")"
+
+echo "1..$n"
+exit $failed
