@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "supervisor/conf_check.h"
 #include "supervisor/keys.h"
+#include "supervisor/respond.h"
 #include "supervisor/sources.h"
 #include "supervisor/value.h"
 
@@ -128,13 +129,12 @@ const char *rk_conf_idle(const struct rk_conf *conf, char *text, size_t size)
 	for (uint32_t i = 0; i < conf->ini.n; i++) {
 		const struct rk_setting *set = &conf->ini.at[i];
 		const struct rk_key *k = rk_key_find(set->section, set->key);
-		bool is_word = k && k->idle && strcmp(set->value, k->idle) == 0;
-		char word[RK_INI_KEY_MAX + 16];
+		char word[RK_INI_KEY_MAX + 4];
 		int len;
 
-		if (!k || (!k->is_idle && !is_word))
+		if (!k || !k->is_idle)
 			continue;
-		len = snprintf(word, sizeof(word), " %s%s%.8s,", k->name, is_word ? "=" : "", is_word ? k->idle : "");
+		len = snprintf(word, sizeof(word), " %s,", k->name);
 		if (len < 0 || strstr(text, word))
 			continue; /* said once */
 		if (at + (size_t)len + sizeof(end) > size)
@@ -258,6 +258,7 @@ static void geometry_make(struct rk_conf_fleet *f)
 	g->reply_max = (uint32_t)o->max_reply;
 	g->state_max = (uint32_t)o->max_state;
 	g->n_dead = o->n_dead_letters;
+	g->n_banks = o->on_hang == RK_POLICY_MOVE || o->on_paused == RK_POLICY_MOVE ? 2 : 1;
 	g->n_readers = (uint32_t)rk_min_u64((uint64_t)o->n_clients + READERS_ROOM, RK_READERS_MAX);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "supervisor/respond.h"
 #include "supervisor/value.h"
 
 #define GROW_BY 16u
@@ -34,11 +35,15 @@ static struct rk_change *change_add(struct rk_diff *d, enum rk_change_kind kind,
 	return at;
 }
 
-/* More slots than shared memory was laid out for. */
+/* More slots than shared memory was laid out for, or no bank to copy into. */
 static bool is_beyond(const struct pair *p, const struct rk_key *k)
 {
 	const struct rk_fleet_options *o = &p->new->o;
 
+	if (strcmp(k->name, "OnHang") == 0)
+		return o->on_hang == RK_POLICY_MOVE && p->old->geometry.n_banks < 2;
+	if (strcmp(k->name, "OnPaused") == 0)
+		return o->on_paused == RK_POLICY_MOVE && p->old->geometry.n_banks < 2;
 	if (strcmp(k->name, "Workers") != 0 && strcmp(k->name, "Standby") != 0)
 		return false;
 	return (uint64_t)o->n_workers + o->n_standby > p->old->geometry.n_workers;
@@ -47,7 +52,7 @@ static bool is_beyond(const struct pair *p, const struct rk_key *k)
 static int refuse(struct rk_diff *d, const struct pair *p, struct rk_change *c)
 {
 	const char *why = c->reload == RK_RELOAD_NEVER && c->key->reload != RK_RELOAD_NEVER
-				  ? "is beyond the slots the fleet was started with"
+				  ? "is beyond what the memory of the fleet was laid out for"
 				  : "cannot change while it runs";
 	int n = asprintf(
 		&c->refusal,

@@ -85,8 +85,6 @@ static void key_man(const struct rk_key *k, FILE *to)
 	(void)fprintf(to, "Reload: %s.\n", rk_reload_name(k->reload));
 	if (k->is_idle)
 		(void)fputs("\\fBNot acted on yet\\fR by this release.\n", to);
-	if (k->idle)
-		(void)fprintf(to, "\\fBNot acted on yet\\fR by this release: %s, which reports.\n", k->idle);
 	(void)fputs("systemd: ", to);
 	roff(k->systemd ? k->systemd : "none", to);
 	(void)fputs(". supervisord: ", to);

@@ -173,6 +173,11 @@ static bool takes_over(struct rk_slot *s, void *arg)
 	       f->c.takes_over(s->number, s->restart.next_ns, f->c.arg);
 }
 
+static uint32_t on_move(struct rk_slot *s, void *arg)
+{
+	return rk_crew_layout_take(arg, s->number);
+}
+
 static void on_announce(struct rk_crew *f, struct rk_slot *s)
 {
 	f->any_was_ready = true;
@@ -189,6 +194,8 @@ static void step_tell(struct rk_crew *f, struct rk_slot *s, struct rk_fsm_step s
 		rk_crew_layout_on(f, RK_MEMBER_EV_START, s->number);
 	if (step.action == RK_FSM_ANNOUNCE)
 		on_announce(f, s);
+	if (step.action == RK_FSM_RESUME) /* if it was stuck, it is not */
+		rk_crew_layout_on(f, RK_MEMBER_EV_READY, s->number);
 	if (step.action == RK_FSM_RECOVER && !f->any_was_ready && s->restart.n_failed > 1)
 		hush(f, true);
 	if (step.action == RK_FSM_ARM) {
@@ -376,6 +383,8 @@ static void slots_init(struct rk_crew *f)
 	f->host = (struct rk_slot_host){ .c = &f->c,
 					 .table = rk_member_owners(f->member),
 					 .killer = f->killer,
+					 .move = on_move,
+					 .move_arg = f,
 					 .restart = restart_conf(&f->c.conf->o),
 					 .random = rk_rand_init(rk_clock_ns()),
 					 .hooks = hooks_of(f),

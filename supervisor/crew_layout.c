@@ -55,7 +55,7 @@ static void moves_finish(struct rk_crew *f)
 	}
 }
 
-/* Its owner has died: whatever it was asked for is free, and its partitions are its own still. */
+/* Its owner has died, or is stuck: it was asked in vain, and its partitions are its own still. */
 static void moves_abandon(struct rk_crew *f, uint32_t from)
 {
 	for (uint32_t i = 0; i < f->n_moves;) {
@@ -68,6 +68,14 @@ static void moves_abandon(struct rk_crew *f, uint32_t from)
 	}
 }
 
+/* Its words are damaged, its owner is not there yet, or no bank is free: another time. */
+static void move_defer(struct rk_crew *f, const struct rk_member_move *move, int r)
+{
+	rk_log(RK_LOG_WARNING, "partition cannot be %s partition=%u slot=%u: %s",
+	       move->is_copy ? "taken" : "asked for", move->partition, move->from, strerror(-r));
+	rk_member_unmoved(f->member, move->partition);
+}
+
 static void moves_begin(struct rk_crew *f)
 {
 	struct rk_member_move move;
@@ -77,12 +85,8 @@ static void moves_begin(struct rk_crew *f)
 
 		if (r == RK_HANDOVER_ASKED) {
 			f->moves[f->n_moves++] = move;
-		} else if (move.is_live) { /* its words are damaged, or its owner is not there yet:
-					      another time */
-			rk_log(RK_LOG_WARNING,
-			       "partition cannot be asked for partition=%u slot=%u: %s",
-			       move.partition, move.from, strerror(-r));
-			rk_member_unmoved(f->member, move.partition);
+		} else if (r < 0 && (move.is_live || move.is_copy)) {
+			move_defer(f, &move, r);
 			return;
 		} else {
 			moved(f, &move, r);
@@ -205,9 +209,20 @@ void rk_crew_layout_progress(struct rk_crew *f)
 
 void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t slot)
 {
-	if (event == RK_MEMBER_EV_DOWN)
+	if (event == RK_MEMBER_EV_DOWN || event == RK_MEMBER_EV_STUCK)
 		moves_abandon(f, slot);
 	rk_member_on(f->member, event, slot, rk_clock_ns());
+}
+
+uint32_t rk_crew_layout_take(struct rk_crew *f, uint32_t slot)
+{
+	uint32_t n = rk_member_n_owned(f->member, slot);
+
+	if (f->c.m->g.n_banks < 2)
+		return 0; /* nothing to copy into */
+	rk_crew_layout_on(f, RK_MEMBER_EV_STUCK, slot);
+	rk_crew_layout_progress(f);
+	return n - rk_member_n_owned(f->member, slot);
 }
 
 /* A slot has been down for MoveAfter, or ready for HealthyAfter; or it is time for the next move.

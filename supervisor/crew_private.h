@@ -84,6 +84,9 @@ void rk_crew_layout_close(struct rk_crew *f);
 void rk_crew_layout_configure(struct rk_crew *f);
 void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t slot);
 
+/* A slot's process can neither release its partitions nor die: takes them by copy. Returns how many. */
+uint32_t rk_crew_layout_take(struct rk_crew *f, uint32_t slot);
+
 /* Does the moves that are due. */
 void rk_crew_layout_move(struct rk_crew *f);
 

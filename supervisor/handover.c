@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "shm/bell.h"
+#include "shm/evict.h"
 #include "shm/part.h"
 
 #define ASSIGN_TRIES 100 /* it fails only while somebody scribbles over the commit word */
@@ -22,14 +23,22 @@ int rk_handover_give(const struct rk_shm *m, uint32_t partition, uint32_t slot)
 	return 0;
 }
 
+static int ask(const struct rk_shm *m, const struct rk_member_move *move)
+{
+	int r = rk_part_ask(m, move->partition);
+
+	return r < 0 ? r : RK_HANDOVER_ASKED;
+}
+
 int rk_handover_begin(const struct rk_shm *m, const struct rk_member_move *move)
 {
-	int r = move->is_live ? rk_part_ask(m, move->partition)
-			      : rk_handover_give(m, move->partition, move->to);
+	int r;
 
-	if (r < 0)
-		return r;
-	return move->is_live ? RK_HANDOVER_ASKED : RK_HANDOVER_DONE;
+	if (move->is_live)
+		return ask(m, move);
+	r = move->is_copy ? rk_evict(m, move->partition, move->to)
+			  : rk_handover_give(m, move->partition, move->to);
+	return r < 0 ? r : RK_HANDOVER_DONE;
 }
 
 bool rk_handover_is_released(const struct rk_shm *m, const struct rk_member_move *move)

@@ -4,14 +4,14 @@
  *
  *   no process at the old slot   assign - route - ring                          at once
  *   a live one (is_live)         ask - it releases between two jobs (news) - assign - route - ring
+ *   a stuck one (is_copy)        evict (shm/evict.h): the new owner copies         at once
  *
  * Nobody waits: clients go on publishing, jobs stay in the ring, and the new owner scans it all
  * once it is rung behind the new route.
  *
- * Who       the crew. A third way, for an owner that can neither release nor die, is evict by
- *           copy: rk_evict(m, partition, to) in place of ask; the copying is the new owner's.
+ * Who       the crew.
  * Crash     the owner word tells a successor how far it got: RUN or STOP, the old slot has it;
- *           RELEASED, nobody, and it may be assigned.
+ *           RELEASED, nobody, and it may be assigned; COPY, the new one.
  * Blocking  never.
  */
 #ifndef RK_SUPERVISOR_HANDOVER_H
@@ -26,7 +26,7 @@ enum rk_handover {
 };
 
 /* Begins a move. Returns enum rk_handover; -ESTALE: nobody runs the partition; -EBUSY: its words do
- * not stand still. */
+ * not stand still, or there is no bank to copy into. */
 RK_MUST_USE int rk_handover_begin(const struct rk_shm *m, const struct rk_member_move *move);
 
 /* Whether the old owner of a move that was begun has let go. */

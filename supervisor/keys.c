@@ -180,9 +180,10 @@ static const struct rk_key keys[] = {
 	{ KEY("CoreTimeout", TIME, TIME, NOW, F(core_timeout_ns)), RANGE(0, 3600 * RK_NS_PER_S), .normal = "0",
 	  .systemd = "TimeoutAbortSec",
 	  .help = "Time for a hung worker to dump core after SIGABRT, before SIGKILL; 0 wants no core." },
-	{ KEY("OnHang", TIME, ENUM, NOW, F(on_hang)), .words = VERDICTS, .idle = "move", .normal = "kill",
-	  .help = "What to do about a hung worker: report it, move its partitions away, or kill it." },
-	{ KEY("OnPaused", TIME, ENUM, NOW, F(on_paused)), .words = VERDICTS, .idle = "move", .normal = "report",
+	{ KEY("OnHang", TIME, ENUM, NOW, F(on_hang)), .words = VERDICTS, .normal = "kill",
+	  .help = "What to do about a hung worker: report it, move its partitions away, or kill it. move needs "
+		  "twice the memory for states, which a fleet has that is started with it." },
+	{ KEY("OnPaused", TIME, ENUM, NOW, F(on_paused)), .words = VERDICTS, .normal = "report",
 	  .help = "The same for a worker that is stopped, traced or frozen." },
 
 	/* ---- restarts ---- */

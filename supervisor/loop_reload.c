@@ -259,6 +259,19 @@ static void apply(struct rk_loop *l, const struct rk_diff *d, uint32_t n_before,
 	rk_loop_wake(l);
 }
 
+/* A fleet that goes on keeps the memory it was started with, whatever its keys would make of it now. */
+static void geometries_keep(const struct rk_loop *l, struct rk_conf *new)
+{
+	for (uint32_t i = 0; i < new->n_fleets; i++) {
+		const struct rk_fleet *f = rk_loop_fleet(l, new->fleets[i].name);
+
+		if (!f)
+			continue;
+		new->fleets[i].geometry = f->conf->geometry;
+		new->fleets[i].reserved = f->conf->reserved;
+	}
+}
+
 /* Makes the new configuration the one in force, with all that follows from it. */
 static void adopt(struct rk_loop *l, struct rk_loop_conf *node, const struct rk_diff *d,
 		  struct rk_reloaded *ret)
@@ -266,6 +279,7 @@ static void adopt(struct rk_loop *l, struct rk_loop_conf *node, const struct rk_
 	struct rk_note note = rk_loop_note(l, RK_FLIGHT_RELOAD);
 	uint32_t n_before = l->fleets.n;
 
+	geometries_keep(l, &node->conf);
 	if (fleets_add(l, &node->conf, ret) < 0) {
 		rk_conf_free_p(&node->conf);
 		free(node);

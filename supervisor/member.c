@@ -9,7 +9,8 @@ struct slot {
 	enum rk_member_state state;
 	bool has_process;
 	bool is_ready;
-	uint64_t since_ns; /* of its last READY or DOWN */
+	bool is_stuck;     /* it has a process that cannot release anything */
+	uint64_t since_ns; /* of its last READY, DOWN or STUCK */
 	uint64_t down_ns;  /* of its grace used up before since_ns */
 	uint32_t n_owned;
 	uint32_t n_inbound; /* moves to it under way */
@@ -203,6 +204,7 @@ static void on_ready(struct rk_member *m, struct slot *s, uint64_t now_ns)
 		return;
 	s->has_process = true;
 	s->is_ready = true;
+	s->is_stuck = false;
 	if (s->state == RK_MEMBER_AWAY) {
 		s->state = RK_MEMBER_MEMBER;
 		s->down_ns += now_ns - s->since_ns;
@@ -218,6 +220,7 @@ static void on_ready(struct rk_member *m, struct slot *s, uint64_t now_ns)
 static void on_down(const struct rk_member *m, struct slot *s, uint64_t now_ns)
 {
 	s->has_process = false;
+	s->is_stuck = false;
 	if (s->is_ready && now_ns - s->since_ns >= m->c.healthy_after_ns)
 		s->down_ns = 0;
 	if (s->state == RK_MEMBER_MEMBER)
@@ -228,6 +231,19 @@ static void on_down(const struct rk_member *m, struct slot *s, uint64_t now_ns)
 		return; /* down again before it was ready: its grace runs on */
 	s->is_ready = false;
 	s->since_ns = now_ns;
+}
+
+static void on_stuck(struct rk_member *m, struct slot *s, uint64_t now_ns)
+{
+	if (!s->is_ready)
+		return;
+	s->is_ready = false;
+	s->is_stuck = true;
+	s->since_ns = now_ns;
+	if (s->state == RK_MEMBER_MEMBER || s->state == RK_MEMBER_RETURNING) {
+		s->state = RK_MEMBER_GONE;
+		aim(m);
+	}
 }
 
 void rk_member_on(struct rk_member *m, enum rk_member_event event, uint32_t slot, uint64_t now_ns)
@@ -246,6 +262,9 @@ void rk_member_on(struct rk_member *m, enum rk_member_event event, uint32_t slot
 		return;
 	case RK_MEMBER_EV_DOWN:
 		on_down(m, s, now_ns);
+		return;
+	case RK_MEMBER_EV_STUCK:
+		on_stuck(m, s, now_ns);
 		return;
 	case RK_MEMBER_EVENTS:
 		return;
@@ -326,7 +345,7 @@ static bool is_pending(const struct rk_member *m, uint32_t p)
 	return m->owners[p] != m->targets[p] && m->moving[p] == RK_PLACE_NONE;
 }
 
-enum gate { OPEN_FREE, OPEN_LIVE, SHUT };
+enum gate { OPEN_FREE, OPEN_COPY, OPEN_LIVE, SHUT };
 
 /* Whether a pending partition could go now, the pace of live moves apart. */
 static enum gate find_gate(const struct rk_member *m, uint32_t p)
@@ -337,6 +356,8 @@ static enum gate find_gate(const struct rk_member *m, uint32_t p)
 		return SHUT;
 	if (from == RK_PLACE_NONE || !m->slots[from].has_process)
 		return OPEN_FREE;
+	if (m->slots[from].is_stuck)
+		return OPEN_COPY;
 	return m->slots[from].is_ready ? OPEN_LIVE : SHUT;
 }
 
@@ -345,10 +366,10 @@ static bool has_pace(const struct rk_member *m, uint64_t now_ns)
 	return m->n_moving < rk_max_u32(m->c.max_moving, 1) && now_ns >= m->next_move_ns;
 }
 
-static struct rk_member_move begin_move(struct rk_member *m, uint32_t p, bool is_live,
-					uint64_t now_ns)
+static struct rk_member_move begin_move(struct rk_member *m, uint32_t p, enum gate gate, uint64_t now_ns)
 {
 	uint16_t to = m->targets[p];
+	bool is_live = gate == OPEN_LIVE;
 
 	m->at = p + 1;
 	m->moving[p] = to;
@@ -357,7 +378,7 @@ static struct rk_member_move begin_move(struct rk_member *m, uint32_t p, bool is
 	m->n_moving += is_live;
 	if (is_live)
 		m->next_move_ns = now_ns + m->c.move_gap_ns;
-	return (struct rk_member_move){ p, m->owners[p], to, is_live };
+	return (struct rk_member_move){ p, m->owners[p], to, is_live, gate == OPEN_COPY };
 }
 
 bool rk_member_next(struct rk_member *m, uint64_t now_ns, struct rk_member_move *ret)
@@ -370,7 +391,7 @@ bool rk_member_next(struct rk_member *m, uint64_t now_ns, struct rk_member_move 
 
 		if (gate == SHUT || (gate == OPEN_LIVE && !live))
 			continue;
-		*ret = begin_move(m, p, gate == OPEN_LIVE, now_ns);
+		*ret = begin_move(m, p, gate, now_ns);
 		return true;
 	}
 	return false;

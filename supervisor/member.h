@@ -14,8 +14,11 @@
  *    is used up by time down alone, however many restarts, and renewed by HealthyAfter ready.
  *  - Then its partitions move. When it has been ready for HealthyAfter, the same ones come
  *    home: home is a table of its own, and only scaling changes it.
+ *  - STUCK (it can neither release nor die) is as MoveAfter being over, at once, and READY once it
+ *    goes on, or its next process is: GONE until then.
  *  - Nothing moves to a slot that is not ready. From a slot without a process a partition is
- *    simply assigned, at once, since nobody serves it; from one that is ready it is handed over
+ *    simply assigned, at once, since nobody serves it; from one that is stuck it is taken by copy,
+ *    at once too; from one that is ready it is handed over
  *    live, few at a time and not too fast; from one that is just starting it waits for either.
  *  - With nobody left to move to everything stays where it is.
  *
@@ -64,6 +67,7 @@ enum rk_member_event {
 	RK_MEMBER_EV_START, /* it has a process */
 	RK_MEMBER_EV_READY,
 	RK_MEMBER_EV_DOWN, /* its death is confirmed */
+	RK_MEMBER_EV_STUCK, /* alive, and to lose its partitions though it cannot release them */
 	RK_MEMBER_EVENTS
 };
 
@@ -71,7 +75,8 @@ struct rk_member_move {
 	uint32_t partition;
 	uint16_t from; /* RK_PLACE_NONE: nobody owns it */
 	uint16_t to;
-	bool is_live; /* by the hand-over protocol; else: assign, there is no process */
+	bool is_live; /* by the hand-over protocol */
+	bool is_copy; /* by copy, its process is stuck; neither: assign, there is no process */
 };
 
 struct rk_member;

@@ -44,7 +44,7 @@ struct rk_slot_host {
 	const struct rk_crew_conf *c;
 	const uint16_t *table; /* partition -> slot */
 	struct rk_killer *killer;
-	rk_slot_move move; /* OnHang=move, OnPaused=move; NULL: not available, reported only */
+	rk_slot_move move; /* OnHang=move, OnPaused=move */
 	void *move_arg;
 	struct rk_restart_conf restart;
 	struct rk_blame_recent recent; /* deaths, for who is charged */
@@ -171,11 +171,13 @@ void rk_slot_kill(struct rk_slot *s);
 /*
  * Who is charged for a death, of slot_charge.c, for slot.c alone. See: how the process ended, while
  * /proc has it still. Charge: behind the repair, before its partitions pass on and the slot forgets
- * the process. Cause: keeper tells how one ended whose cause was not known then.
+ * the process. Cause: keeper tells how one ended whose cause was not known then. Moved: as charge,
+ * for a process that is alive and about to lose its partitions for this verdict.
  */
 void rk_slot_charge_see(struct rk_slot *s);
 void rk_slot_charge(struct rk_slot *s);
 void rk_slot_charge_cause(struct rk_slot *s, const struct rk_link_msg *msg);
+void rk_slot_charge_moved(struct rk_slot *s, enum rk_verdict verdict);
 
 /* What a record says of a slot: its process as it is now, the group of its verdict. */
 struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level);

@@ -121,10 +121,10 @@ static void cause_set(const struct rk_slot *s, struct rk_blame_case *c, int code
 		c->memory = memory_of(s, rk_clock_ns());
 }
 
-static struct rk_blame_case case_of(const struct rk_slot *s)
+static struct rk_blame_case case_of(const struct rk_slot *s, uint64_t ns)
 {
 	const struct rk_shm *m = s->host->c->m;
-	struct rk_blame_case c = { .ns = s->noticed_ns,
+	struct rk_blame_case c = { .ns = ns,
 				   .n_committed = n_committed(m),
 				   .words = words_of(s),
 				   .incarnation = s->incarnation,
@@ -260,7 +260,7 @@ void rk_slot_charge(struct rk_slot *s)
 	struct rk_blame_case c;
 
 	rk_slot_charge_see(s);
-	c = case_of(s);
+	c = case_of(s, s->noticed_ns);
 	verdict = decide(s, &c, s->process.pid);
 	if (c.code >= 0 || verdict == RK_BLAME_SPARED)
 		return;
@@ -290,4 +290,14 @@ void rk_slot_charge_cause(struct rk_slot *s, const struct rk_link_msg *msg)
 					.code = msg->code,
 					.status = msg->status };
 	rk_dead_cause(s->host->c->m, s->doubt.c.words.partition, s->doubt.c.words.job, &cause);
+}
+
+void rk_slot_charge_moved(struct rk_slot *s, enum rk_verdict verdict)
+{
+	struct rk_blame_case c;
+
+	s->verdict = verdict; /* it stands for as long as its job is looked at: the process need not end */
+	c = case_of(s, rk_clock_ns());
+	(void)decide(s, &c, s->process.pid);
+	s->verdict = RK_VERDICT_FINE;
 }

@@ -111,21 +111,25 @@ static void stand_follow(struct rk_slot *s, enum rk_ward_stand stand)
 		rk_slot_event(s, RK_FSM_EV_PAUSE);
 }
 
-static void move(struct rk_slot *s)
-{
-	uint32_t n = s->host->move ? s->host->move(s, s->host->move_arg) : 0;
-
-	if (n)
-		response_note(s, "partitions taken from the worker n=%u", n);
-	else
-		response_note(s, "worker reported only, its partitions cannot be taken from it");
-}
-
 static struct rk_slot_job job_of(const struct rk_finding *f)
 {
 	return (struct rk_slot_job){ .is_set = f->phase == RK_PHASE_WORKING,
 				     .partition = f->partition,
 				     .number = f->job };
+}
+
+/* Whoever has its partitions next runs its job again: that is charged as if it had died of it. */
+static void move(struct rk_slot *s, const struct rk_finding *f)
+{
+	uint32_t n;
+
+	s->judged = job_of(f);
+	rk_slot_charge_moved(s, f->verdict);
+	n = s->host->move(s, s->host->move_arg);
+	if (n)
+		response_note(s, "partitions taken from the worker n=%u", n);
+	else
+		response_note(s, "worker reported only, its partitions cannot be taken from it");
 }
 
 static void judged(struct rk_slot *s, const struct rk_finding *f, enum rk_response response)
@@ -147,7 +151,7 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 		response_note(s, "job asked to give up");
 		return;
 	case RK_RESPOND_MOVE:
-		move(s);
+		move(s, &f->found);
 		return;
 	case RK_RESPOND_ABORT:
 	case RK_RESPOND_KILL:

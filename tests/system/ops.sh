@@ -227,6 +227,51 @@ await mover 'partitions moved n=' 2
 result "and they come home" "$(partitions mover | tr ' ' '\n' | awk '$1 < 85 || $1 > 86')"
 run stop mover
 
+# keys_of FLEET WORKER N: so many keys that are its own
+keys_of() {
+	for i in $(seq 400); do
+		"$rekindle" key --name "$1" "m$i" | awk -v k="m$i" -v w="$2" '$3 == w { print k; exit }'
+	done | head -"$3"
+}
+
+start stuck -n 3 --set OnPaused=move --set HealthyAfter=1s -- "$wordcount"
+mapfile -t keys < <(keys_of stuck 1 3)
+for k in "${keys[@]}"; do "$rekindle" call --name stuck "$k" >/dev/null; done
+before=$(partitions stuck)
+victim=$(pid_of stuck 1)
+kill -STOP "$victim"
+run call --name stuck "${keys[0]}" --timeout 20s
+expect "OnPaused=move: the state goes on elsewhere while its worker is stopped" 0 '^2$'
+await stuck 'partitions taken from the worker n=8[56]'
+result "all its partitions have gone" "$([ "$(cut -d' ' -f2 <<<"$(partitions stuck)")" = 0 ] || partitions stuck)"
+calls_begin stuck s
+run call --name stuck "${keys[1]}" --timeout 20s
+expect "the others go on too" 0 '^2$'
+kill -CONT "$victim"
+await stuck 'slot=1|event=exited from=.* to=down'
+await stuck 'partitions moved n=' 2
+timeout 30 "$rekindle" status --wait stuck >/dev/null
+result "continued it finds that out and ends, and what was its own comes home" \
+	"$([ "$(partitions stuck)" = "$before" ] && [ "$(pid_of stuck 1)" != "$victim" ] || echo "$before -> $(partitions stuck)")"
+run call --name stuck "${keys[2]}" --timeout 20s
+expect "with all that was done meanwhile" 0 '^2$'
+run call --name stuck "${keys[0]}" --timeout 20s
+expect "by whomever" 0 '^3$'
+calls_end "none of this failed a call"
+run stop stuck
+
+start hung -n 3 --set OnHang=move --set HangAfter=300ms --set DeadLetterAfter=1 -- "$hang_worker"
+key1=$(keys_of hung 1 1)
+run call --name hung "$key1" hello
+before=$(pids hung)
+run call --name hung "$key1" deadlock --timeout 20s
+expect "OnHang=move: the job is charged to itself and put aside by the next" 1 'ENOTRECOVERABLE'
+run call --name hung "$key1" hello
+expect "whose state goes on" 0 '^2$'
+result "and nobody was killed" "$([ "$(pids hung)" = "$before" ] || pids hung)"
+run stop hung
+expect "the hung one ends with the fleet" 0 'stopped hung'
+
 # ---- deaths: strategies, restart, brake ---------------------------------------------------------
 
 # conf NAME TEXT: a configuration below a root of its own.
@@ -396,7 +441,8 @@ run stop pre
 start old -n 2 --set MaxJobs=100 -- "$wordcount"
 before=$(pids old)
 for i in $(seq 400); do echo "word$((i % 40))"; done | "$rekindle" put - >/dev/null
-await old 'worker recycled reason=MaxJobs' 2
+await old 'response +0 .*worker recycled reason=MaxJobs'
+await old 'response +1 .*worker recycled reason=MaxJobs'
 timeout 30 "$rekindle" status --wait old >/dev/null
 result "MaxJobs recycles each worker" "$([ "$(changed "$before" "$(pids old)")" = 11 ] || pids old)"
 run call word1
@@ -532,6 +578,18 @@ result "by which a deadlock is found, and its job is done by the next" "$([ "$(c
 run events -n 200 --name ruled
 expect "and by which jobs are charged" 0 'job charged .*attempts=1 of=7'
 run stop ruled
+
+conf banks "[Fleet words]
+Exec=$wordcount
+Workers=1"
+fleets banks banks
+conf banks "[Fleet words]
+Exec=$wordcount
+Workers=1
+OnHang=move"
+run reload
+expect "a reload cannot add the memory that move needs" 78 'OnHang=kill -> move is beyond what the memory of the fleet was laid out for'
+run stop banks
 
 start plain -n 1 -- "$wordcount"
 run reload

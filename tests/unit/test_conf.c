@@ -205,8 +205,8 @@ static const struct {
 	{ "", NULL },
 	{ "Workers=3\nRestart=no\n", NULL },
 	{ "OnHang=report\nOnPaused=kill\n", NULL },
-	{ "OnHang=move\nAllowFaults=yes\n", "OnHang=move, AllowFaults: read and checked" }, /* of its words, one */
-	{ "OnPaused=move\nMaxRSS=1G\nStandby=1\n", "OnPaused=move, Standby: read and checked" },
+	{ "KillSignal=SIGINT\nAllowFaults=yes\n", "AllowFaults: read and checked" },
+	{ "OnPaused=move\nAllowFaults=yes\nMaxRSS=1G\nStandby=1\n", "AllowFaults, Standby: read and checked" },
 	{ "Standby=1\nStandby=2\n", "Standby: read and checked" }, /* said once */
 };
 
@@ -230,9 +230,9 @@ START_TEST(a_warning_that_has_no_room_ends_at_a_whole_key)
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	char text[90];
 
-	good_conf_of("[Fleet f]\nExec=cat\nOnHang=move\nStandby=2\nStandby=3\n", &conf);
+	good_conf_of("[Supervisor]\nFlightRecords=9\n[Fleet f]\nExec=cat\nStandby=2\nKillSignal=SIGINT\n", &conf);
 	ck_assert_str_eq(rk_conf_idle(&conf, text, sizeof(text)),
-			 "OnHang=move, Standby: read and checked, but this release does not act on it yet");
+			 "FlightRecords, Standby: read and checked, but this release does not act on it yet");
 	ck_assert_ptr_null(rk_conf_idle(&conf, text, 40));
 }
 END_TEST

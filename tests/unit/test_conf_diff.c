@@ -108,7 +108,7 @@ START_TEST(workers_scale_up_to_the_slots_that_there_are)
 	diff(A, A "Workers=65\n", &beyond);
 	ck_assert_uint_eq(beyond.n_refused, 1);
 	ck_assert_int_eq(beyond.at[0].reload, RK_RELOAD_NEVER);
-	ck_assert_ptr_nonnull(strstr(beyond.at[0].refusal, "beyond the slots"));
+	ck_assert_ptr_nonnull(strstr(beyond.at[0].refusal, "beyond what the memory"));
 }
 END_TEST
 

@@ -123,6 +123,43 @@ START_TEST(from_a_dead_owner_it_goes_at_once_even_if_it_had_been_asked)
 }
 END_TEST
 
+static const struct rk_member_move copy = { .partition = P, .from = 0, .to = 2, .is_copy = true };
+
+START_TEST(from_one_that_is_stuck_it_is_taken_and_that_one_commits_no_more)
+{
+	struct rk_geometry g = fixture_geometry();
+	struct fixture_owner old = { 0 };
+	struct fixture *f;
+
+	g.n_banks = 2;
+	f = fixture_new(&g, 0);
+	fixture_own(f, &old, P, 0);
+	if (_i) /* it may have been asked before */
+		ck_assert_int_eq(rk_handover_begin(&f->m, &live), RK_HANDOVER_ASKED);
+	ck_assert_int_eq(rk_handover_begin(&f->m, &copy), RK_HANDOVER_DONE);
+	ck_assert_uint_eq(rk_route_worker(route(f)), 2);
+	ck_assert(is_rung(f, 2));
+	ck_assert_int_eq(rk_owner_step(&old.o, fixture_add, NULL), -ESTALE);
+	ck_assert_int_eq(rk_owner_release(&old.o), -ESTALE);
+	fixture_disown(&old);
+	fixture_free(f);
+}
+END_TEST
+
+START_TEST(without_a_second_bank_nothing_is_taken)
+{
+	struct fixture *f = fixture_new(NULL, 0);
+	struct fixture_owner old = { 0 };
+	struct rk_caller c = fixture_caller(f, 0, 7);
+
+	fixture_own(f, &old, P, 0);
+	ck_assert_int_eq(rk_handover_begin(&f->m, &copy), -EBUSY);
+	ck_assert_uint_eq(fixture_call(&c, &old, 5), 5);
+	fixture_disown(&old);
+	fixture_free(f);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("handover");
@@ -132,5 +169,7 @@ int main(void)
 	tcase_add_test(c, who_was_not_asked_cannot_release);
 	tcase_add_test(c, nobodys_partition_cannot_be_asked_for);
 	tcase_add_test(c, from_a_dead_owner_it_goes_at_once_even_if_it_had_been_asked);
+	tcase_add_loop_test(c, from_one_that_is_stuck_it_is_taken_and_that_one_commits_no_more, 0, 2);
+	tcase_add_test(c, without_a_second_bank_nothing_is_taken);
 	return unit_run(c);
 }

@@ -546,11 +546,72 @@ START_TEST(whoever_comes_and_goes_all_are_home_in_the_end)
 }
 END_TEST
 
+START_TEST(who_is_stuck_loses_its_partitions_by_copy_and_gets_the_same_ones_back)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_move move;
+	uint32_t n = 0, n_live;
+
+	on(&f, RK_MEMBER_EV_STUCK, 1);
+	ck_assert_int_eq(rk_member_state(f.m, 1), RK_MEMBER_GONE);
+	while (rk_member_next(f.m, f.now_ns, &move)) {
+		ck_assert(move.is_copy && !move.is_live);
+		ck_assert_uint_eq(move.from, 1);
+		rk_member_moved(f.m, move.partition);
+		n++;
+	}
+	ck_assert_uint_eq(n, P / 4);
+	on(&f, RK_MEMBER_EV_STUCK, 1); /* told twice: nothing more */
+	ck_assert(!rk_member_next(f.m, f.now_ns, &move));
+
+	if (_i) /* it dies of it, or goes on as if nothing were */
+		on(&f, RK_MEMBER_EV_DOWN, 1);
+	on(&f, RK_MEMBER_EV_READY, 1);
+	pass(&f, 10 * S);
+	ck_assert_uint_eq(move_all(&f, &n_live), P / 4);
+	ck_assert_uint_eq(n_live, P / 4);
+	ck_assert(is_as_first(&f));
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(who_dies_while_it_is_stuck_leaves_what_is_left_to_be_assigned)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_move move;
+
+	on(&f, RK_MEMBER_EV_STUCK, 1);
+	ck_assert(rk_member_next(f.m, f.now_ns, &move) && move.is_copy);
+	rk_member_unmoved(f.m, move.partition); /* no bank was free */
+	on(&f, RK_MEMBER_EV_DOWN, 1);
+	ck_assert(rk_member_next(f.m, f.now_ns, &move) && !move.is_copy && !move.is_live);
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(with_nobody_to_copy_to_it_keeps_them)
+{
+	struct rk_member_conf alone = usual;
+	struct rk_member_move move;
+	struct fleet f;
+
+	alone.n_wanted = 1;
+	f = fleet_make(&alone);
+	on(&f, RK_MEMBER_EV_STUCK, 0);
+	ck_assert(!rk_member_next(f.m, f.now_ns, &move));
+	ck_assert_uint_eq(rk_member_n_pending(f.m), 0);
+	rk_member_close(f.m);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("member");
 
 	tcase_add_test(c, a_restart_within_the_grace_moves_nothing);
+	tcase_add_loop_test(c, who_is_stuck_loses_its_partitions_by_copy_and_gets_the_same_ones_back, 0, 2);
+	tcase_add_test(c, who_dies_while_it_is_stuck_leaves_what_is_left_to_be_assigned);
+	tcase_add_test(c, with_nobody_to_copy_to_it_keeps_them);
 	tcase_add_test(c, who_stays_down_loses_its_partitions_and_gets_the_same_ones_back);
 	tcase_add_test(c, a_slot_that_flaps_uses_up_its_grace_and_health_renews_it);
 	tcase_add_test(c, a_slot_that_never_starts_loses_its_partitions_too);
