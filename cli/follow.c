@@ -22,7 +22,7 @@ struct following {
 	struct rk_recall recall;
 	struct rk_recall_filter filter;
 	uint32_t n_ends;
-	bool is_held;
+	bool is_held, is_left;
 	bool is_terminal, has_line; /* a line stands on the terminal, to be written anew */
 };
 
@@ -85,7 +85,8 @@ static void event_take(struct following *v, const struct rk_recalled *e)
 		return;
 	state += strlen(STATE_KEY);
 	v->is_held = v->is_held || strcmp(state, "held") == 0;
-	v->n_ends += strcmp(state, "done") == 0 || strcmp(state, "held") == 0;
+	v->is_left = v->is_left || strcmp(state, "left") == 0;
+	v->n_ends += strcmp(state, "done") == 0 || v->is_held || v->is_left;
 }
 
 static int news_take(struct following *v, bool is_following)
@@ -139,6 +140,8 @@ static int conclude(const struct following *v)
 			"%s is held, see above: 'rekindle restart --resume' goes on, "
 			"'--cancel' gives it up",
 			v->f->what);
+	if (v->is_left)
+		return rk_cli_complain(RK_CLI_PARTLY, "%s %s", v->f->what, goes_on);
 	if (v->n_ends >= v->f->n_ends)
 		return RK_CLI_OK;
 	if (signal_number == SIGALRM)

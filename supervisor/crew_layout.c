@@ -167,7 +167,7 @@ static void change_tell(struct rk_crew *f, uint32_t n_pending)
 	if (f->change.n_groups == 0)
 		return;
 	t = tally_of(f);
-	is_over = t.n_arrived == f->n_slots && n_pending == 0;
+	is_over = t.n_arrived == f->n_slots && rk_member_n_going(f->member) == 0;
 	if (!is_over && t.n_arrived == f->change.n_arrived)
 		return;
 	f->change.n_arrived = t.n_arrived;
@@ -284,6 +284,17 @@ void rk_crew_follow(struct rk_crew *f, uint64_t group)
 	f->follow = group;
 }
 
+/* One that does not get on, a worker that is stopped or never ready, must not keep others from being begun. */
+static void change_leave(struct rk_crew *f)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_SCALE);
+
+	note.group = f->change.groups[0];
+	(void)rk_recorder_note(f->c.recorder, &note, "%u changes came behind it state=left", RK_CREW_CHANGES);
+	f->change.n_groups--;
+	memmove(f->change.groups, f->change.groups + 1, f->change.n_groups * sizeof(f->change.groups[0]));
+}
+
 /* Begins a change; several may be under way, and are over together. */
 RK_PRINTF(4, 5)
 static int change_begin(struct rk_crew *f, uint64_t *ret_group, struct rk_err *err, const char *fmt,
@@ -297,8 +308,7 @@ static int change_begin(struct rk_crew *f, uint64_t *ret_group, struct rk_err *e
 	if (f->is_stopping)
 		return rk_err_set(err, -EBUSY, "fleet %s stops", f->c.conf->name);
 	if (f->change.n_groups == RK_CREW_CHANGES)
-		return rk_err_set(err, -EBUSY, "%u changes of %s are under way: wait for them",
-				  RK_CREW_CHANGES, f->c.conf->name);
+		change_leave(f);
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);

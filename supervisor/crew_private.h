@@ -14,7 +14,7 @@
 #include "supervisor/rolling.h"
 #include "supervisor/slot.h"
 
-#define RK_CREW_CHANGES 8u /* by operators, under way at once */
+#define RK_CREW_CHANGES 8u /* by operators, that are followed at once */
 #define RK_CREW_MOVES 4u   /* live hand-overs at once */
 
 /* What people follow: scales, drains, starts and stops of one worker. They are over together. */

@@ -470,6 +470,16 @@ uint32_t rk_member_n_pending(const struct rk_member *m)
 	return n;
 }
 
+uint32_t rk_member_n_going(const struct rk_member *m)
+{
+	uint32_t n = 0;
+
+	for (uint32_t p = 0; p < m->c.n_partitions; p++)
+		n += m->owners[p] != m->targets[p] && m->targets[p] != RK_PLACE_NONE &&
+		     m->slots[m->targets[p]].is_ready;
+	return n;
+}
+
 const char *rk_member_state_name(enum rk_member_state state)
 {
 	static const char *const names[] = { "out",  "joining",   "member", "away",

@@ -124,9 +124,13 @@ enum rk_member_state rk_member_state(const struct rk_member *m, uint32_t slot);
 /* Partition -> slot as it is, the fleet's table; lives as long as m. */
 const uint16_t *rk_member_owners(const struct rk_member *m);
 
-/* Partitions that a slot owns, and those of the fleet that still have to move. */
+/*
+ * Partitions that a slot owns; those of the fleet that still have to move; of these, how many will
+ * without anybody's doing: where they go is ready.
+ */
 uint32_t rk_member_n_owned(const struct rk_member *m, uint32_t slot);
 uint32_t rk_member_n_pending(const struct rk_member *m);
+uint32_t rk_member_n_going(const struct rk_member *m);
 
 /* "member", "away" and so on; "?" outside. */
 const char *rk_member_state_name(enum rk_member_state state);

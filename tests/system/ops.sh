@@ -183,7 +183,7 @@ expect "there is nobody to resume" 1 'no process'
 run pause 99
 expect "there is no such worker" 64 'room for 64'
 
-run stop 2
+run stop 2 --timeout 20s
 expect "stop WORKER ends one" 0 '2 of 2 workers ready'
 result "whose partitions stay its own" "$([ "$(cut -d' ' -f3 <<<"$(partitions words)")" -gt 80 ] || partitions words)"
 run start 2
@@ -213,6 +213,16 @@ chmod +x "$tmp/stranger"
 "$rekindle" run --name stranger -n 1 --set KillSignal=SIGUSR1 --set StopTimeout=20s -- "$tmp/stranger" >"$tmp/stranger.out" 2>&1 &
 keepers+=($!)
 for ((i = 0; i < 1000; i++)); do [ ! -e "$tmp/trapped" ] || break; read -rt 0.02 <> <(:); done
+for n_wanted in 2 3 4 5 6 7 8 9; do run scale $n_wanted --no-wait; done
+timeout 30 "$rekindle" scale 2 >"$tmp/left" 2>&1 &
+waiter=$!
+await stranger 'fleet is scaled workers=2 state=running' 2
+for n_wanted in 3 4 5 6 7 8 9 1; do run scale $n_wanted --no-wait; done
+expect "changes that never end do not keep others from being begun" 0 ''
+wait "$waiter"
+status=$?
+out=$(cat "$tmp/left")
+expect "who follows one of them is told" 2 'the scaling goes on'
 run stop stranger
 expect "a process that is no worker" 0 'stopped stranger'
 result "is asked by KillSignal" "$([ -e "$tmp/asked" ] || cat "$tmp/stranger.out")"

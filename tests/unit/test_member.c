@@ -604,6 +604,20 @@ START_TEST(with_nobody_to_copy_to_it_keeps_them)
 }
 END_TEST
 
+START_TEST(what_waits_for_somebody_who_is_down_is_not_going)
+{
+	struct fleet f = fleet_make(&usual);
+
+	ck_assert_int_eq(rk_member_leave(f.m, 0), 0);
+	ck_assert_uint_eq(rk_member_n_going(f.m), P / 4);
+	for (uint32_t i = 1; i < usual.n_wanted; i++)
+		on(&f, RK_MEMBER_EV_DOWN, i);
+	ck_assert_uint_eq(rk_member_n_pending(f.m), P / 4);
+	ck_assert_uint_eq(rk_member_n_going(f.m), 0);
+	rk_member_close(f.m);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("member");
@@ -612,6 +626,7 @@ int main(void)
 	tcase_add_loop_test(c, who_is_stuck_loses_its_partitions_by_copy_and_gets_the_same_ones_back, 0, 2);
 	tcase_add_test(c, who_dies_while_it_is_stuck_leaves_what_is_left_to_be_assigned);
 	tcase_add_test(c, with_nobody_to_copy_to_it_keeps_them);
+	tcase_add_test(c, what_waits_for_somebody_who_is_down_is_not_going);
 	tcase_add_test(c, who_stays_down_loses_its_partitions_and_gets_the_same_ones_back);
 	tcase_add_test(c, a_slot_that_flaps_uses_up_its_grace_and_health_renews_it);
 	tcase_add_test(c, a_slot_that_never_starts_loses_its_partitions_too);
