@@ -381,7 +381,7 @@ static void note_letter(const struct request *q, const struct rk_fleet *f, const
 
 	(void)rk_recorder_note(q->from->control->c.recorder, &about,
 			       "dead letter %s job=%llu partition=%u uid=%u", act->what,
-			       (unsigned long long)act->job, act->partition, (unsigned int)q->from->uid);
+			       (unsigned long long)act->job, act->partition, (unsigned int)q->from->who.uid);
 }
 
 static int verb_dead(struct request *q, struct rk_err *err)

@@ -10,7 +10,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "supervisor/inject.h"
 
 #define HOPELESS_TRIES 5u /* failed starts of each slot before the command is suspected */
 #define LOOK_US 250000u /* between two looks at workers that have not said they are ready */

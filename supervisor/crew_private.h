@@ -10,6 +10,7 @@
 #define RK_SUPERVISOR_CREW_PRIVATE_H
 
 #include "supervisor/crew.h"
+#include "supervisor/inject.h"
 #include "supervisor/member.h"
 #include "supervisor/rolling.h"
 #include "supervisor/slot.h"

@@ -50,7 +50,8 @@ static void setup(void)
 	ck_assert_int_ge(sd_event_new(&event), 0);
 	inject = (struct rk_inject){ .event = event, .recorder = &recorder, .fleet = "f" };
 	for (uint32_t i = 0; i < SLOTS; i++)
-		slots[i] = (struct rk_slot){ .host = &host, .number = i, .stat_fd = -1, .process.pidfd = -1 };
+		slots[i] = (struct rk_slot){ .host = &host, .number = i, .is_wanted = true, .stat_fd = -1,
+					      .process.pidfd = -1 };
 	slots[VICTIM].state = RK_FSM_READY;
 	slots[VICTIM].incarnation = 7;
 	slots[VICTIM].process.pid = child();
@@ -163,6 +164,9 @@ START_TEST(who_is_not_there_or_not_ready_is_named)
 	ck_assert_int_eq(hit(&q, &who), -EAGAIN);
 	q.worker = RK_INJECT_ANY;
 	ck_assert_int_eq(hit(&q, &who), -EAGAIN);
+	slots[0].is_wanted = false; /* there is only room for it */
+	q.worker = 0;
+	ck_assert_int_eq(hit(&q, &who), -ENOENT);
 }
 END_TEST
 
