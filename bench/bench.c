@@ -29,6 +29,12 @@ static double percentile(const double *sorted, uint32_t n, uint32_t percent)
 	return sorted[(uint64_t)(n - 1) * percent / 100];
 }
 
+double bench_median(double *took, uint32_t n)
+{
+	qsort(took, n, sizeof(*took), compare);
+	return percentile(took, n, 50);
+}
+
 static void print_number(const char *name, double value, bool known)
 {
 	if (known)
@@ -41,13 +47,10 @@ void bench_print(const struct bench_case *c, double *took, double *floor)
 {
 	double p50, p99, base = 0;
 
-	qsort(took, c->n_runs, sizeof(*took), compare);
-	p50 = percentile(took, c->n_runs, 50);
+	p50 = bench_median(took, c->n_runs);
 	p99 = percentile(took, c->n_runs, c->more ? 1 : 99); /* the worse end */
-	if (floor) {
-		qsort(floor, c->n_runs, sizeof(*floor), compare);
-		base = percentile(floor, c->n_runs, 50);
-	}
+	if (floor)
+		base = bench_median(floor, c->n_runs);
 	printf("{\"bench\":\"%s\",\"case\":\"%s\",\"unit\":\"%s\"", c->bench, c->name, c->unit);
 	print_number("p50", p50, true);
 	print_number("p99", p99, true);
@@ -56,8 +59,15 @@ void bench_print(const struct bench_case *c, double *took, double *floor)
 	printf(",\"floor_what\":\"%s\"", c->floor_what ? c->floor_what : "");
 	print_number("ratio", c->more ? base / p50 : p50 / base, base > 0);
 	print_number("aim", c->aim, c->aim > 0 || c->aim_zero);
+	print_number("aim_p99", c->aim_p99, c->aim_p99 > 0);
 	print_number("aim_ratio", c->aim_ratio, c->aim_ratio > 0);
 	printf("}\n");
+	(void)fflush(stdout);
+}
+
+void bench_skip(const char *bench, const char *name, const char *why)
+{
+	printf("{\"bench\":\"%s\",\"case\":\"%s\",\"skipped\":\"%s\"}\n", bench, name, why);
 	(void)fflush(stdout);
 }
 

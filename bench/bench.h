@@ -31,6 +31,7 @@ struct bench_case {
 	void *arg;
 	uint32_t n_runs;  /* printed; as many again divided by 16 warm up */
 	double aim;       /* in the unit; 0 = none, unless aim_zero */
+	double aim_p99;   /* in the unit; 0 = none */
 	double aim_ratio; /* to the floor; 0 = none */
 	bool more;        /* more is better: a rate */
 	bool aim_zero;    /* the aim is 0 itself */
@@ -41,6 +42,12 @@ void bench_case(const struct bench_case *c);
 
 /* Prints the line of measurements taken elsewhere, which it sorts; floor may be NULL. */
 void bench_print(const struct bench_case *c, double *took, double *floor);
+
+/* Sorts them; the one in the middle. */
+double bench_median(double *took, uint32_t n);
+
+/* Prints the line of a case that cannot be measured here, and why. */
+void bench_skip(const char *bench, const char *name, const char *why);
 
 /* Ends the program, saying why, when the condition does not hold: a figure would mean nothing. */
 void bench_need(bool condition, const char *what);

@@ -6,80 +6,15 @@
  *         all its threads are read from /proc, again 10 s later, and compared.
  *         The proportional set sizes of keeper and supervisor are information.
  */
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/cost.h"
 #include "bench/fleet.h"
 
 #define N_WORKERS 200u
 #define IDLE_S 10u
 #define SETTLE_NS RK_NS_PER_S /* what follows a start has to end first */
 #define GIVE_UP_NS (60 * RK_NS_PER_S)
-
-/* Sum of the numbers behind lines that begin with this word. */
-static uint64_t sum_lines(const char *path, const char *word)
-{
-	char line[256], *at;
-	uint64_t sum = 0;
-	FILE *f = fopen(path, "re");
-
-	bench_need(f != NULL, "/proc of the fleet's processes");
-	while (fgets(line, sizeof(line), f))
-		if (strncmp(line, word, strlen(word)) == 0 && (at = strchr(line, ':')))
-			sum += strtoull(at + 1, NULL, 10);
-	(void)fclose(f);
-	return sum;
-}
-
-/* Whether the thread has this name; NULL fits all. */
-static bool is_named(int pid, const char *tid, const char *name)
-{
-	char path[300], is[32] = "";
-	FILE *f;
-
-	if (!name)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", pid, tid);
-	f = fopen(path, "re");
-	bench_need(f != NULL, "/proc of the fleet's processes");
-	(void)!fgets(is, sizeof(is), f);
-	(void)fclose(f);
-	is[strcspn(is, "\n")] = '\0';
-	return strcmp(is, name) == 0;
-}
-
-/* Of the threads of this name; NULL: of all. */
-static uint64_t switches(int pid, const char *name)
-{
-	char path[300];
-	struct dirent *entry;
-	uint64_t sum = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	dir = opendir(path);
-	bench_need(dir != NULL, "/proc of the fleet's processes");
-	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.' || !is_named(pid, entry->d_name, name))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, entry->d_name);
-		sum += sum_lines(path, "voluntary_ctxt_switches") + sum_lines(path, "nonvoluntary_ctxt_switches");
-	}
-	(void)closedir(dir);
-	return sum;
-}
-
-static double pss_mib(int pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
-	return (double)sum_lines(path, "Pss:") / 1024;
-}
 
 static void await_parked(struct rk_look *l)
 {
@@ -103,12 +38,12 @@ enum who { WORKERS, KEEPER, SUPERVISOR, GUARD, N_WHO };
 static void count(struct rk_look *l, uint64_t ret[static N_WHO])
 {
 	rk_look_view(l);
-	ret[KEEPER] = switches(l->view->keeper_pid, NULL);
-	ret[SUPERVISOR] = switches(l->view->supervisor_pid, NULL);
-	ret[GUARD] = switches(l->view->supervisor_pid, "guard");
+	ret[KEEPER] = bench_switches(l->view->keeper_pid, NULL);
+	ret[SUPERVISOR] = bench_switches(l->view->supervisor_pid, NULL);
+	ret[GUARD] = bench_switches(l->view->supervisor_pid, "guard");
 	ret[WORKERS] = 0;
 	for (uint32_t worker = 0; worker < N_WORKERS; worker++)
-		ret[WORKERS] += switches(rk_look_slot(l, worker)->pid, NULL);
+		ret[WORKERS] += bench_switches(rk_look_slot(l, worker)->pid, NULL);
 }
 
 static void print_one(const char *name, const char *unit, double value, bool has_aim)
@@ -137,7 +72,7 @@ int main(void)
 	for (int who = 0; who < N_WHO; who++)
 		print_one(names[who], "wakeups/s", (double)(after[who] - before[who]) / IDLE_S, true);
 	print_one("keeper and supervisor, PSS", "MiB",
-		  pss_mib(look.view->keeper_pid) + pss_mib(look.view->supervisor_pid), false);
+		  bench_pss_mib(look.view->keeper_pid) + bench_pss_mib(look.view->supervisor_pid), false);
 	rk_look_close_p(&look);
 	bench_fleet_stop(&fleet);
 	return 0;
