@@ -298,12 +298,30 @@ static void charge_unneeded(struct charge *c)
 		charge_rest(c);
 }
 
-/* It was idle when it was judged last, and is: nothing to judge. */
-static bool is_quiet(const struct charge *c, const struct rk_detect_input *in)
+/* When it was judged last it was idle, and nothing was wrong with it. */
+static bool was_idle(const struct charge *c)
 {
 	return c->detect.is_begun && c->detect.phase == RK_PHASE_IDLE &&
-	       c->told_stand == RK_WARD_SOUND && c->told == RK_RESPOND_NONE &&
-	       rk_detect_is_idle(&in->beat, in->pending_since_ns);
+	       c->told_stand == RK_WARD_SOUND && c->told == RK_RESPOND_NONE;
+}
+
+/* It was idle, and is: nothing to judge. */
+static bool is_quiet(const struct charge *c, const struct rk_detect_input *in)
+{
+	return was_idle(c) && rk_detect_is_idle(&in->beat, in->pending_since_ns);
+}
+
+/*
+ * The same at a glance: it sleeps, and nobody waits for it. Of most workers at most ticks, so that
+ * neither a clock is read for them nor the rest of their page.
+ */
+static bool is_asleep(const struct rk_ward *w, uint32_t slot, const struct charge *c)
+{
+	/* Acquire, as in rk_detect_hear(). */
+	return was_idle(c) && !c->pending_since_ns &&
+	       atomic_load_explicit(&rk_shm_beat(w->m, slot)->state, memory_order_acquire) ==
+		       RK_BEAT_PARKED &&
+	       !rk_vigil_has_work(w->m, slot);
 }
 
 static void charge_judge(struct rk_ward *w, uint32_t slot, const struct subject *s,
@@ -343,6 +361,10 @@ static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 		charge_begin(c, s ? s->incarnation : 0);
 	if (!s)
 		return;
+	if (is_asleep(w, slot, c)) {
+		charge_unneeded(c);
+		return;
+	}
 	in = (struct rk_detect_input){ .now_ns = rk_clock_ns(), .lateness_ns = tick->lateness_ns };
 	in.boot_ns = rk_clock_boot_ns(); /* at once behind the other: their difference counts */
 	rk_detect_hear(rk_shm_beat(w->m, slot), s->incarnation, &in.beat);
