@@ -44,6 +44,8 @@
 	X(UPGRADE_RAN, "upgrade() ran on its private copy")                            \
 	X(UPGRADE_COPYING, "old bytes in the log, some of the upgraded ones written")  \
 	X(UPGRADE_DONE, "upgraded, and no job committed yet")                          \
+	X(STANDBY_ORDERED, "a standby is a slot's worker, and has not taken its lease") \
+	X(WORKER_LEASED, "lease taken, the predecessor's work not yet marked")         \
 	X(SWEEP_WANT, "swept cell WANT again, beat not cleared")                       \
 	X(PART_COMMIT, "new incarnation in the commit word, owner word still old")     \
 	X(PART_ASKED, "owner word says STOP, its worker not rung")                     \

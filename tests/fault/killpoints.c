@@ -6,7 +6,8 @@
  *         there. Those the child dies in are buried and checked, as in step_calls.
  *
  * The list is one with the comments in shm/: this is the test that keeps it so. OWNER_INIT and
- * UPGRADE_* lie in workers/lib; tests/system/test_client and test_upgrade kill real workers there.
+ * UPGRADE_*, STANDBY_ORDERED and WORKER_LEASED lie in workers/lib; tests/system/test_client,
+ * test_upgrade and test_standby kill real workers there.
  */
 #include <errno.h>
 #include <signal.h>
@@ -83,7 +84,7 @@ int main(void)
 		const struct point *p = &points[i];
 		char claim[160];
 
-		if (i == RK_KP_OWNER_INIT || (i >= RK_KP_UPGRADE_RAN && i <= RK_KP_UPGRADE_DONE))
+		if (i == RK_KP_OWNER_INIT || (i >= RK_KP_UPGRADE_RAN && i <= RK_KP_WORKER_LEASED))
 			continue;
 		(void)snprintf(claim, sizeof(claim), "killed at %s: %s", rk_kill_point_name((enum rk_kill_point)i),
 			       rk_kill_point_what((enum rk_kill_point)i));

@@ -122,7 +122,8 @@ struct rk_worker_def {
  * handles jobs until it is told to end, which lets the present job finish: by the
  * supervisor, which disturbs no job, or by SIGTERM or SIGINT, which interrupt a
  * sleep or a poll in one with EINTR as any signal does. Writes what is wrong to
- * stderr. Returns main()'s exit status: 0 stopped; 3 the partition was taken away;
+ * stderr. Returns main()'s exit status: 0 stopped; 3 the partition was taken away,
+ * or it was a standby and is needed no more;
  * 64 not started by rekindle; 78 it does not fit the fleet. Once in a process.
  *
  * RK_CHECK=1 in the environment compares the state, arena included, after each
@@ -151,7 +152,9 @@ int rk_worker_main(const struct rk_worker_def *def);
 struct rk_worker;
 
 /*
- * Attaches to the fleet that started this process. Returns 0 and a handle that
+ * Attaches to the fleet that started this process; as a standby (Standby= in
+ * rekindle.conf(5)) it waits here until it is needed as a worker, so what takes
+ * its time is best done before. Returns 0 and a handle that
  * rk_worker_close() frees; else main()'s exit status, as rk_worker_main(), with
  * what is wrong on stderr. def is copied.
  * SIGTERM and SIGINT end the worker (RK_STOP), unless the program has a handler

@@ -24,6 +24,7 @@
 #include "shm/words.h"
 #include "workers/lib/attach.h"
 #include "workers/lib/prepare.h"
+#include "workers/lib/standby.h"
 #include "workers/lib/worker.h"
 
 #define SPIN_DEFAULT_US 50u
@@ -101,7 +102,10 @@ void rk_worker_tell(const struct worker *w)
 
 int rk_worker_give_up(struct worker *w, int status, const char *text)
 {
-	fprintf(stderr, "rekindle worker %u: %s\n", w->number, text);
+	if (w->order >= 0 && !w->beat)
+		fprintf(stderr, "rekindle worker, standby: %s\n", text);
+	else
+		fprintf(stderr, "rekindle worker %u: %s\n", w->number, text);
 	if (w->beat) {
 		snprintf(w->beat->last_words, sizeof(w->beat->last_words), "%s", text);
 		rk_worker_tell(w);
@@ -109,29 +113,43 @@ int rk_worker_give_up(struct worker *w, int status, const char *text)
 	return status;
 }
 
+/* Who it is to be: "worker=2 incarnation=17 ", or "standby=11 " with the socket on which that is said. */
+static bool read_role(struct worker *w, const char **text)
+{
+	unsigned long long incarnation;
+	int end = 0;
+
+	if (sscanf(*text, "worker=%u incarnation=%llu %n", &w->number, &incarnation, &end) == 2 && end)
+		w->incarnation = incarnation;
+	else if (sscanf(*text, "standby=%d %n", &w->order, &end) != 1 || w->order < 0)
+		return false;
+	*text += end;
+	return end > 0;
+}
+
 /* REKINDLE_WORKER=abi=2 worker=2 incarnation=17 fds=3:4:5:6:7:8:9:10 */
 static int read_inheritance(struct worker *w, struct rk_err *err)
 {
 	const char *text = getenv("REKINDLE_WORKER");
-	unsigned long long incarnation;
 	unsigned int abi;
 	int end = 0;
 
 	if (!text)
 		return rk_err_set(err, -ENOENT,
 				  "this is a rekindle worker: start it with 'rekindle run -n 4 -- PROGRAM'");
-	if (sscanf(text, "abi=%u worker=%u incarnation=%llu fds=%d:%d:%d:%d:%d:%d:%d:%d%n", &abi, &w->number,
-		   &incarnation, &w->fd[0], &w->fd[1], &w->fd[2], &w->fd[3], &w->fd[4], &w->fd[5], &w->fd[6],
-		   &w->fd[7], &end) != 11 || text[end])
+	if (sscanf(text, "abi=%u %n", &abi, &end) != 1 || !end || (text += end, !read_role(w, &text)) ||
+	    (end = 0, sscanf(text, "fds=%d:%d:%d:%d:%d:%d:%d:%d%n", &w->fd[0], &w->fd[1], &w->fd[2], &w->fd[3],
+			     &w->fd[4], &w->fd[5], &w->fd[6], &w->fd[7], &end) != 8) || text[end])
 		return rk_err_set(err, -EINVAL, "REKINDLE_WORKER is set, but not by rekindled: unset it");
 	if (abi != RK_ABI_VERSION)
 		return rk_err_set(err, -EPROTO,
 				  "rekindled speaks ABI %u and this program's library %u: use one release of both", abi,
 				  RK_ABI_VERSION);
-	w->incarnation = incarnation;
 	for (int i = 0; i < FD_COUNT; i++)
 		if (rk_fd_cloexec(w->fd[i], 1) < 0)
 			return rk_err_set(err, -EBADF, "descriptor %d from rekindled is closed", w->fd[i]);
+	if (w->order >= 0 && rk_fd_cloexec(w->order, 1) < 0)
+		return rk_err_set(err, -EBADF, "descriptor %d from rekindled is closed", w->order);
 	return unsetenv("REKINDLE_WORKER") < 0 ? -errno : 0;
 }
 
@@ -152,8 +170,6 @@ static int attach(struct worker *w, struct rk_err *err)
 	if (w->number >= w->m.g.n_workers)
 		return rk_err_set(err, -EPROTO, "worker number %u: the fleet has %u slots", w->number,
 				  w->m.g.n_workers);
-	w->beat = rk_shm_beat(&w->m, w->number);
-	w->bell = rk_shm_bell(&w->m, w->number);
 	return 0;
 }
 
@@ -174,6 +190,16 @@ static int set_up(struct worker *w, struct rk_err *err)
 	w->room = malloc(rk_owner_room(&w->m));
 	if (!w->partitions || !w->room)
 		return rk_err_set(err, -ENOMEM, "no memory for %u partitions", w->m.g.n_partitions);
+	return 0;
+}
+
+/* Becomes the slot's worker, for everybody to see. */
+static int take_slot(struct worker *w, struct rk_err *err)
+{
+	int r;
+
+	w->beat = rk_shm_beat(&w->m, w->number);
+	w->bell = rk_shm_bell(&w->m, w->number);
 	/* A predecessor may have died parked; nobody parks here now. */
 	rk_bell_unpark(&w->bell->bell);
 	catch_signals(w);
@@ -467,12 +493,31 @@ static void begin(struct worker *w)
 	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
 }
 
+/* As far as a process gets that does not know whose worker it is. */
+static int start_privately(struct worker *w, struct rk_err *err)
+{
+	int r = attach(w, err);
+
+	if (r == 0)
+		r = set_up(w, err);
+	return r == 0 && w->order >= 0 ? rk_standby_wait(w, err) : r;
+}
+
+/* Out of the way of the first job. */
+static void close_order(struct worker *w)
+{
+	if (w->order >= 0)
+		(void)close(w->order);
+	w->order = -1;
+}
+
 /* Returns 0 or main()'s exit status; what is wrong is said. */
 int rk_worker_start(struct worker *w)
 {
 	struct rk_err err;
 	int r;
 
+	w->order = -1;
 	if (!w->def->on_job)
 		return rk_worker_give_up(w, RK_EXIT_NOT_STARTED, "rk_worker_def.on_job is NULL: give it a handler");
 	r = read_inheritance(w, &err);
@@ -482,14 +527,18 @@ int rk_worker_start(struct worker *w)
 	if (r < 0)
 		return rk_worker_give_up(w, RK_EXIT_DOES_NOT_FIT,
 					 "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
-	r = attach(w, &err);
+	r = start_privately(w, &err);
+	if (r == RK_STANDBY_UNWANTED)
+		return RK_EXIT_LOST; /* nobody asks why */
 	if (r == 0)
-		r = set_up(w, &err);
+		r = take_slot(w, &err);
+	RK_KILL_POINT(WORKER_LEASED);
 	if (r == 0)
 		r = look_at_states(w, &err);
 	if (r < 0)
 		return rk_worker_give_up(w, RK_EXIT_DOES_NOT_FIT, err.text);
 	begin(w);
+	close_order(w);
 	return 0;
 }
 

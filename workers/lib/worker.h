@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Worker, inside: what its parts share - worker.c (attach, scan, park),
+ * Worker, inside: what its parts share - worker.c (attach, scan, park), standby.c (wait for a slot),
  * partition.c (take up, run, give back), loop.c (the public loop), job.c (what a
  * handler calls), obey.c (faults that are ordered).
  *
@@ -40,6 +40,7 @@ struct worker {
 	const struct rk_worker_def *def;
 	struct rk_shm m;
 	int fd[FD_COUNT];
+	int order; /* of a standby that has no slot yet: where it is told (standby.h); else -1 */
 	uint32_t number;
 	uint64_t incarnation;
 	struct rk_beat *beat;
