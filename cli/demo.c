@@ -451,7 +451,9 @@ static int open_signals(struct rk_err *err)
 
 static int begin(struct demo *d, const struct rk_args *a, struct rk_demo_text *text, struct rk_err *err)
 {
-	struct rk_demo_fleet_conf conf = { .n_workers = d->plan.n_workers, .n_clients = d->plan.n_clients,
+	struct rk_demo_fleet_conf conf = { .n_workers = d->plan.n_workers,
+					   .n_standbys = (uint32_t)rk_args_number(a, "standby", 0),
+					   .n_clients = d->plan.n_clients,
 					   .n_poisons = d->plan.n_poisons,
 					   .batch = (uint32_t)rk_args_number(a, "batch", 0) };
 	struct rk_demo_ledger_size size = { .n_places = d->plan.n_clients, .n_poisons = d->plan.n_poisons };
@@ -495,6 +497,7 @@ static void configure(struct demo *d, const struct rk_args *a)
 		[RK_DEMO_STOP_CLIENT] = { "stop-clients", 1 },
 		[RK_DEMO_KILL_READER] = { "kill-readers", 0 },
 		[RK_DEMO_STOP_READER] = { "kill-readers", 0 },
+		[RK_DEMO_KILL_STANDBY] = { "kill-standbys", 0 },
 	};
 	bool own_text = rk_args_text(a, "text") || a->n_rest;
 

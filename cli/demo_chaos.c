@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -259,6 +260,21 @@ static bool kill_reader(struct rk_demo_chaos *c, uint64_t now_ns)
 	return kill_one(c, &c->readers);
 }
 
+/* Parked, as far as the board knows: it may just have become a worker, which makes no difference. */
+static bool kill_standby(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	pid_t pid = rk_demo_fleet_standby(c->fleet);
+	int pidfd = pid > 0 ? rk_demo_pidfd_open(pid) : -1;
+	bool is_killed;
+
+	(void)now_ns;
+	/* Still there after that: the pidfd is this process's, not of somebody with its old pid. */
+	is_killed = pidfd >= 0 && rk_demo_fleet_standby(c->fleet) == pid &&
+		    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
+	rk_close_p(&pidfd);
+	return is_killed;
+}
+
 static bool stop_worker(struct rk_demo_chaos *c, uint64_t now_ns)
 {
 	uint64_t how = draw_how(c, RK_DEMO_STOP_WORKER, 4, now_ns), ns = between(c, STOP_MIN_MS, STOP_MAX_MS) * RK_NS_PER_MS;
@@ -436,6 +452,7 @@ uint64_t rk_demo_chaos_step(struct rk_demo_chaos *c, uint64_t now_ns)
 		[RK_DEMO_STOP_CLIENT] = stop_client,
 		[RK_DEMO_KILL_READER] = kill_reader,
 		[RK_DEMO_STOP_READER] = stop_reader,
+		[RK_DEMO_KILL_STANDBY] = kill_standby,
 	};
 	uint64_t next_ns = UINT64_MAX;
 

@@ -48,11 +48,11 @@ int rk_demo_fleet_programs(struct rk_demo_programs *ret, struct rk_err *err)
 
 static int start_keeper(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf *c, struct rk_err *err)
 {
-	char workers[16], partitions[16], clients[16], slots[16], batch[16], letters[32];
-	char *argv[24];
-	const char *words[24] = { "rekindled", "--name", f->name, "--quiet", "--workers", workers,
+	char workers[16], standby[16], partitions[16], clients[16], slots[16], batch[16], letters[32];
+	char *argv[28];
+	const char *words[28] = { "rekindled", "--name", f->name, "--quiet", "--workers", workers, "--standby", standby,
 				  "--partitions", partitions, "--max-clients", clients, "--slots", slots };
-	size_t n = 12;
+	size_t n = 14;
 
 	if (c->batch) {
 		words[n++] = "--batch";
@@ -68,6 +68,7 @@ static int start_keeper(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf
 	words[n++] = c->worker;
 	words[n++] = c->n_poisons ? "--poison" : NULL;
 	(void)snprintf(workers, sizeof(workers), "%u", c->n_workers);
+	(void)snprintf(standby, sizeof(standby), "%u", c->n_standbys);
 	(void)snprintf(partitions, sizeof(partitions), "%u", c->n_partitions);
 	(void)snprintf(clients, sizeof(clients), "%u", 2 * c->n_clients + CLIENTS_ROOM);
 	(void)snprintf(slots, sizeof(slots), "%u", c->n_slots);
@@ -168,6 +169,15 @@ void rk_demo_fleet_end(struct rk_demo_fleet *f)
 }
 
 /* ---- looking ---- */
+
+pid_t rk_demo_fleet_standby(struct rk_demo_fleet *f)
+{
+	rk_look_view(&f->look);
+	for (uint32_t i = f->look.m.g.n_workers; i-- > f->n_workers;)
+		if (rk_look_slot(&f->look, i)->state == RK_SLOT_STANDBY)
+			return rk_look_slot(&f->look, i)->pid;
+	return 0;
+}
 
 struct rk_demo_worker rk_demo_fleet_worker(struct rk_demo_fleet *f, uint32_t worker)
 {

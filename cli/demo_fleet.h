@@ -21,6 +21,7 @@ struct rk_demo_fleet_conf {
 	const char *rekindled; /* paths of the two programs */
 	const char *worker;
 	uint32_t n_workers;
+	uint32_t n_standbys;
 	uint32_t n_partitions;
 	uint32_t n_clients;
 	uint32_t n_slots; /* outstanding calls per client */
@@ -62,6 +63,9 @@ void rk_demo_fleet_end(struct rk_demo_fleet *f);
 
 /* A worker as it is on the board now; empty if there is no such slot. */
 struct rk_demo_worker rk_demo_fleet_worker(struct rk_demo_fleet *f, uint32_t worker);
+
+/* A standby that is parked now, or 0. */
+pid_t rk_demo_fleet_standby(struct rk_demo_fleet *f);
 
 /* Whether a job waits in a partition of this worker. */
 bool rk_demo_fleet_has_work(struct rk_demo_fleet *f, uint32_t worker);

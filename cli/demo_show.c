@@ -165,6 +165,7 @@ static void show_json(const struct rk_demo_show *s, const struct rk_demo_result 
 		{ kills, "workers", c->n_done[RK_DEMO_KILL_WORKER] },
 		{ kills, "clients", c->n_done[RK_DEMO_KILL_CLIENT] },
 		{ kills, "readers", c->n_done[RK_DEMO_KILL_READER] },
+		{ kills, "standbys", c->n_done[RK_DEMO_KILL_STANDBY] },
 		{ kills, "inside_a_job", c->n_in_job }, { kills, "inside_a_reply", c->n_in_reply },
 		{ stops, "workers", c->n_done[RK_DEMO_STOP_WORKER] },
 		{ stops, "clients", c->n_done[RK_DEMO_STOP_CLIENT] },
@@ -256,6 +257,9 @@ static void show_text(const struct rk_demo_show *s, const struct rk_demo_result 
 		     NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]),
 		     NUMBER(c->n_in_job), NUMBER(c->n_in_reply));
 	show_rates(r);
+	if (c->n_done[RK_DEMO_KILL_STANDBY])
+		(void)printf("%s standbys were killed before they were needed.\n",
+			     NUMBER(c->n_done[RK_DEMO_KILL_STANDBY]));
 	if (c->n_done[RK_DEMO_KILL_READER] || c->n_done[RK_DEMO_STOP_READER])
 		(void)printf("%s readers of the board were killed, %s stopped for a while.\n",
 			     NUMBER(c->n_done[RK_DEMO_KILL_READER]), NUMBER(c->n_done[RK_DEMO_STOP_READER]));

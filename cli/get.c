@@ -59,6 +59,8 @@ static void print_changes(struct get *g)
 	for (uint32_t i = 0; i < g->look.m.g.n_workers; i++) {
 		const struct rk_view_slot *s = rk_look_slot(&g->look, i);
 
+		if (s->state == RK_SLOT_STANDBY)
+			continue;
 		if ((g->worker != RK_FLIGHT_NOBODY && g->worker != i) || is_same(s, &g->shown[i]))
 			continue;
 		if (g->is_json)

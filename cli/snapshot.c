@@ -60,7 +60,8 @@ static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 
 static bool was_used(const struct rk_view_slot *slot)
 {
-	return slot->state != RK_SLOT_EMPTY || slot->restarts || slot->died_ns;
+	return slot->state != RK_SLOT_STANDBY &&
+	       (slot->state != RK_SLOT_EMPTY || slot->restarts || slot->died_ns);
 }
 
 struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *l, uint32_t slot)
@@ -97,6 +98,8 @@ static void read_workers(struct rk_snapshot *s)
 	for (uint32_t slot = 0; slot < l->m.g.n_workers; slot++) {
 		struct rk_snapshot_worker *w = &s->workers[s->n_workers];
 
+		if (rk_look_slot(l, slot)->state == RK_SLOT_STANDBY)
+			s->standbys[s->n_standbys++] = *rk_look_slot(l, slot);
 		if (!was_used(rk_look_slot(l, slot)))
 			continue;
 		*w = rk_snapshot_worker(l, slot);
@@ -177,8 +180,9 @@ int rk_snapshot_take(struct rk_snapshot *s, const struct rk_look *look)
 {
 	*s = (struct rk_snapshot){ .look = look };
 	s->workers = calloc(look->m.g.n_workers, sizeof(*s->workers));
+	s->standbys = calloc(look->m.g.n_workers, sizeof(*s->standbys));
 	s->busy = calloc(look->m.g.n_partitions, sizeof(*s->busy));
-	if (!s->workers || !s->busy)
+	if (!s->workers || !s->standbys || !s->busy)
 		return -ENOMEM;
 	read_workers(s);
 	read_parts(s);
@@ -190,6 +194,7 @@ int rk_snapshot_take(struct rk_snapshot *s, const struct rk_look *look)
 void rk_snapshot_free_p(struct rk_snapshot *s)
 {
 	rk_free_p(&s->workers);
+	rk_free_p(&s->standbys);
 	rk_free_p(&s->busy);
 	*s = (struct rk_snapshot){ 0 };
 }

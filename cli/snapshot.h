@@ -39,6 +39,8 @@ struct rk_snapshot {
 	uint32_t n_wanted;  /* of them, that shall have a process */
 	uint32_t n_ready;   /* of those; a stopped one is not ready */
 	struct rk_snapshot_worker *workers;
+	uint32_t n_standbys; /* parked */
+	struct rk_view_slot *standbys;
 	uint32_t n_busy; /* partitions with something unfinished */
 	struct rk_snapshot_part *busy;
 	uint32_t n_letters; /* dead ones */

@@ -110,6 +110,17 @@ static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_wo
 		(void)printf("     last words: %s\n", w->last_words);
 }
 
+/* No slot, and nothing to count. */
+static void text_standby(const struct rk_snapshot *s, const struct rk_view_slot *v)
+{
+	char up[RK_OUT_TIME];
+	uint64_t now_ns = s->look->now_ns;
+
+	(void)printf("   - ");
+	rk_out_color(color_of(v->state), -13, rk_look_state(v->state));
+	(void)printf(" %7d %6s\n", v->pid, rk_out_span(up, now_ns - rk_min_u64(v->started_ns, now_ns)));
+}
+
 /* One blank between columns: with a death behind it a row has about 100 of them. */
 static void text_columns(void)
 {
@@ -242,6 +253,8 @@ static void print_text(const struct rk_snapshot *s, const struct rk_recall_list 
 			text_detail(s, &s->workers[i], events);
 		else
 			text_worker(s, &s->workers[i]);
+	for (uint32_t i = 0; i < s->n_standbys && !events; i++)
+		text_standby(s, &s->standbys[i]);
 	if (!with_internals)
 		return;
 	text_board(s);
@@ -294,6 +307,20 @@ static struct json_object *json_worker(const struct rk_snapshot *s,
 	rk_out_json_text(o, "last_words", w->last_words[0] ? w->last_words : NULL);
 	json_object_object_add(o, "last_death", json_death(&w->view, s->look->now_ns));
 	return o;
+}
+
+static struct json_object *json_standbys(const struct rk_snapshot *s)
+{
+	struct json_object *all = json_object_new_array();
+
+	for (uint32_t i = 0; i < s->n_standbys; i++) {
+		struct json_object *o = json_object_new_object();
+
+		rk_out_json_int(o, "pid", s->standbys[i].pid);
+		rk_out_json_int(o, "uptime_ms", rk_out_ms_since(s->standbys[i].started_ns, s->look->now_ns));
+		json_object_array_add(all, o);
+	}
+	return all;
 }
 
 static struct json_object *json_segments(const struct rk_snapshot *s)
@@ -402,6 +429,7 @@ static void print_json(const struct rk_snapshot *s, const struct rk_recall_list 
 	rk_out_json_int(o, "dead_letters_room", s->look->m.g.n_dead);
 	rk_out_json_int(o, "blocked_partitions", s->n_blocked);
 	json_object_object_add(o, "workers", workers);
+	json_object_object_add(o, "standbys", json_standbys(s));
 	if (events)
 		json_object_object_add(o, "events", rk_recall_json_list(events));
 	if (with_internals)

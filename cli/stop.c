@@ -86,6 +86,8 @@ static void watch(struct watched *w, const struct rk_ask *ask)
 	for (uint32_t slot = 0; w->is_open && slot < l->m.g.n_workers; slot++) {
 		struct rk_snapshot_worker s = rk_snapshot_worker(l, slot);
 
+		if (s.view.state == RK_SLOT_STANDBY)
+			continue; /* it has no page to say how it ended */
 		w->n_workers += s.view.pid > 0;
 		if (s.view.pid > 0 && s.declared)
 			w->witnesses[w->n_witnesses++] =

@@ -438,6 +438,7 @@ enum rk_slot_state {
 	RK_SLOT_DOWN,
 	RK_SLOT_SUSPECT, /* alive, and close to be judged hung, or found so and only reported */
 	RK_SLOT_PAUSED,  /* alive, and stopped, traced or frozen, or told to run no job */
+	RK_SLOT_STANDBY, /* no slot: a parked process that may become any slot's; after all that are in use */
 	RK_SLOT_STATES
 };
 

@@ -25,7 +25,7 @@
 #include "base/macro.h"
 #include "supervisor/setup.h"
 
-#define RK_CHILD_FDS_MAX 8u
+#define RK_CHILD_FDS_MAX 9u
 #define RK_CHILD_FLOOR 32 /* the plan's descriptors lie here or above, out of the child's way */
 
 /* What is to run, and how; all borrowed. */

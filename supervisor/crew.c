@@ -10,6 +10,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "shm/words.h"
+#include "supervisor/standby.h"
 
 #define HOPELESS_TRIES 5u /* failed starts of each slot before the command is suspected */
 #define LOOK_US 250000u /* between two looks at workers that have not said they are ready */
@@ -128,7 +130,16 @@ static void end_check(struct rk_crew *f)
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		if (f->slots[i].state != RK_FSM_EMPTY)
 			return;
-	f->c.on_end(f->c.arg);
+	if (rk_standby_is_empty(f->host.standby))
+		f->c.on_end(f->c.arg);
+}
+
+static void on_standby(void *arg)
+{
+	struct rk_crew *f = arg;
+
+	f->c.on_change(f->c.arg);
+	end_check(f);
 }
 
 /* Who has something to tell rings; but one in a long first job, or no worker at all, does not. */
@@ -179,6 +190,8 @@ static uint32_t on_move(struct rk_slot *s, void *arg)
 
 static void on_announce(struct rk_crew *f, struct rk_slot *s)
 {
+	if (!f->any_was_ready)
+		rk_standby_start(f->host.standby);
 	f->any_was_ready = true;
 	hush(f, false);
 	rk_crew_layout_on(f, RK_MEMBER_EV_READY, s->number);
@@ -265,9 +278,11 @@ void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg)
 	struct rk_link_msg forget = { .op = RK_LINK_FORGET, .tag = msg->tag };
 	uint32_t number = rk_link_tag_slot(msg->tag);
 
-	if (number >= f->n_slots)
+	if (number >= f->n_slots && number != RK_WORKER_NONE)
 		return;
-	if (rk_link_tag_is_hook(msg->tag))
+	if (number == RK_WORKER_NONE)
+		rk_standby_on_exited(f->host.standby, msg);
+	else if (rk_link_tag_is_hook(msg->tag))
 		rk_slot_on_hook_exited(&f->slots[number], msg);
 	else
 		rk_slot_on_exited(&f->slots[number], msg);
@@ -292,6 +307,8 @@ int rk_crew_fault(struct rk_crew *f, const struct rk_inject_request *q, struct r
 void rk_crew_start(struct rk_crew *f)
 {
 	f->is_halted = false;
+	if (f->any_was_ready)
+		rk_standby_start(f->host.standby);
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		if (rk_slot_is_empty(&f->slots[i]))
 			rk_slot_take_partitions(&f->slots[i], f->slots[i].is_wanted ? RK_ROUTE_UP : 0);
@@ -332,6 +349,7 @@ void rk_crew_halt(struct rk_crew *f, const char *why)
 	f->is_ready = false;
 	rk_say(f->c.say, "rekindle: fleet %s is halted: %s", f->c.conf->name, why);
 	(void)rk_recorder_note(f->c.recorder, &note, "fleet halted why=\"%s\"", why);
+	rk_standby_stop(f->host.standby);
 	for (uint32_t i = f->n_slots; i-- > 0;)
 		rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
 }
@@ -346,6 +364,7 @@ void rk_crew_stop(struct rk_crew *f, const char *why)
 	rk_say(f->c.say, "rekindle: fleet %s stops: %s", f->c.conf->name, why);
 	(void)rk_recorder_note(f->c.recorder, &note, "fleet stops why=\"%s\"", why);
 	rk_inject_end(&f->inject); /* who stands still could not end */
+	rk_standby_stop(f->host.standby);
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
 	end_check(f);
@@ -375,6 +394,15 @@ static struct rk_hook_host hooks_of(const struct rk_crew *f)
 				      .event = f->c.event,
 				      .recorder = f->c.recorder,
 				      .link = f->c.link };
+}
+
+static int standby_open(struct rk_crew *f)
+{
+	const struct rk_standby_conf conf = {
+		.c = &f->c, .hooks = &f->host.hooks, .restart = &f->host.restart, .on_change = on_standby, .arg = f
+	};
+
+	return rk_standby_open(&conf, &f->host.standby);
 }
 
 static void slots_init(struct rk_crew *f)
@@ -419,7 +447,8 @@ static int crew_init(struct rk_crew *f)
 	if (r < 0)
 		return r;
 	slots_init(f);
-	return rk_crew_timer_new(f, &f->look_timer, on_look);
+	r = standby_open(f);
+	return r < 0 ? r : rk_crew_timer_new(f, &f->look_timer, on_look);
 }
 
 void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf)
@@ -435,6 +464,10 @@ void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf)
 	}
 	rk_crew_layout_configure(f);
 	rk_crew_recycle_look(f);
+	if (f->any_was_ready && !f->is_halted && !f->is_stopping) {
+		rk_standby_start(f->host.standby);
+		rk_standby_renew(f->host.standby);
+	}
 }
 
 int rk_crew_open(const struct rk_crew_conf *conf, struct rk_crew **ret, struct rk_err *err)
@@ -471,6 +504,7 @@ void rk_crew_close(struct rk_crew *f)
 	rk_inject_end(&f->inject);
 	for (uint32_t i = 0; f->slots && f->slots[0].host && i < f->n_slots; i++)
 		rk_slot_close(&f->slots[i]);
+	rk_standby_close(f->host.standby);
 	(void)sd_event_source_disable_unref(f->look_timer);
 	rk_crew_recycle_close(f);
 	rk_crew_roll_close(f);
@@ -488,4 +522,5 @@ void rk_crew_fill(const struct rk_crew *f, struct rk_view *view)
 		rk_slot_fill(&f->slots[i], v);
 		v->n_partitions = rk_member_n_owned(f->member, i);
 	}
+	rk_standby_fill(f->host.standby, view);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "supervisor/crew_private.h"
+#include "supervisor/standby.h"
 
 #define SETTLE_NS (200 * RK_NS_PER_MS) /* a replacement that lives so long was no mistake */
 
@@ -172,6 +173,7 @@ int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint6
 	f->roll.group = what->group ? what->group : sequence;
 	f->roll.line[0] = '\0';
 	f->roll.is_open = true;
+	rk_standby_renew(f->host.standby); /* they run what there was when they were started */
 	*ret_group = f->roll.group;
 	rk_crew_roll_progress(f);
 	return 0;

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "shm/words.h"
 #include "supervisor/obituary.h"
 
 #define VARIABLE_MAX 256u
@@ -72,7 +73,10 @@ static int environment_make(struct rk_hook *h, struct rk_environment *ret, struc
 		r = rk_environment_set(ret, text, err);
 	}
 	if (r == 0) {
-		(void)snprintf(text, sizeof(text), "REKINDLE_WORKER_SLOT=%u", h->slot);
+		if (h->slot == RK_WORKER_NONE)
+			(void)snprintf(text, sizeof(text), "REKINDLE_WORKER_SLOT=standby");
+		else
+			(void)snprintf(text, sizeof(text), "REKINDLE_WORKER_SLOT=%u", h->slot);
 		r = rk_environment_set(ret, text, err);
 	}
 	if (r == 0 && h->kind == RK_HOOK_FAILURE) {

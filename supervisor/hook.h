@@ -40,7 +40,7 @@ struct rk_hook_host {
 struct rk_hook {
 	struct rk_hook_host *host;
 	enum rk_hook_kind kind;
-	uint32_t slot;
+	uint32_t slot;             /* RK_WORKER_NONE: of a standby */
 	uint32_t at;               /* the command that runs */
 	struct rk_spawned process; /* pid 0 = none */
 	int32_t last_pid;          /* of the command that ran last */

@@ -109,6 +109,24 @@ static void drop(struct keeper *k, uint64_t tag)
 	}
 }
 
+/*
+ * A standby becomes a worker. One that has ended meanwhile is told of again, under its new tag:
+ * whoever heard of it by the old one did not know yet.
+ */
+static void retag(struct keeper *k, const struct rk_link_msg *msg)
+{
+	for (uint32_t i = 0; i < k->n_held; i++) {
+		struct held *h = &k->held[i];
+
+		if (h->pid == 0 || h->tag != msg->value)
+			continue;
+		h->tag = msg->tag;
+		k->n_unreported += h->reported;
+		h->reported = false;
+		return;
+	}
+}
+
 static void stop_begin(struct keeper *k)
 {
 	if (k->stopping)
@@ -132,6 +150,9 @@ static void on_message(struct keeper *k, const struct rk_link_msg *msg, struct r
 		break;
 	case RK_LINK_FORGET:
 		forget(k, msg->tag);
+		break;
+	case RK_LINK_RETAG:
+		retag(k, msg);
 		break;
 	case RK_LINK_STOPPING:
 		stop_begin(k);

@@ -66,8 +66,11 @@ static const struct rk_key keys[] = {
 	  .supervisord = "numprocs", .letter = 'n',
 	  .help = "Workers to run. A reload scales, up to the slots that the fleet was started with: Workers and "
 		  "Standby together, 64 at least." },
-	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), IDLE, RANGE(0, 64), .normal = "0",
-	  .help = "Parked processes that take over at once when a worker dies." },
+	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), RANGE(0, 64), .normal = "0",
+	  .help = "Parked processes, started and attached beforehand, that take over at once when a worker dies or is "
+		  "replaced: without exec and linking in the way. What a program does before it calls librekindle it "
+		  "does for them too, and ExecStartPre runs for each, with REKINDLE_WORKER_SLOT=standby. One whose "
+		  "program has meanwhile been replaced is not used." },
 	{ KEY("Disabled", RUN, BOOL, NOW, F(is_disabled)), .normal = "no", .supervisord = "autostart (reversed)",
 	  .help = "Read and check the fleet, but do not run it." },
 	{ KEY("After", RUN, FLEETS, NOW, F(after)), .normal = "", .systemd = "After", .supervisord = "priority",

@@ -28,6 +28,7 @@ enum rk_link_op {
 	RK_LINK_FORGET,    /* tag: the worker is buried, close its pidfd */
 	RK_LINK_STOPPING,  /* the fleet stops: what is left after the timeout is yours */
 	RK_LINK_DROP,      /* tag: of memory that is needed no more */
+	RK_LINK_RETAG,     /* value: tag so far; tag: the one from now on, also of an end not yet told */
 	/* keeper -> supervisor */
 	RK_LINK_EXITED, /* tag, pid, code, status of a child that KEEP named */
 	RK_LINK_STOP,   /* value: the signal that asks for the end of the fleet */
@@ -44,7 +45,10 @@ struct rk_link_msg {
 	char name[RK_NAME_MAX];
 };
 
-/* What the supervisor calls one incarnation towards keeper: 0:1 | fleet:7 | slot:12 | incarnation:44. */
+/*
+ * What the supervisor calls one incarnation towards keeper: 0:1 | fleet:7 | slot:12 | incarnation:44.
+ * A standby has no slot, RK_WORKER_NONE, and the fleet's count of them.
+ */
 static inline uint64_t rk_link_tag(uint32_t fleet, uint32_t slot, uint64_t incarnation)
 {
 	return (uint64_t)fleet << 56 | (uint64_t)slot << 44 | (incarnation & 0xfffffffffffull);

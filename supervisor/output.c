@@ -12,8 +12,10 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/percent.h"
+#include "shm/words.h"
 
 #define FILE_MODE 0640
+#define SLOT_TEXT 12u
 
 const char *rk_output_name(enum rk_output_to to)
 {
@@ -22,21 +24,36 @@ const char *rk_output_name(enum rk_output_to to)
 	return (unsigned int)to < rk_countof(names) ? names[to] : "?";
 }
 
+/* A standby has no slot yet. */
+static const char *slot_text(uint32_t slot, char text[static SLOT_TEXT])
+{
+	if (slot == RK_WORKER_NONE)
+		return "standby";
+	(void)snprintf(text, SLOT_TEXT, "%u", slot);
+	return text;
+}
+
 int rk_output_path(const char *path, const char *fleet, uint32_t slot, char ret[static PATH_MAX],
 		   struct rk_err *err)
 {
-	char number[12];
-	const struct rk_percent with[] = { { 'f', fleet }, { 'i', number }, { 0, NULL } };
+	char number[SLOT_TEXT];
+	const struct rk_percent with[] = { { 'f', fleet }, { 'i', slot_text(slot, number) }, { 0, NULL } };
 
-	(void)snprintf(number, sizeof(number), "%u", slot);
 	return rk_percent_expand(path, with, ret, PATH_MAX, err);
 }
 
 const char *rk_output_identifier(const char *fleet, uint32_t slot,
 				 char ret[static RK_OUTPUT_IDENTIFIER])
 {
-	(void)snprintf(ret, RK_OUTPUT_IDENTIFIER, "%s/%u", fleet, slot);
+	char number[SLOT_TEXT];
+
+	(void)snprintf(ret, RK_OUTPUT_IDENTIFIER, "%s/%s", fleet, slot_text(slot, number));
 	return ret;
+}
+
+bool rk_output_is_slots(const struct rk_output *o)
+{
+	return o->to == RK_OUTPUT_JOURNAL || (o->to == RK_OUTPUT_FILE && strstr(o->path, "%i"));
 }
 
 /* A regular file or a device; others might hold us up, or are a mistake. */

@@ -9,6 +9,7 @@
 #define RK_SUPERVISOR_OUTPUT_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -21,11 +22,14 @@
 const char *rk_output_name(enum rk_output_to to);
 
 /*
- * The file of a slot: path with %i for the slot's number, %f for the fleet's name and %% for a '%'.
+ * The file of a slot: path with %i for the slot's number ("standby" for RK_WORKER_NONE), %f for the fleet's name and %% for a '%'.
  * Returns 0; -EINVAL for any other '%'; -ENAMETOOLONG.
  */
 RK_MUST_USE int rk_output_path(const char *path, const char *fleet, uint32_t slot,
 			       char ret[static PATH_MAX], struct rk_err *err);
+
+/* Whether each slot has an output of its own. */
+bool rk_output_is_slots(const struct rk_output *o);
 
 /* What the journal calls a slot's lines: "FLEET/SLOT". Returns ret. */
 const char *rk_output_identifier(const char *fleet, uint32_t slot,

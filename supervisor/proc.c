@@ -159,3 +159,18 @@ int rk_proc_oom_kills(uint64_t *ret)
 	text[len] = '\0';
 	return rk_proc_parse_oom_kills(text, ret);
 }
+
+bool rk_proc_parse_running(const char *text)
+{
+	const char *end = strrchr(text, ')'); /* a name may hold anything */
+
+	return end && end[1] == ' ' && end[2] && !strchr("TtZXx", end[2]);
+}
+
+bool rk_proc_is_running(int stat_fd)
+{
+	char text[512];
+	int r = text_read(stat_fd, text, sizeof(text));
+
+	return r < 0 ? r != -ESRCH : rk_proc_parse_running(text);
+}

@@ -8,6 +8,7 @@
 #ifndef RK_SUPERVISOR_PROC_H
 #define RK_SUPERVISOR_PROC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,12 @@ int rk_proc_threads(int stat_fd);
 
 /* The same from the text of a stat file; pure. -EPROTO if it is none. */
 int rk_proc_parse_threads(const char *text);
+
+/* Whether it can run: not stopped, traced, dead or gone. Of what cannot be read, too. */
+bool rk_proc_is_running(int stat_fd);
+
+/* The same from the text of a stat file; pure. False if it is none. */
+bool rk_proc_parse_running(const char *text);
 
 /*
  * How a process that is ending, or has ended and is not reaped yet, will be told to its parent:

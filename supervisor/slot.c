@@ -27,6 +27,7 @@
 #define KILL_AGAIN_NS RK_NS_PER_S     /* of a process that SIGKILL did not end yet: state D */
 #define CLOCK_ACCURACY_US 1000u
 #define CAUSE_NS RK_NS_PER_S /* keeper tells within a millisecond, if it has been told of the process */
+#define TAKE_OVER_NS (50 * RK_NS_PER_MS) /* a promoted standby without the lease: it may be stopped */
 #define AT_WORK_NS (100 * RK_NS_PER_MS) /* who dies later than this in its first job did start well */
 
 static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
@@ -47,7 +48,7 @@ struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, e
 				 .group = s->group };
 }
 
-static uint64_t tag_of(const struct rk_slot *s)
+uint64_t rk_slot_tag(const struct rk_slot *s)
 {
 	return rk_link_tag(s->host->c->fleet, s->number, s->incarnation);
 }
@@ -196,7 +197,7 @@ static void mourn(struct rk_slot *s)
 	struct rk_obituary o = obituary_of(s);
 
 	s->died_ns = s->noticed_ns;
-	rk_mourning_begin(&s->mourning, &o, tag_of(s), s->group);
+	rk_mourning_begin(&s->mourning, &o, rk_slot_tag(s), s->group);
 }
 
 /* What is left of a process whose successor may already be on its way. */
@@ -218,6 +219,7 @@ static struct remains process_leave(struct rk_slot *s)
 	s->verdict = RK_VERDICT_FINE;
 	s->judged = s->late = (struct rk_slot_job){ 0 };
 	s->exit_code = s->exit_status = 0;
+	s->is_promoted = false;
 	s->group = 0;
 	s->is_killed = s->is_faulted = false;
 	return r;
@@ -290,7 +292,6 @@ static struct remains lay_down(struct rk_slot *s, uint32_t route_flags, bool is_
 	rk_slot_charge(s);
 	s->host->on_down(s, s->host->arg);
 	rk_slot_take_partitions(s, route_flags);
-	tree_end(s);
 	rk_beat_reset_lease(beat_of(s));
 	return process_leave(s);
 }
@@ -334,6 +335,7 @@ static void recover_later(struct rk_slot *s)
 {
 	struct remains r = lay_down(s, 0, false);
 
+	tree_end(s);
 	bury(s, &r);
 	s->awaits_cause = true;
 }
@@ -355,8 +357,10 @@ static void recover(struct rk_slot *s)
 	event = follow_up(s);
 	r = lay_down(s, event == RK_FSM_EV_START ? RK_ROUTE_UP : 0, death.is_ours);
 	/* The wait must know why the command could not be executed: bury first when there is one. */
-	if (event != RK_FSM_EV_START)
+	if (event != RK_FSM_EV_START) {
+		tree_end(s); /* else prepare() does: a standby need not wait for it */
 		bury(s, &r);
+	}
 	rk_slot_event(s, event);
 	if (event == RK_FSM_EV_START)
 		bury(s, &r);
@@ -373,6 +377,7 @@ static void settle(struct rk_slot *s)
 	decide(s, &death, now_ns);
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
 	r = lay_down(s, 0, true);
+	tree_end(s);
 	bury(s, &r);
 	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
 }
@@ -426,7 +431,7 @@ static void failure_check(struct rk_slot *s)
 
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg)
 {
-	if (s->process.pid == msg->pid && tag_of(s) == msg->tag) {
+	if (s->process.pid == msg->pid && rk_slot_tag(s) == msg->tag) {
 		s->exit_code = msg->code;
 		s->exit_status = msg->status;
 		rk_slot_event(s, RK_FSM_EV_EXITED); /* keeper was faster than the pidfd */
@@ -472,7 +477,8 @@ static void process_attend(struct rk_slot *s)
 		       s->process.pid, strerror(-r));
 	else
 		(void)sd_event_source_set_priority(s->exit_source, PIDFD_PRIORITY);
-	s->stat_fd = rk_proc_open(s->process.pid);
+	if (s->stat_fd < 0)
+		s->stat_fd = rk_proc_open(s->process.pid);
 	if (rk_proc_oom_kills(&s->n_oom_kills) < 0)
 		s->n_oom_kills = UINT64_MAX; /* the kernel counts none */
 	r = rk_ward_follow(s->host->c->ward, s->number, s->process.pid, s->process.pidfd, s->incarnation);
@@ -491,7 +497,7 @@ static void start_mourn(struct rk_slot *s, int32_t pid, const struct rk_err *err
 				       .n_failed = s->restart.n_failed };
 
 	s->died_ns = o.noticed_ns;
-	rk_mourning_begin(&s->mourning, &o, tag_of(s), 0);
+	rk_mourning_begin(&s->mourning, &o, rk_slot_tag(s), 0);
 	rk_mourning_failed(&s->mourning, -err->code, err->text);
 	rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, -err->code);
 }
@@ -511,47 +517,60 @@ static void start_failed(struct rk_slot *s, int32_t pid, const struct rk_err *er
 	rk_slot_event(s, RK_FSM_EV_FAILED);
 }
 
+void rk_slot_wish(struct rk_slot *s)
+{
+	s->noticed_ns = 0;
+	rk_beat_ask_stop(beat_of(s), false);
+	rk_beat_ask_pause(beat_of(s), s->is_held);
+}
+
+void rk_slot_begin(struct rk_slot *s, int kept)
+{
+	const struct rk_mourning *m = &s->mourning;
+	struct rk_note note;
+
+	s->n_restarts += s->was_started;
+	s->was_started = true;
+	rk_restart_on_start(&s->restart, s->started_ns);
+	if (kept < 0)
+		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-kept));
+	process_attend(s);
+	note = rk_slot_note(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
+	(void)rk_recorder_note(s->host->c->recorder, &note, "worker started%s after_notice_us=%llu",
+			       s->is_promoted ? " from a standby" : "",
+			       (unsigned long long)(rk_mourning_is_open(m) ?
+							    s->started_ns - m->last.obituary.noticed_ns :
+							    0) /
+				       RK_NS_PER_US);
+}
+
 static void spawn(struct rk_slot *s)
 {
 	const struct rk_crew_conf *c = s->host->c;
 	struct rk_link_msg msg = { .op = RK_LINK_KEEP };
 	struct rk_err err = { 0 };
-	struct rk_note note;
 	int r;
 
-	s->noticed_ns = 0;
 	(void)rk_cgroup_slot_open(c->cgroup, &s->cgroup);
 	s->n_oom = rk_cgroup_slot_oom_kills(&s->cgroup);
 	rk_journal_intent(c->m, s->number, s->incarnation);
-	rk_beat_ask_stop(beat_of(s), false);
-	rk_beat_ask_pause(beat_of(s), s->is_held);
+	rk_slot_wish(s);
 	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, s->cgroup.dir, &s->process, &err);
 	if (r < 0) {
 		start_failed(s, 0, &err);
 		return;
 	}
 	msg.pid = s->process.pid;
-	msg.tag = tag_of(s);
+	msg.tag = rk_slot_tag(s);
 	r = rk_link_send(c->link, &msg, s->process.pidfd); /* before the record: DESIGN §8 */
 	rk_journal_live(c->m, s->number, s->process.pid, s->process.pidfd_inode);
 	if (rk_child_go(&s->process) < 0)
 		rk_log(RK_LOG_DEBUG, "worker died at its gate slot=%u pid=%d", s->number, s->process.pid);
 	s->started_ns = rk_clock_ns();
-	s->n_restarts += s->was_started;
-	s->was_started = true;
-	rk_restart_on_start(&s->restart, s->started_ns);
-	if (r < 0)
-		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-r));
-	process_attend(s);
-	note = rk_slot_note(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
-	(void)rk_recorder_note(c->recorder, &note, "worker started after_notice_us=%llu",
-			       (unsigned long long)(rk_mourning_is_open(&s->mourning) ?
-							    s->started_ns - s->mourning.last.obituary.noticed_ns :
-							    0) /
-				       RK_NS_PER_US);
+	rk_slot_begin(s, r);
 }
 
-/* A process, behind ExecStartPre. */
+/* A process: a standby's, or a new one behind ExecStartPre. */
 static void prepare(struct rk_slot *s)
 {
 	struct rk_hook *pre = &s->hooks[RK_HOOK_PRE];
@@ -559,6 +578,9 @@ static void prepare(struct rk_slot *s)
 	int r;
 
 	s->incarnation++;
+	if (rk_slot_promote(s))
+		return;
+	tree_end(s);
 	r = rk_hook_run(pre, NULL, &err);
 	if (r == RK_HOOK_THROUGH)
 		spawn(s);
@@ -609,6 +631,8 @@ static uint64_t clock_ns(const struct rk_slot *s)
 
 	if (s->awaits_cause)
 		return CAUSE_NS;
+	if (s->is_promoted && s->state == RK_FSM_STARTING)
+		return TAKE_OVER_NS;
 	switch (rk_fsm_clock(s->state)) {
 	case RK_FSM_CLOCK_START: /* the guard is more patient with who starves; this bounds its patience */
 		return o->start_timeout_ns > RK_INFINITE / PATIENCE ? RK_INFINITE : PATIENCE * o->start_timeout_ns;
@@ -628,6 +652,8 @@ static uint64_t clock_ns(const struct rk_slot *s)
 	return RK_INFINITE;
 }
 
+static void clock_follow(struct rk_slot *s);
+
 static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct rk_slot *s = arg;
@@ -639,6 +665,8 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 	s->clocked = RK_FSM_STATES; /* its state may last as long again */
 	if (s->awaits_cause)
 		recover_with_cause(s); /* keeper's word will not come */
+	else if (s->is_promoted && s->state == RK_FSM_STARTING && !rk_slot_take_over_look(s))
+		clock_follow(s); /* it gets no CPU, or it has much to do: StartTimeout */
 	else
 		rk_slot_event(s, RK_FSM_EV_TIMER);
 	return 0;

@@ -10,6 +10,8 @@
  * was in (blame.h), give its partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
  * allocates or logs, but the flight recorder gets a record of each step, a few µs.
  *
+ * A process that is due at once is a standby's where one is parked (standby.h), else a new one.
+ *
  * ExecStartPre runs before each process, in STARTING with none; what is meant for a process waits
  * or does without (prepare_event()). ExecStartPost and OnFailure run beside.
  *
@@ -51,6 +53,7 @@ struct rk_slot_host {
 	struct rk_rand random;
 	struct rk_hook_host hooks;
 	struct rk_storm *storm; /* borrowed; the brake of all fleets */
+	struct rk_standby *standby; /* spare processes */
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
@@ -90,6 +93,7 @@ struct rk_slot {
 	bool has_failed; /* OnFailure is due, or has run, for this row of failures */
 	bool has_untold; /* it waits for the cause */
 	int stat_fd;
+	bool is_promoted; /* it was a standby, and has yet to take the slot's lease */
 	uint64_t incarnation;
 	uint64_t n_restarts;
 	bool is_wanted;    /* somebody wants a process here: the configuration, or an operator */
@@ -178,6 +182,20 @@ void rk_slot_charge_see(struct rk_slot *s);
 void rk_slot_charge(struct rk_slot *s);
 void rk_slot_charge_cause(struct rk_slot *s, const struct rk_link_msg *msg);
 void rk_slot_charge_moved(struct rk_slot *s, enum rk_verdict verdict);
+
+/*
+ * A standby in the place of a new process, of slot_standby.c, for slot.c alone. Promote: false, there is
+ * none that could. Look: it has not taken the lease within the bound; whether it is stopped, and so
+ * must end: the verdict stands then.
+ */
+bool rk_slot_promote(struct rk_slot *s);
+bool rk_slot_take_over_look(struct rk_slot *s);
+
+/* For it: whether the coming process shall end or pause; keeper's name for the process; what is due when
+ * the process runs, since started_ns (kept: whether keeper has been told, 0 or -errno). */
+void rk_slot_wish(struct rk_slot *s);
+uint64_t rk_slot_tag(const struct rk_slot *s);
+void rk_slot_begin(struct rk_slot *s, int kept);
 
 /* What a record says of a slot: its process as it is now, the group of its verdict. */
 struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level);

@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "shm/abi.h"
+#include "shm/words.h"
 #include "supervisor/output.h"
 
 /* ---- finding the program ---- */
@@ -158,30 +158,48 @@ static int environment_take(struct rk_spawn *s, struct rk_environment *now, char
 	return 0;
 }
 
-int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, int cgroup,
-		  struct rk_spawned *ret, struct rk_err *err)
+/* s->worker stands. order: a standby's socket, or -1. */
+static int hold(struct rk_spawn *s, uint32_t slot, int order, int cgroup, struct rk_spawned *ret,
+		struct rk_err *err)
 {
 	rk_cleanup(rk_environment_free_p) struct rk_environment now = { 0 };
 	rk_cleanup(rk_close_p) int out = -1;
+	int fds[RK_SPAWN_FDS + 1];
 	char **envp = NULL;
-	int r = rk_spawn_output(s, worker, &out, err);
+	int r = rk_spawn_output(s, slot, &out, err);
 
 	if (r == 0)
 		r = environment_take(s, &now, &envp, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(s->worker, sizeof(s->worker),
-		       "REKINDLE_WORKER=abi=%u worker=%u incarnation=%llu fds=3:4:5:6:7:8:9:10",
-		       RK_ABI_VERSION, worker, (unsigned long long)incarnation);
+	memcpy(fds, s->fds, sizeof(s->fds));
+	fds[RK_SPAWN_FDS] = order;
 	const struct rk_child_plan plan = { .path = s->path,
 					    .argv = s->o->exec.at,
 					    .envp = envp,
-					    .fds = s->fds,
-					    .n_fds = RK_SPAWN_FDS,
+					    .fds = fds,
+					    .n_fds = RK_SPAWN_FDS + (order >= 0),
 					    .in = s->null,
 					    .out = out,
 					    .cgroup = cgroup,
 					    .setup = &s->setup };
 	r = rk_child_hold(&plan, ret);
 	return r < 0 ? rk_err_set(err, r, "cannot make a process: %s", strerror(-r)) : 0;
+}
+
+int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, int cgroup,
+		  struct rk_spawned *ret, struct rk_err *err)
+{
+	(void)snprintf(s->worker, sizeof(s->worker),
+		       "REKINDLE_WORKER=abi=%u worker=%u incarnation=%llu fds=3:4:5:6:7:8:9:10",
+		       RK_ABI_VERSION, worker, (unsigned long long)incarnation);
+	return hold(s, worker, -1, cgroup, ret, err);
+}
+
+int rk_spawn_hold_standby(struct rk_spawn *s, int order, int cgroup, struct rk_spawned *ret,
+			  struct rk_err *err)
+{
+	(void)snprintf(s->worker, sizeof(s->worker),
+		       "REKINDLE_WORKER=abi=%u standby=11 fds=3:4:5:6:7:8:9:10", RK_ABI_VERSION);
+	return hold(s, RK_WORKER_NONE, order, cgroup, ret, err);
 }

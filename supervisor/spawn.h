@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Spawn: what a worker of a fleet is started with, and starting one by child.h's two steps.
+ * Spawn: what a worker of a fleet, or a standby, is started with, and starting one by child.h's two steps.
  *
  * Who       the supervisor's loop.
  * Crash     as child.h says.
@@ -20,7 +20,7 @@
 #define RK_SPAWN_FDS 8u          /* board, beats, calls, queues, parts, state, dead, news */
 #define RK_SPAWN_ENVIRONMENT 160 /* bytes of "REKINDLE_WORKER=…" */
 
-_Static_assert(RK_SPAWN_FDS <= RK_CHILD_FDS_MAX, "a child has room for them");
+_Static_assert(RK_SPAWN_FDS < RK_CHILD_FDS_MAX, "a child has room for them, and a standby for its socket");
 
 /* Everything a worker of this fleet is started with. */
 struct rk_spawn {
@@ -65,5 +65,9 @@ RK_MUST_USE int rk_spawn_output(struct rk_spawn *s, uint32_t slot, int *ret_fd, 
  */
 RK_MUST_USE int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, int cgroup,
 			      struct rk_spawned *ret, struct rk_err *err);
+
+/* The same for a standby: on this socket, RK_CHILD_FLOOR or above, it is told whose worker it is. */
+RK_MUST_USE int rk_spawn_hold_standby(struct rk_spawn *s, int order, int cgroup, struct rk_spawned *ret,
+				      struct rk_err *err);
 
 #endif

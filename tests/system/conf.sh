@@ -64,9 +64,9 @@ run run
 expect "run with nothing to run" 64 'run needs the COMMAND'
 run run --set Wrokers=3 -- cat
 expect "a misspelt --set" 64 "did you mean 'Workers'"
-printf '[Fleet w]\nExec=%s\nStandby=1\n' "$wordcount" >"$tmp/idle.conf"
+printf '[Supervisor]\nFlightRecords=9\n[Fleet w]\nExec=%s\n' "$wordcount" >"$tmp/idle.conf"
 run check "$tmp/idle.conf"
-expect "a key that this release does not act on is warned of" 0 '^rekindled: Standby: read and checked, but'
+expect "a key that this release does not act on is warned of" 0 '^rekindled: FlightRecords: read and checked, but'
 run_program bash -c '"$1" cat --defaults >/dev/full' - "$rekindle"
 expect "a full disk is an error" 1 'cannot write to standard output'
 

@@ -206,8 +206,9 @@ static const struct {
 	{ "Workers=3\nRestart=no\n", NULL },
 	{ "OnHang=report\nOnPaused=kill\n", NULL },
 	{ "KillSignal=SIGINT\nAllowFaults=yes\n", NULL },
-	{ "OnPaused=move\nAllowFaults=yes\nMaxRSS=1G\nStandby=1\n", "Standby: read and checked" },
-	{ "Standby=1\nStandby=2\n", "Standby: read and checked" }, /* said once */
+	{ "OnPaused=move\nAllowFaults=yes\nMaxRSS=1G\nStandby=1\n", NULL },
+	{ "[Supervisor]\nFlightRecords=9\n", "FlightRecords: read and checked" },
+	{ "[Supervisor]\nFlightRecords=9\nFlightRecords=8\n", "FlightRecords: read and checked" }, /* said once */
 };
 
 START_TEST(keys_that_do_not_act_are_warned_of)
