@@ -3,11 +3,11 @@
 #
 # tests/system/storm.sh [SECONDS]
 #
-# Goal    workers, named clients and readers of the board are killed and stopped at random in real
+# Goal    workers, standbys, named clients and readers of the board are killed and stopped at random in real
 #         fleets, and in the end every word of several texts has been answered and counted as
 #         often as `tr | sort | uniq -c` finds it; a reader never sees a view change.
 # Method  `rekindle demo --named` over Debian's licence texts, several times each, once with a
-#         commit per job and once in batches, in turn until the time is up; each run has a seed.
+#         commit per job and a standby and once in batches and without, in turn until the time is up; each run has a seed.
 . "$(dirname "$0")/lib.sh"
 
 seconds=${1:-30}
@@ -38,8 +38,10 @@ figure() {
 declare -A sum=()
 for ((run = 1; SECONDS < seconds; run++)); do
 	[ $((run % 2)) -eq 1 ] && batch=1 || batch=16
+	[ $((run % 2)) -eq 1 ] && standbys='--standby=1 --kill-standbys=5' || standbys=
+	# shellcheck disable=SC2086 # two words are meant
 	"$build/rekindle" demo --named --text "${all[@]}" --batch $batch --kill-workers=15 --stop-workers=4 \
-		--kill-clients=10 --stop-clients=4 --kill-readers=10 --counts "$tmp/counts" -o json >"$tmp/out" 2>"$tmp/err"
+		--kill-clients=10 --stop-clients=4 --kill-readers=10 $standbys --counts "$tmp/counts" -o json >"$tmp/out" 2>"$tmp/err"
 	status=$?
 	awk '{ print $1, $2 }' "$tmp/counts" | LC_ALL=C sort -k 2 >"$tmp/have"
 	result "run $run, batch $batch, seed $(figure seed): every word is answered and counted as uniq -c does" \
@@ -52,7 +54,8 @@ for ((run = 1; SECONDS < seconds; run++)); do
 			[ "$(figure $name)" = 0 ] || echo "$name: $(figure $name)"
 		done
 		LC_ALL=C sort -k 2 "$tmp/want" | diff - "$tmp/have" | head -n 20)"
-	for what in "workers kills" "clients kills" "readers kills" "workers stops" "clients stops" "readers stops"; do
+	for what in "workers kills" "clients kills" "readers kills" "workers stops" "clients stops" "readers stops" \
+		"standbys kills"; do
 		# shellcheck disable=SC2086 # two words are meant
 		sum[$what]=$((${sum[$what]:-0} + $(figure $what)))
 	done

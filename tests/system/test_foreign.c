@@ -295,6 +295,12 @@ static const struct {
 	{ "abi=2 worker=0 incarnation=1 fds=-1:81:82:83:84:85:86:87", 64, "closed" },
 	{ "abi=2 worker=0 incarnation=1 fds=2:81:82:83:84:85:86:87", 78, "not a sealed memfd" },
 	{ "abi=2 worker=0 incarnation=1 fds=80:80:80:80:80:80:80:87", 78, "another kind" },
+	{ "abi=2 standby=-1 " FDS, 64, "unset it" },
+	{ "abi=2 standby=11 worker=0 incarnation=1 " FDS, 64, "unset it" },
+	{ "abi=1 standby=80 " FDS, 64, "one release" },
+	{ "abi=2 standby=900 " FDS, 64, "closed" },
+	{ "abi=2 standby=80 " FDS, 78, "order is not understood" }, /* no socket */
+	{ "abi=2 standby=80 fds=80:80:80:80:80:80:80:87", 78, "another kind" },
 };
 
 START_TEST(a_worker_refuses_an_environment_that_is_none)
@@ -307,6 +313,44 @@ START_TEST(a_worker_refuses_an_environment_that_is_none)
 	worker_descriptors(fd);
 	end = run_worker(environments[_i].environment, fd);
 	assert_gave_up(&end, environments[_i].exit_status, environments[_i].sentence, environments[_i].environment);
+}
+END_TEST
+
+/* ---- a standby ---- */
+
+static const struct {
+	uint32_t words[5]; /* of the order */
+	size_t len;
+	int exit_status;
+	const char *sentence; /* NULL: it says nothing */
+} orders[] = {
+	{ { 2, 0, 1, 0 }, 16, 78, "2 slots" },
+	{ { UINT32_MAX, 0, 1, 0 }, 16, 78, "2 slots" },
+	{ { 0, 1, 1, 0 }, 16, 78, "order is not understood" },
+	{ { 0, 0, 1, 0 }, 15, 78, "order is not understood" },
+	{ { 0, 0, 1, 0, 0 }, 20, 78, "order is not understood" },
+	{ { 0 }, 0, 3, NULL }, /* the supervisor wants it no more */
+};
+
+START_TEST(a_standby_refuses_an_order_that_is_none)
+{
+	int fd[N_WORKER_FDS], pair[2];
+	struct end end;
+	char text[96];
+
+	make_segments();
+	worker_descriptors(fd);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	if (orders[_i].len)
+		ck_assert_int_eq(send(pair[0], orders[_i].words, orders[_i].len, 0), (ssize_t)orders[_i].len);
+	ck_assert_int_eq(shutdown(pair[0], SHUT_WR), 0);
+	snprintf(text, sizeof(text), "abi=2 standby=%d " FDS, pair[1]);
+	end = run_worker(text, fd);
+	if (orders[_i].sentence)
+		assert_gave_up(&end, orders[_i].exit_status, orders[_i].sentence, text);
+	else
+		ck_assert_msg(WIFEXITED(end.status) && WEXITSTATUS(end.status) == orders[_i].exit_status && !end.text[0],
+			      "%#x: %s", (unsigned int)end.status, end.text);
 }
 END_TEST
 
@@ -698,6 +742,7 @@ int main(void)
 	tcase_add_loop_test(c, a_worker_refuses_any_segment_that_is_not_its_fleets, 0, N_FORGERIES);
 	tcase_add_loop_test(c, a_worker_refuses_an_environment_that_is_none, 0,
 			    (int)(sizeof(environments) / sizeof(environments[0])));
+	tcase_add_loop_test(c, a_standby_refuses_an_order_that_is_none, 0, (int)(sizeof(orders) / sizeof(orders[0])));
 	tcase_add_test(c, no_geometry_makes_a_worker_crash);
 	tcase_add_loop_test(c, a_client_refuses_any_segment_that_is_not_its_fleets, 0, N_FORGERIES);
 	tcase_add_loop_test(c, a_client_survives_any_answer, 0, (int)(sizeof(answers) / sizeof(answers[0])));

@@ -272,6 +272,25 @@ static void arm(void)
 			rk_fault_arm((enum rk_kill_point)i, (unsigned int)strtoul(colon + 1, NULL, 10), SIGKILL);
 }
 
+/*
+ * RK_TEST_STANDBY=POINT:SIGNAL:FILE: a standby gets this signal there once it is ordered to be a
+ * worker; the first one alone, which makes the file.
+ */
+static void arm_standby(void)
+{
+	const char *text = getenv("RK_TEST_STANDBY"), *worker = getenv("REKINDLE_WORKER");
+	char point[32], path[256];
+	int sig;
+
+	if (!text || !worker || !strstr(worker, "standby=") ||
+	    sscanf(text, "%31[A-Z_]:%d:%255s", point, &sig, path) != 3 ||
+	    open(path, O_CREAT | O_EXCL | O_CLOEXEC, 0600) < 0)
+		return;
+	for (int i = 0; i < RK_KILL_POINT_COUNT; i++)
+		if (strcmp(point, rk_kill_point_name((enum rk_kill_point)i)) == 0)
+			rk_fault_arm((enum rk_kill_point)i, 1, sig);
+}
+
 /* Each upgrade multiplies n by a thousand, so that one too many shows; and reaches into the arena. */
 static int upgrade(void *state, uint32_t from_version, uint32_t partition, void *arg)
 {
@@ -353,6 +372,7 @@ int main(void)
 	int status = 1;
 
 	arm();
+	arm_standby();
 	if (!getenv("RK_TEST_THREAD"))
 		return serve(&status), status;
 	if (pthread_create(&thread, NULL, serve, &status) == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal    The number of threads is read from a stat file whatever the process calls itself,
- *         and a process that is gone has none. How it ended can be read until it is reaped.
+ *         and a process that is gone has none, and whether it is stopped. How it ended can be read until it is reaped.
  * Method  Texts as the kernel writes them; this process with a second thread; a child that ends.
  */
 #include "supervisor/proc.h"
@@ -34,6 +34,42 @@ static const struct {
 START_TEST(threads_are_found_whatever_the_name)
 {
 	ck_assert_int_eq(rk_proc_parse_threads(texts[_i].text), texts[_i].threads);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	bool is_running;
+} states[] = {
+	{ "812 (w) S 1 812", true },   { "812 (w) R 1 812", true },    { "812 (a) T (b) S 1 2", true },
+	{ "812 (w) D 1 812", true },   { "812 (w) T 1 812", false },   { "812 (w) t 1 812", false },
+	{ "812 (a) S (b) T 1", false }, { "812 (w) Z 1 812", false }, { "812 (w) X 1 812", false },
+	{ "812 (w) ", false },	       { "812 (w", false },	       { "", false },
+};
+
+START_TEST(whether_it_can_run_is_read_whatever_the_name)
+{
+	ck_assert_int_eq(rk_proc_parse_running(states[_i].text), states[_i].is_running);
+}
+END_TEST
+
+START_TEST(a_process_that_is_stopped_or_gone_does_not_run)
+{
+	pid_t pid = fork();
+	int status, fd;
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	fd = rk_proc_open(pid);
+	ck_assert(rk_proc_is_running(fd));
+	(void)kill(pid, SIGSTOP);
+	ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+	ck_assert(!rk_proc_is_running(fd));
+	(void)kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(!rk_proc_is_running(fd));
+	(void)close(fd);
 }
 END_TEST
 
@@ -155,6 +191,9 @@ int main(void)
 			    (int)(sizeof(ends) / sizeof(ends[0])));
 	tcase_add_test(c, and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it);
 	tcase_add_test(c, whom_the_kernel_killed_for_want_of_memory_is_counted);
+	tcase_add_loop_test(c, whether_it_can_run_is_read_whatever_the_name, 0,
+			    (int)(sizeof(states) / sizeof(states[0])));
+	tcase_add_test(c, a_process_that_is_stopped_or_gone_does_not_run);
 	tcase_add_test(c, a_second_thread_is_counted);
 	tcase_add_test(c, a_process_that_is_gone_has_no_threads);
 	return unit_run(c);
