@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "cli/snapshot.h"
+#include "shm/rundir.h"
 
 #define TIMEOUT_DEFAULT_NS (30 * RK_NS_PER_S)
 
@@ -171,6 +172,19 @@ static void print_text(const char *fleet, const struct deeds *d)
 	(void)putchar('\n');
 }
 
+/* NAME/FLEET: who names one of several fleets shall not end the others. */
+static int refuse_part(const char *name, struct rk_err *err)
+{
+	const char *part = rk_fleet_part(name);
+
+	if (!part)
+		return 0;
+	return rk_err_set(err, -EINVAL,
+			  "stop ends all fleets of one configuration, not '%s' alone: leave '/%s' away, or write Disabled=yes "
+			  "for it and 'rekindle reload'",
+			  part, part);
+}
+
 int rk_cli_stop(int argc, char **argv)
 {
 	rk_cleanup(rk_ask_close_p) struct rk_ask ask = { .sock = -1 };
@@ -189,7 +203,7 @@ int rk_cli_stop(int argc, char **argv)
 	if (a.n_rest > 0 && rk_cli_is_worker(a.rest[a.n_rest - 1]))
 		return rk_cli_stop_worker(&a);
 	deadline_ns = rk_clock_ns() + rk_args_number(&a, "timeout", TIMEOUT_DEFAULT_NS);
-	if (rk_cli_fleet(&a, &name, &err) == 0 &&
+	if (rk_cli_fleet(&a, &name, &err) == 0 && refuse_part(name, &err) == 0 &&
 	    rk_ask_open_until(&ask, name, rk_args_text(&a, "timeout") ? deadline_ns : 0, &err) == 0)
 		keeper = stop(&ask, &w, &pidfd, &err);
 	if (keeper < 0)

@@ -118,6 +118,8 @@ run call --name two/off apple
 expect "a disabled one is not there" 3 "runs no fleet named 'off'"
 run status --name two/front
 expect "status shows the one that is asked for" 0 '2 of 2 ready'
+run stop two/front
+expect "one of several fleets is not stopped as if it were all" 64 "stop ends all fleets"
 run stop two
 expect "and they stop" 0 'stopped two'
 reap "$keeper"

@@ -360,8 +360,10 @@ START_TEST(a_fleet_that_left_its_flight_recorder_can_be_chosen_and_closing_keeps
 {
 	char name[RK_NAME_MAX], path[RK_PATH_MAX];
 	struct rk_err err = { 0 };
-	int fd = lock("carts"), file, other;
+	int fd, file, other;
 
+	enter();
+	fd = lock("carts");
 	ck_assert_int_eq(rk_rundir_path("carts", RK_RUNDIR_FLIGHT, path, &err), 0);
 	file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	ck_assert_int_ge(file, 0);
@@ -380,6 +382,7 @@ START_TEST(a_fleet_that_left_its_flight_recorder_can_be_chosen_and_closing_keeps
 	ck_assert_int_lt(access(path, F_OK), 0);
 	ck_assert_int_eq(rk_rundir_choose_left(NULL, name, &err), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(err.text, "flight recorder"));
+	leave();
 }
 END_TEST
 
