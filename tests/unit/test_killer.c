@@ -35,7 +35,7 @@ static void teardown(void)
 	free(killer);
 }
 
-/* Starts the next one below it, stops the last but one, tells that it is there, and pauses. */
+/* Starts the next one below it, tells that it is there, and pauses; the last but one stops. */
 static void live(int told)
 {
 	int depth = DEPTH;
@@ -45,9 +45,9 @@ static void live(int told)
 		pid = fork();
 		depth -= pid == 0;
 	}
-	if (pid && depth == 3)
-		(void)kill(pid, SIGSTOP);
 	(void)!write(told, "x", 1);
+	if (depth == 2)
+		(void)raise(SIGSTOP);
 	for (;;)
 		(void)pause();
 }
@@ -64,8 +64,8 @@ static pid_t tree_start(int *ret_alive)
 	if (pid == 0)
 		live(told[1]);
 	(void)close(told[1]);
-	/* The stopped one and those below it may never tell. */
-	while (n < 2 && read(told[0], &byte, 1) == 1)
+	/* All of them: who is born while others are killed may be nobody's child by then. */
+	while (n < DEPTH && read(told[0], &byte, 1) == 1)
 		n++;
 	*ret_alive = told[0];
 	return pid;

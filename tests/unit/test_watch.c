@@ -11,6 +11,7 @@
 #include <check.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -91,6 +92,18 @@ static int is_told(int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1;
 }
 
+/* Nobody else is told of. A wake may come behind what it was for, when that was found before it: then there is nothing. */
+static bool is_quiet(void)
+{
+	uint64_t incarnation;
+	uint32_t slot;
+
+	if (!is_told(QUIET_MS))
+		return true;
+	rk_watch_drain(watch);
+	return !rk_watch_next(watch, &slot, &incarnation) && !is_told(QUIET_MS);
+}
+
 static void must_be_told(uint32_t slot, uint64_t incarnation)
 {
 	uint64_t told_incarnation;
@@ -114,14 +127,14 @@ START_TEST(a_death_is_told_with_its_slot_and_incarnation)
 	ck_assert_int_eq(rk_watch_follow(watch, slot, 7), 0);
 	holder_kill(pid);
 	must_be_told(slot, 7);
-	ck_assert(!is_told(QUIET_MS)); /* and once only */
+	ck_assert(is_quiet()); /* and once only */
 }
 END_TEST
 
 START_TEST(one_that_died_before_it_was_followed_is_told)
 {
 	holder_kill(holder_start(3, 9));
-	ck_assert(!is_told(QUIET_MS));
+	ck_assert(is_quiet());
 	ck_assert_int_eq(rk_watch_follow(watch, 3, 9), 0);
 	must_be_told(3, 9);
 }
@@ -162,7 +175,7 @@ START_TEST(many_deaths_at_once_are_all_told)
 	}
 	for (size_t i = 0; i < sizeof(pid) / sizeof(pid[0]); i++)
 		ck_assert_int_eq(waitpid(pid[i], NULL, 0), pid[i]);
-	ck_assert(!is_told(QUIET_MS));
+	ck_assert(is_quiet());
 }
 END_TEST
 
