@@ -457,6 +457,7 @@ void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf)
 	f->host.restart = restart_conf(&conf->o);
 	f->host.hooks.o = &conf->o;
 	f->host.hooks.name = conf->name;
+	f->inject.fleet = conf->name;
 	for (uint32_t i = 0; i < f->n_slots; i++) {
 		f->slots[i].mourning.fleet = conf->name;
 		if (f->slots[i].state == RK_FSM_READY)

@@ -571,22 +571,31 @@ expect "and all of it stops in order" 0 'stopped live'
 conf ruled "[Fleet words]
 Exec=$hang_worker
 Workers=1
-HangAfter=1h"
-fleets ruled ruled
-"$rekindle" call --name ruled a deadlock --timeout 30s >"$tmp/reply" 2>&1 &
+HangAfter=1h
+[Fleet gone]
+Exec=$wordcount
+Workers=1"
+fleets ruled ruled/words ruled/gone
+"$rekindle" call --name ruled/words a deadlock --timeout 30s >"$tmp/reply" 2>&1 &
 waiter=$!
 await ruled 'ready'
 conf ruled "[Fleet words]
 Exec=$hang_worker
 Workers=1
 HangAfter=300ms
-DeadLetterAfter=7"
+DeadLetterAfter=7
+AllowFaults=yes"
 run reload
 expect "a reload gives the guard its new rules" 0 'words: HangAfter=1h -> 300ms \(now\)'
 wait "$waiter"
 result "by which a deadlock is found, and its job is done by the next" "$([ "$(cat "$tmp/reply")" = 1 ] || cat "$tmp/reply")"
 run events -n 200 --name ruled
 expect "and by which jobs are charged" 0 'job charged .*attempts=1 of=7'
+await ruled 'gone: is gone state=done' # and with it the old configuration
+run fault --name ruled kill 0
+expect "AllowFaults holds from a reload on" 0 'worker 0'
+run events -o json --kind fault --name ruled
+expect "and its fault is told under the fleet's name" 0 '"fleet": *"words"'
 run stop ruled
 
 conf banks "[Fleet words]
