@@ -100,6 +100,7 @@ static void finish(struct rk_rolling *r, uint32_t slot, uint64_t now_ns)
 {
 	enter(&r->slots[slot], RK_ROLLING_FINISHED, now_ns);
 	r->last_slot = slot;
+	r->last_took_ns = r->slots[slot].took_ns;
 }
 
 static void on_ready(struct rk_rolling *r, uint32_t slot, uint64_t now_ns)
@@ -111,7 +112,7 @@ static void on_ready(struct rk_rolling *r, uint32_t slot, uint64_t now_ns)
 	s->is_ready = true;
 	if (s->stage != RK_ROLLING_STARTING)
 		return;
-	r->last_took_ns = now_ns - s->since_ns;
+	s->took_ns = now_ns - s->since_ns;
 	if (r->state == RK_ROLLING_HOLDING && r->reason == RK_ROLLING_LATE && r->held_slot == slot)
 		lift(r);
 	enter(s, RK_ROLLING_SETTLING, now_ns);

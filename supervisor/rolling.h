@@ -83,6 +83,7 @@ struct rk_rolling_slot {
 	bool is_ready;
 	enum rk_rolling_stage stage;
 	uint64_t since_ns; /* of the stage */
+	uint64_t took_ns;  /* from its end to its READY */
 };
 
 struct rk_rolling {
@@ -93,7 +94,7 @@ struct rk_rolling {
 	enum rk_rolling_reason reason; /* of HOLDING */
 	uint32_t held_slot;            /* of HOLDING */
 	uint32_t last_slot;            /* the last that finished */
-	uint64_t last_took_ns;         /* from its end to its READY */
+	uint64_t last_took_ns;         /* how long that one took */
 };
 
 struct rk_rolling_order {

@@ -33,7 +33,7 @@ static void plan_begin(struct plan *p, const struct rk_rolling_conf *c, uint32_t
 	memset(p, 0, sizeof(*p));
 	p->now_ns = T0;
 	for (uint32_t i = 0; i < n; i++)
-		p->slots[i] = (struct rk_rolling_slot){ true, true, true, 0, 0 };
+		p->slots[i] = (struct rk_rolling_slot){ true, true, true, 0, 0, 0 };
 	rk_rolling_begin(&p->r, c, p->slots, n);
 }
 
@@ -107,6 +107,27 @@ START_TEST(a_replacement_must_stay_ready_before_the_next_one_goes)
 	p.now_ns += 1;
 	on(&p, RK_ROLLING_EV_TIMER, 0);
 	expect(&p, RK_ROLLING_RECYCLE, 1);
+}
+END_TEST
+
+START_TEST(a_line_tells_one_worker_with_its_own_time_until_the_next_has_settled)
+{
+	struct rk_rolling_conf c = one_by_one;
+	struct plan p;
+
+	c.settle_ns = 2 * S;
+	plan_begin(&p, &c, 2);
+	for (uint32_t i = 0; i < 2; i++) {
+		expect(&p, RK_ROLLING_RECYCLE, i);
+		on(&p, RK_ROLLING_EV_DOWN, i);
+		p.now_ns += (i + 1) * 7 * MS;
+		on(&p, RK_ROLLING_EV_READY, i);
+		ck_assert_str_eq(line(&p), i ? "restarted 1 of 2: worker 0 ready after 7 ms"
+					     : "restarted 0 of 2");
+		p.now_ns += c.settle_ns;
+		on(&p, RK_ROLLING_EV_TIMER, 0);
+	}
+	ck_assert_str_eq(line(&p), "restarted 2 of 2: worker 1 ready after 14 ms");
 }
 END_TEST
 
@@ -358,6 +379,7 @@ int main(void)
 
 	tcase_add_test(c, slots_are_restarted_one_by_one_each_when_the_one_before_is_ready);
 	tcase_add_test(c, a_replacement_must_stay_ready_before_the_next_one_goes);
+	tcase_add_test(c, a_line_tells_one_worker_with_its_own_time_until_the_next_has_settled);
 	tcase_add_test(c, a_replacement_that_dies_holds_the_plan_until_told);
 	tcase_add_test(c, a_replacement_that_is_late_holds_the_plan_until_it_is_ready);
 	tcase_add_test(c, a_late_one_that_comes_does_not_hide_one_that_died);
