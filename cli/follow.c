@@ -77,6 +77,8 @@ static void event_take(struct following *v, const struct rk_recalled *e)
 {
 	const char *state = strstr(e->text, STATE_KEY);
 
+	if (v->f->has_changes && e->record.kind == RK_FLIGHT_RELOAD && !state)
+		return;
 	if (v->f->is_json)
 		rk_out_json_line(rk_recall_json(e));
 	else

@@ -18,6 +18,7 @@ struct rk_follow {
 	uint64_t group;      /* of the operation's records */
 	uint32_t n_ends;     /* records that say it is over, until it is */
 	uint64_t timeout_ns; /* 0 = none */
+	bool has_changes; /* its answer told what was changed: records of that are left out */
 	bool is_json;
 };
 

@@ -23,6 +23,7 @@ struct operation {
 	struct rk_ask ask;
 	struct json_object *request, *answer; /* owned */
 	const char *what;                     /* "the scaling" */
+	bool has_changes;                     /* the answer tells them */
 	struct rk_err err;
 };
 
@@ -79,6 +80,7 @@ static int follow(struct operation *o, uint32_t n_ends)
 			       .group = group > 0 ? (uint64_t)group : 0,
 			       .n_ends = n_ends,
 			       .timeout_ns = rk_args_number(&o->a, "timeout", 0),
+			       .has_changes = o->has_changes,
 			       .is_json = rk_args_json(&o->a) };
 
 	if (rk_args_flag(&o->a, "no-wait"))
@@ -249,7 +251,9 @@ static void lines_print(const struct operation *o, bool is_applied)
 
 int rk_cli_reload(int argc, char **argv)
 {
-	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1, .what = "the reload" };
+	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1,
+							    .what = "the reload",
+							    .has_changes = true };
 	struct json_object *applied;
 	int64_t n_pending;
 	bool is_applied;

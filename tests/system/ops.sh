@@ -480,6 +480,7 @@ Workers=4"
 run reload
 expect "2: Workers scales" 0 'words: Workers=2 -> 4'
 expect "and waits until it is done" 0 '4 of 4 workers ready'
+result "each line is told once" "$(printf '%s\n%s\n' "$out" "$err" | grep . | sort | uniq -d)"
 conf live "$words
 Workers=4
 MoveAfter=1s
