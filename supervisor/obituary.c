@@ -74,8 +74,12 @@ static void outcome_format(const struct rk_obituary *o, char *text, size_t size)
 			       o->successor);
 		return;
 	case RK_OBITUARY_WAITING:
-		(void)snprintf(text, size, "not ready %u times in a row, next try in %s",
-			       o->n_failed, took);
+		if (o->n_braked)
+			(void)snprintf(text, size, "restarts are braked: %u deaths in 1 s, next try in %s",
+				       o->n_braked, took);
+		else
+			(void)snprintf(text, size, "not ready %u times in a row, next try in %s",
+				       o->n_failed, took);
 		return;
 	case RK_OBITUARY_BUSY:
 		(void)snprintf(text, size, "%d started, its first job not done after %s", o->successor, took);

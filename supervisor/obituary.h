@@ -6,6 +6,7 @@
  *	worker 2 (pid 812) exited 3 ("no table"): 845 ready after 1.2 ms
  *	worker 2 (pid 812) hung in job 17 of partition 3 for 10.0 s, killed: 845 ready after 1.2 ms
  *	worker 2 (pid 812) SIGSEGV in job 10,233 of partition 7: 845 started, its first job not done after 1.0 s
+ *	worker 2 (pid 812) SIGKILL: restarts are braked: 31 deaths in 1 s, next try in 46 ms
  *
  * The cause and the outcome are learned at different times, in either order.
  *
@@ -40,6 +41,7 @@ struct rk_obituary {
 	int32_t pid; /* 0: there was none yet */
 	uint64_t noticed_ns;
 	uint32_t n_failed; /* processes in a row, this one included, that never were ready */
+	uint32_t n_braked; /* deaths in 1 s for which its successor waits; 0: it waits for n_failed */
 	bool was_ready;    /* the dead process had become ready */
 	bool was_in_job;   /* as its beat page said */
 	uint32_t partition; /* of that job */

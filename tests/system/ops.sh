@@ -403,6 +403,16 @@ result "and says once that the command is suspect" "$([ "$(grep -c 'no worker ha
 run stop storm
 expect "and it can be stopped" 0 'stopped storm'
 
+start braked -n 24 --set HealthyAfter=0s -- "$wordcount"
+kill -KILL $(pids braked)
+await braked 'restarts are braked: [0-9]+ deaths in 1 s, next try in'
+slot=$("$rekindle" events -n 1000 -o json | jq -r 'select(.text | test("restarts are braked")) | .worker' | head -1)
+run why "$slot"
+expect "why says that restarts are braked" 0 'SIGKILL: restarts are braked: [0-9]+ deaths in 1 s'
+result "and so does the log, which calls none of them not ready" "$(grep -q 'restarts are braked' "$tmp/braked.out" || cat "$tmp/braked.out"; grep 'not ready' "$tmp/braked.out")"
+timeout 30 "$rekindle" status --wait braked >/dev/null
+run stop braked
+
 cp "$wordcount" "$tmp/moving"
 start missing -n 2 --set RestartBurst=0 --set RestartBackoff=20ms -- "$tmp/moving"
 mv "$tmp/moving" "$tmp/moved"
