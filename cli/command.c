@@ -81,10 +81,10 @@ static const struct rk_option status_options[] = {
 	{ "internals", 0, RK_OPTION_FLAG, NULL,
 	  "also views, readers, segments, clients and busy partitions", 0, 0 },
 	{ "wait", 0, RK_OPTION_MAY_TIME, "TIME",
-	  "until the fleet is there and all its workers are ready, so long at most (30s)",
+	  "until the fleet is there, all its workers are ready and all partitions served, so long at most (30s)",
 	  RK_NS_PER_MS, DAY_NS },
 	{ "check", 0, RK_OPTION_FLAG, NULL,
-	  "exit status 0 if all workers are ready, 2 some, 1 none, 3 no fleet runs", 0, 0 },
+	  "exit status 0 if all workers are ready and all partitions served, 2 some, 1 none, 3 no fleet runs", 0, 0 },
 };
 
 static const struct rk_option events_options[] = {
@@ -279,6 +279,7 @@ static const struct rk_member status_members[] = {
 	{ "dead_letters", "jobs that were put aside, see 'rekindle dead'" },
 	{ "dead_letters_room", "how many it can keep" },
 	{ "blocked_partitions", "how many stand still until a dead letter is dropped" },
+	{ "unserved_partitions", "how many belong to workers that do not work: stopped, paused, down" },
 	{ "workers", "one object per slot that is or was in use" },
 	{ "workers[].slot", "its place in the fleet, stable over restarts" },
 	{ "workers[].state", "of the slot: starting, ready, suspect, paused, stopping, down, empty" },
@@ -531,7 +532,9 @@ static const struct rk_command commands[] = {
 			"what waits in the worker's partitions. JOBS and ERRORS are those of the "
 			"present process.\n\n"
 			"Without --check the exit status is 0 whenever the fleet could be looked "
-			"at. With --wait it is 4 when the time was up, 3 if no fleet came; a "
+			"at. A partition is not served while its worker is stopped, paused or down: what "
+			"comes for it waits until that one works again, or others have it (MoveAfter). With "
+			"--wait it is 4 when the time was up, 3 if no fleet came; a "
 			"stopped worker is not ready.",
 		OPTIONS(status_options),
 		MEMBERS(status_members),

@@ -45,7 +45,7 @@ static bool all_ready(const struct rk_look *l)
 			return false;
 		n++;
 	}
-	return n > 0;
+	return n > 0 && rk_snapshot_n_unserved(l) == 0;
 }
 
 /* Whether the supervisor has closed our connection: it does not say anything on its own. */

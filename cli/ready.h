@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ready: waiting until a fleet is there and all its workers are ready.
+ * Ready: waiting until a fleet is there, all its workers are ready and each partition has one.
  *
  * Who       rekindle, one thread.
  * Blocking  until then, or the deadline: asleep on the board, which wakes with each new view. What

@@ -91,6 +91,28 @@ const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
 	return text;
 }
 
+/* A suspect one may be at work. */
+static bool is_serving(const struct rk_snapshot_worker *w)
+{
+	return rk_snapshot_is_ready(w) || (w->view.state == RK_SLOT_SUSPECT && !w->is_stopped);
+}
+
+uint32_t rk_snapshot_n_unserved(const struct rk_look *l)
+{
+	uint32_t n = l->m.g.n_partitions;
+
+	for (uint32_t slot = 0; slot < l->m.g.n_workers; slot++) {
+		struct rk_snapshot_worker w = { .view = *rk_look_slot(l, slot) };
+
+		if (w.view.n_partitions == 0)
+			continue;
+		w = rk_snapshot_worker(l, slot);
+		if (is_serving(&w))
+			n -= rk_min_u32(n, w.view.n_partitions);
+	}
+	return n;
+}
+
 static void read_workers(struct rk_snapshot *s)
 {
 	const struct rk_look *l = s->look;
@@ -185,6 +207,7 @@ int rk_snapshot_take(struct rk_snapshot *s, const struct rk_look *look)
 	if (!s->workers || !s->standbys || !s->busy)
 		return -ENOMEM;
 	read_workers(s);
+	s->n_unserved = rk_snapshot_n_unserved(look);
 	read_parts(s);
 	count_clients(s);
 	s->n_letters = rk_dead_count(&look->m);

@@ -45,6 +45,7 @@ struct rk_snapshot {
 	struct rk_snapshot_part *busy;
 	uint32_t n_letters; /* dead ones */
 	uint32_t n_blocked; /* partitions that wait for room among them */
+	uint32_t n_unserved; /* partitions of workers that do not work: stopped, paused, down */
 	uint32_t n_clients; /* that live */
 	uint64_t n_queued, n_finished;
 };
@@ -55,6 +56,9 @@ void rk_snapshot_free_p(struct rk_snapshot *s);
 
 /* One slot alone; it is below the fleet's slots. */
 struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *look, uint32_t slot);
+
+/* Partitions whose jobs wait until their worker works again, or they are moved. */
+uint32_t rk_snapshot_n_unserved(const struct rk_look *look);
 
 /* Ready to work, as far as anybody else can tell. */
 bool rk_snapshot_is_ready(const struct rk_snapshot_worker *w);

@@ -26,6 +26,19 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+/* Nothing while every partition has somebody at work. */
+static void text_unserved(const struct rk_snapshot *s)
+{
+	char line[96];
+
+	if (s->n_unserved == 0)
+		return;
+	(void)snprintf(line, sizeof(line), "%u partition%s not served: their jobs wait", s->n_unserved,
+		       s->n_unserved == 1 ? " is" : "s are");
+	rk_out_color(RK_OUT_RED, 0, line);
+	(void)putchar('\n');
+}
+
 static void text_head(const struct rk_snapshot *s)
 {
 	const struct rk_view *v = s->look->view;
@@ -41,10 +54,12 @@ static void text_head(const struct rk_snapshot *s)
 		     v->keeper_pid, v->supervisor_pid);
 	(void)printf("%s\n",
 		     rk_out_clean(command, sizeof(command), v->command, sizeof(v->command)));
-	(void)printf("%u partition%s, %u client%s, %s job%s queued, %s finished\n\n",
+	(void)printf("%u partition%s, %u client%s, %s job%s queued, %s finished\n",
 		     s->look->m.g.n_partitions, plural(s->look->m.g.n_partitions), s->n_clients,
 		     plural(s->n_clients), rk_num_format(queued, s->n_queued), plural(s->n_queued),
 		     rk_num_format(finished, s->n_finished));
+	text_unserved(s);
+	(void)putchar('\n');
 }
 
 /* Nothing while nothing was put aside. */
@@ -428,6 +443,7 @@ static void print_json(const struct rk_snapshot *s, const struct rk_recall_list 
 	rk_out_json_int(o, "dead_letters", s->n_letters);
 	rk_out_json_int(o, "dead_letters_room", s->look->m.g.n_dead);
 	rk_out_json_int(o, "blocked_partitions", s->n_blocked);
+	rk_out_json_int(o, "unserved_partitions", s->n_unserved);
 	json_object_object_add(o, "workers", workers);
 	json_object_object_add(o, "standbys", json_standbys(s));
 	if (events)
@@ -466,7 +482,7 @@ static int check(const struct rk_snapshot *s)
 {
 	if (s->n_ready == 0)
 		return RK_CLI_FAILED;
-	return s->n_ready < s->n_wanted ? RK_CLI_PARTLY : RK_CLI_OK;
+	return s->n_ready < s->n_wanted || s->n_unserved ? RK_CLI_PARTLY : RK_CLI_OK;
 }
 
 /* Opens the look, with --wait not before all are ready; sets *ret_late when the time was up. */
@@ -517,7 +533,8 @@ int rk_cli_status(int argc, char **argv)
 	else
 		print_text(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
 	if (is_late)
-		return rk_cli_complain(RK_CLI_TIMEOUT, "the time was up: %u of %u workers are ready",
-				       s.n_ready, s.n_wanted);
+		return rk_cli_complain(RK_CLI_TIMEOUT,
+				       "the time was up: %u of %u workers are ready, %u partition%s not served",
+				       s.n_ready, s.n_wanted, s.n_unserved, s.n_unserved == 1 ? " is" : "s are");
 	return rk_args_flag(&a, "check") ? check(&s) : RK_CLI_OK;
 }

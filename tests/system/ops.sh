@@ -163,6 +163,10 @@ run pause 0
 expect "pause" 0 ''
 run status 0
 expect "status says so" 0 'paused'
+run status --check
+expect "and how many partitions nobody serves, which fails --check" 2 '8[56] partitions are not served'
+run status --wait=200ms
+expect "nor is that what --wait waits for" 4 '8[56] partitions are not served'
 run pause 0
 expect "twice is once too often" 1 'paused already'
 victim=$(for i in $(seq 200); do "$rekindle" key "p$i" | awk -v k="p$i" '$3 == 0 { print k; exit }'; done | head -1)
@@ -185,9 +189,15 @@ expect "there is no such worker" 64 'room for 64'
 
 run stop 2 --timeout 20s
 expect "stop WORKER ends one" 0 '2 of 2 workers ready'
+run status --check -o json
+expect "which leaves partitions unserved" 2 '"unserved_partitions": ?8[56]'
+run status --wait=200ms
+expect "and is not waited for in vain" 4 '2 of 2 workers are ready, 8[56] partitions are not served'
 result "whose partitions stay its own" "$([ "$(cut -d' ' -f3 <<<"$(partitions words)")" -gt 80 ] || partitions words)"
 run start 2
 expect "start WORKER starts it" 0 '3 of 3 workers ready, 0 partitions moved'
+run status --check -o json
+expect "and then all are served" 0 '"unserved_partitions": ?0'
 run drain 0
 run drain 1
 run drain 2
