@@ -257,7 +257,7 @@ static const struct rk_member why_members[] = {
 
 static const struct rk_member get_members[] = {
 	{ "worker", "its slot" },
-	{ "state", "of the slot: starting, ready, suspect, paused, stopping, down, empty" },
+	{ "state", "of the slot: starting, ready, suspect, paused, stopping, down, drained, stopped, empty" },
 	{ "pid", "null without a process" },
 	{ "incarnation", "of the process" },
 	{ "restarts", "since the fleet started" },
@@ -280,9 +280,9 @@ static const struct rk_member status_members[] = {
 	{ "dead_letters_room", "how many it can keep" },
 	{ "blocked_partitions", "how many stand still until a dead letter is dropped" },
 	{ "unserved_partitions", "how many belong to workers that do not work: stopped, paused, down" },
-	{ "workers", "one object per slot that is or was in use" },
+	{ "workers", "one object per slot that is in use, or was until it was drained or stopped" },
 	{ "workers[].slot", "its place in the fleet, stable over restarts" },
-	{ "workers[].state", "of the slot: starting, ready, suspect, paused, stopping, down, empty" },
+	{ "workers[].state", "of the slot: starting, ready, suspect, paused, stopping, down, drained, stopped, empty" },
 	{ "workers[].declared",
 	  "what the process says of itself: starting, ready, running, calling, parked or "
 	  "stopping; null before it attached" },
@@ -526,7 +526,7 @@ static const struct rk_command commands[] = {
 			"it. NAME is the same as --name; with WORKER, the number of a slot, "
 			"only that one is shown, in more detail and with its last five events.\n\n"
 			"STATE is the slot's state (starting, ready, suspect, paused, stopping, "
-			"down; empty: none is wanted) and, behind a slash, what its process says of itself when that is something else "
+			"down; drained or stopped by an operator) and, behind a slash, what its process says of itself when that is something else "
 			"(parked: waits for work; running: is inside a job; calling: waits for "
 			"somebody else); or stopped, if a signal or a debugger holds it. QUEUED is "
 			"what waits in the worker's partitions. JOBS and ERRORS are those of the "

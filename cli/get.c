@@ -63,6 +63,8 @@ static void print_changes(struct get *g)
 			continue;
 		if ((g->worker != RK_FLIGHT_NOBODY && g->worker != i) || is_same(s, &g->shown[i]))
 			continue;
+		if (s->state == RK_SLOT_EMPTY && g->shown[i].state == RK_SLOT_EMPTY)
+			continue; /* it is not missed, and was not */
 		if (g->is_json)
 			print_json(i, s);
 		else

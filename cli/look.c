@@ -112,7 +112,8 @@ const struct rk_view_slot *rk_look_slot(const struct rk_look *l, uint32_t worker
 const char *rk_look_state(uint32_t state)
 {
 	static const char *const names[] = { "empty",   "starting", "ready",  "stopping",
-					     "down",    "suspect",  "paused", "standby" };
+					     "down",    "suspect",  "paused", "standby",
+					     "drained", "stopped" };
 
 	static_assert(rk_countof(names) == RK_SLOT_STATES, "a name for every state");
 	return state < RK_SLOT_STATES ? names[state] : "?";

@@ -37,8 +37,7 @@ static bool all_ready(const struct rk_look *l)
 	for (uint32_t slot = 0; slot < l->m.g.n_workers; slot++) {
 		struct rk_snapshot_worker w;
 
-		if (rk_look_slot(l, slot)->state == RK_SLOT_EMPTY ||
-		    rk_look_slot(l, slot)->state == RK_SLOT_STANDBY)
+		if (!rk_snapshot_is_wanted(rk_look_slot(l, slot)->state))
 			continue;
 		w = rk_snapshot_worker(l, slot);
 		if (!rk_snapshot_is_ready(&w))

@@ -58,10 +58,17 @@ static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 	(void)rk_out_clean(w->last_words, sizeof(w->last_words), words, sizeof(words));
 }
 
-static bool was_used(const struct rk_view_slot *slot)
+bool rk_snapshot_is_wanted(uint32_t state)
+{
+	return state != RK_SLOT_EMPTY && state != RK_SLOT_STANDBY && state != RK_SLOT_DRAINED &&
+	       state != RK_SLOT_STOPPED;
+}
+
+/* One that the fleet was scaled away from is not, once it has nothing left. */
+static bool is_used(const struct rk_view_slot *slot)
 {
 	return slot->state != RK_SLOT_STANDBY &&
-	       (slot->state != RK_SLOT_EMPTY || slot->restarts || slot->died_ns);
+	       (slot->state != RK_SLOT_EMPTY || slot->n_partitions);
 }
 
 struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *l, uint32_t slot)
@@ -122,10 +129,10 @@ static void read_workers(struct rk_snapshot *s)
 
 		if (rk_look_slot(l, slot)->state == RK_SLOT_STANDBY)
 			s->standbys[s->n_standbys++] = *rk_look_slot(l, slot);
-		if (!was_used(rk_look_slot(l, slot)))
+		if (!is_used(rk_look_slot(l, slot)))
 			continue;
 		*w = rk_snapshot_worker(l, slot);
-		s->n_wanted += w->view.state != RK_SLOT_EMPTY;
+		s->n_wanted += rk_snapshot_is_wanted(w->view.state);
 		s->n_ready += rk_snapshot_is_ready(w);
 		s->n_workers++;
 	}

@@ -35,7 +35,7 @@ struct rk_snapshot_part {
 
 struct rk_snapshot {
 	const struct rk_look *look;
-	uint32_t n_workers; /* slots in use, or used before */
+	uint32_t n_workers; /* slots in use, drained or stopped */
 	uint32_t n_wanted;  /* of them, that shall have a process */
 	uint32_t n_ready;   /* of those; a stopped one is not ready */
 	struct rk_snapshot_worker *workers;
@@ -59,6 +59,9 @@ struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *look, uint32_
 
 /* Partitions whose jobs wait until their worker works again, or they are moved. */
 uint32_t rk_snapshot_n_unserved(const struct rk_look *look);
+
+/* Whether a slot in this state has, or shall have, a process. */
+bool rk_snapshot_is_wanted(uint32_t state);
 
 /* Ready to work, as far as anybody else can tell. */
 bool rk_snapshot_is_ready(const struct rk_snapshot_worker *w);

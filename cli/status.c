@@ -94,6 +94,7 @@ static enum rk_out_color color_of(uint32_t state)
 	case RK_SLOT_STOPPING:
 	case RK_SLOT_SUSPECT:
 	case RK_SLOT_PAUSED:
+	case RK_SLOT_STOPPED:
 		return RK_OUT_YELLOW;
 	default:
 		return RK_OUT_PLAIN;

@@ -431,7 +431,7 @@ RK_ABI_SIZE(struct rk_arena_block, 24);
 /* ---- board --------------------------------------------------------------------------- */
 
 enum rk_slot_state {
-	RK_SLOT_EMPTY,
+	RK_SLOT_EMPTY, /* no process, and nobody misses it: beyond what the fleet is scaled to */
 	RK_SLOT_STARTING,
 	RK_SLOT_READY,
 	RK_SLOT_STOPPING,
@@ -439,6 +439,8 @@ enum rk_slot_state {
 	RK_SLOT_SUSPECT, /* alive, and close to be judged hung, or found so and only reported */
 	RK_SLOT_PAUSED,  /* alive, and stopped, traced or frozen, or told to run no job */
 	RK_SLOT_STANDBY, /* no slot: a parked process that may become any slot's; after all that are in use */
+	RK_SLOT_DRAINED, /* no process: an operator had its partitions handed over, then ended it */
+	RK_SLOT_STOPPED, /* no process: an operator ended it; its partitions are its own, for a while */
 	RK_SLOT_STATES
 };
 

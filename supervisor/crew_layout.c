@@ -341,7 +341,7 @@ static void want(struct rk_crew *f, uint32_t worker)
 		rk_slot_start(s);
 }
 
-static int leave(struct rk_crew *f, uint32_t worker, struct rk_err *err)
+static int leave(struct rk_crew *f, uint32_t worker, enum rk_slot_state as, struct rk_err *err)
 {
 	struct rk_slot *s = &f->slots[worker];
 	int r = rk_member_leave(f->member, worker);
@@ -353,6 +353,7 @@ static int leave(struct rk_crew *f, uint32_t worker, struct rk_err *err)
 			"'rekindle stop' the fleet",
 			worker, f->c.conf->name);
 	s->is_wanted = false;
+	s->unwanted = as;
 	rk_slot_event(s, RK_FSM_EV_DRAIN);
 	return 0;
 }
@@ -379,7 +380,9 @@ int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_
 			want(f, i);
 	for (uint32_t i = f->n_slots; r == 0 && i-- > n;)
 		if (f->slots[i].is_wanted)
-			r = leave(f, i, err);
+			r = leave(f, i, RK_SLOT_EMPTY, err);
+		else
+			f->slots[i].unwanted = RK_SLOT_EMPTY; /* drained or stopped, and now not missed */
 	f->is_changing = false;
 	rk_crew_layout_progress(f);
 	f->c.on_change(f->c.arg);
@@ -395,7 +398,7 @@ int rk_crew_drain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struc
 		r = rk_err_set(err, -EALREADY, "worker %u of %s is not there", worker,
 			       f->c.conf->name);
 	if (r == 0)
-		r = leave(f, worker, err);
+		r = leave(f, worker, RK_SLOT_DRAINED, err);
 	if (r == 0)
 		r = change_begin(f, ret_group, err, "worker is drained worker=%u", worker);
 	if (r == 0)
@@ -440,6 +443,8 @@ int rk_crew_stop_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
 		r = change_begin(f, ret_group, err, "worker is stopped worker=%u", worker);
 	if (r < 0)
 		return r;
+	if (f->slots[worker].is_wanted)
+		f->slots[worker].unwanted = RK_SLOT_STOPPED;
 	f->slots[worker].is_wanted = false;
 	rk_slot_event(&f->slots[worker], RK_FSM_EV_STOP);
 	rk_crew_layout_progress(f);

@@ -920,7 +920,7 @@ static uint32_t view_state(const struct rk_slot *s)
 	case RK_FSM_STATES:
 		break;
 	}
-	return s->is_wanted ? RK_SLOT_DOWN : RK_SLOT_EMPTY;
+	return s->is_wanted ? RK_SLOT_DOWN : s->unwanted;
 }
 
 void rk_slot_fill(const struct rk_slot *s, struct rk_view_slot *ret)

@@ -97,6 +97,7 @@ struct rk_slot {
 	uint64_t incarnation;
 	uint64_t n_restarts;
 	bool is_wanted;    /* somebody wants a process here: the configuration, or an operator */
+	enum rk_slot_state unwanted; /* what it is shown as then: EMPTY, DRAINED, STOPPED */
 	bool is_held;      /* an operator has paused it: whatever process it has runs no job */
 	bool was_started;  /* it had a process before */
 	bool awaits_cause; /* DOWN until keeper says how its process ended */

@@ -130,6 +130,11 @@ run drain 1
 expect "drain hands over what a worker owns" 0 '2 of 2 workers ready, 8[0-9] partitions moved'
 run status --check
 expect "a drained worker is not missed" 0 '2 of 2 ready'
+expect "and is called so" 0 '^ +1 drained '
+result "slots that were scaled away are not shown" "$(grep -E '^ +[345] ' <<<"$out")"
+run get
+expect "get calls it so, too" 0 '^ +1 +drained'
+result "and shows no other" "$(grep -E '^ +[345] |empty' <<<"$out")"
 run undrain 1
 expect "undrain brings it back" 0 '3 of 3 workers ready, 8[0-9] partitions moved'
 
@@ -189,6 +194,8 @@ expect "there is no such worker" 64 'room for 64'
 
 run stop 2 --timeout 20s
 expect "stop WORKER ends one" 0 '2 of 2 workers ready'
+run status
+expect "and calls it so" 0 '^ +2 stopped +-'
 run status --check -o json
 expect "which leaves partitions unserved" 2 '"unserved_partitions": ?8[56]'
 run status --wait=200ms
@@ -397,6 +404,7 @@ timeout 30 "$rekindle" status --wait --name needs/top >/dev/null
 result "then so is the other" "$(pids needs/top | grep -qx '[0-9]*' || pids needs/top)"
 run stop needs
 
+: >"$tmp/storm.log" # tail may be there first
 "$rekindle" run --debug --name storm -n 200 --set RestartBurst=0 --set RestartBackoff=50ms -- /bin/false \
 	>"$tmp/storm.out" 2>"$tmp/storm.log" &
 keepers+=($!)

@@ -70,6 +70,8 @@ static const struct {
 	{ RK_SLOT_STARTING, "starting", false, false, "starting" },
 	{ RK_SLOT_STOPPING, "running", false, false, "stopping/running" },
 	{ RK_SLOT_DOWN, NULL, false, false, "down" },
+	{ RK_SLOT_DRAINED, NULL, false, false, "drained" },
+	{ RK_SLOT_STOPPED, NULL, false, false, "stopped" },
 	{ 99, NULL, false, false, "?" },
 };
 
