@@ -14,6 +14,7 @@
 #include "supervisor/crew_private.h"
 #include "supervisor/handover.h"
 
+#define DEFERRED_NS RK_NS_PER_S /* until what could not be moved is tried again */
 #define MOVE_GAP_NS RK_NS_PER_MS /* between the starts of two live hand-overs */
 
 /* ---- moves ---- */
@@ -68,26 +69,35 @@ static void moves_abandon(struct rk_crew *f, uint32_t from)
 	}
 }
 
-/* Its words are damaged, its owner is not there yet, or no bank is free: another time. */
+/*
+ * Its words are damaged, its owner is not there yet, or no bank is free (of one that was taken by
+ * copy before the first worker's process is gone): another time, and the others go on.
+ */
 static void move_defer(struct rk_crew *f, const struct rk_member_move *move, int r)
 {
-	rk_log(RK_LOG_WARNING, "partition cannot be %s partition=%u slot=%u: %s",
-	       move->is_copy ? "taken" : "asked for", move->partition, move->from, strerror(-r));
 	rk_member_unmoved(f->member, move->partition);
+	if (f->n_deferred++ == 0 && !f->was_deferred)
+		rk_log(RK_LOG_WARNING,
+		       "a partition cannot be %s yet, it is tried again partition=%u slot=%u: %s",
+		       move->is_copy ? "taken" : "asked for", move->partition, move->from,
+		       r == -EBUSY ? "no bank is free until its earlier worker's process is gone" : strerror(-r));
 }
 
+/* Each that is pending once: the search goes on behind the last one. */
 static void moves_begin(struct rk_crew *f)
 {
+	uint32_t n_pending = rk_member_n_pending(f->member);
 	struct rk_member_move move;
 
-	while (f->n_moves < RK_CREW_MOVES && rk_member_next(f->member, rk_clock_ns(), &move)) {
+	f->was_deferred = f->n_deferred > 0;
+	f->n_deferred = 0;
+	while (f->n_deferred < n_pending && f->n_moves < RK_CREW_MOVES && rk_member_next(f->member, rk_clock_ns(), &move)) {
 		int r = rk_handover_begin(f->c.m, &move);
 
 		if (r == RK_HANDOVER_ASKED) {
 			f->moves[f->n_moves++] = move;
 		} else if (r < 0 && (move.is_live || move.is_copy)) {
 			move_defer(f, &move, r);
-			return;
 		} else {
 			moved(f, &move, r);
 		}
@@ -185,11 +195,17 @@ static bool is_to_wait(const struct rk_crew *f)
 
 void rk_crew_layout_move(struct rk_crew *f)
 {
+	uint64_t now_ns, due_ns;
+
 	if (is_to_wait(f))
 		return;
 	moves_finish(f);
 	moves_begin(f);
-	rk_crew_timer_set(f->move_timer, rk_member_due_ns(f->member, rk_clock_ns()));
+	now_ns = rk_clock_ns();
+	due_ns = rk_member_due_ns(f->member, now_ns);
+	if (f->n_deferred && (!due_ns || due_ns > now_ns + DEFERRED_NS))
+		due_ns = now_ns + DEFERRED_NS;
+	rk_crew_timer_set(f->move_timer, due_ns);
 }
 
 void rk_crew_layout_progress(struct rk_crew *f)

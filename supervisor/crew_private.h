@@ -54,6 +54,8 @@ struct rk_crew {
 	struct rk_member_move moves[RK_CREW_MOVES]; /* under way, live */
 	uint32_t n_moves;
 	uint32_t n_moved; /* since nothing was to be moved */
+	uint32_t n_deferred; /* of the last round: could not be moved */
+	bool was_deferred;   /* nor in the one before: told already */
 	struct rk_crew_change change;
 	uint64_t follow; /* group of the next one; 0 = its own */
 	struct rk_crew_roll roll;

@@ -289,6 +289,7 @@ run stop stuck
 
 start hung -n 3 --set OnHang=move --set HangAfter=300ms --set DeadLetterAfter=1 -- "$hang_worker"
 key1=$(keys_of hung 1 1)
+mapfile -t other < <(keys_of hung 0 2)
 run call --name hung "$key1" hello
 before=$(pids hung)
 run call --name hung "$key1" deadlock --timeout 20s
@@ -296,6 +297,10 @@ expect "OnHang=move: the job is charged to itself and put aside by the next" 1 '
 run call --name hung "$key1" hello
 expect "whose state goes on" 0 '^2$'
 result "and nobody was killed" "$([ "$(pids hung)" = "$before" ] || pids hung)"
+run call --name hung "${other[0]}" deadlock --timeout 20s
+expect "one that hangs while another still does is put aside too" 1 'put aside'
+run call --name hung "${other[1]}" hello --timeout 20s
+expect "and what was its own goes on, but for what was taken from the first" 0 '^1$'
 run stop hung
 expect "the hung one ends with the fleet" 0 'stopped hung'
 
