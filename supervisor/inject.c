@@ -105,15 +105,20 @@ static bool is_sound(const struct rk_inject *j, const struct rk_slot *s)
 	return s->state == RK_FSM_READY && s->process.pid && !s->is_faulted && !stop_find(j, s);
 }
 
+/* Each that is sound as likely as the others, however many slots stand empty behind them. */
 static int choose_any(struct rk_inject *j, struct rk_slot *slots, uint32_t n, struct rk_slot **ret,
 		      struct rk_err *err)
 {
-	uint64_t from = n ? rk_rand_below(&j->random, n) : 0;
+	uint64_t n_sound = 0, left;
 
+	for (uint32_t i = 0; i < n; i++)
+		n_sound += is_sound(j, &slots[i]);
+	left = n_sound ? rk_rand_below(&j->random, n_sound) : 0;
 	for (uint32_t i = 0; i < n; i++) {
-		*ret = &slots[(from + i) % n];
-		if (is_sound(j, *ret))
-			return 0;
+		if (!is_sound(j, &slots[i]) || left-- > 0)
+			continue;
+		*ret = &slots[i];
+		return 0;
 	}
 	return rk_err_set(err, -EAGAIN, "no worker of fleet '%s' is ready: nothing was done, try again", j->fleet);
 }

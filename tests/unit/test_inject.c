@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/macro.h"
 #include "shm/beat.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/unit.h"
@@ -151,6 +152,30 @@ START_TEST(any_is_one_that_is_ready)
 }
 END_TEST
 
+START_TEST(any_of_a_few_is_each_as_often_as_the_others)
+{
+	const struct rk_inject_request q = { .worker = RK_INJECT_ANY };
+	struct rk_slot room[64] = { 0 }; /* most of it empty, as in a fleet of a few */
+	int n[rk_countof(room)] = { 0 };
+
+	for (uint32_t i = 0; i < rk_countof(room); i++)
+		room[i] = (struct rk_slot){ .host = &host, .number = i };
+	for (uint32_t i = 2; i <= 4; i++) {
+		room[i].state = RK_FSM_READY;
+		room[i].process.pid = (pid_t)i;
+	}
+	for (int i = 0; i < 3000; i++) {
+		struct rk_slot *s = NULL;
+		struct rk_err err;
+
+		ck_assert_int_eq(rk_inject_choose(&inject, room, rk_countof(room), &q, &s, &err), 0);
+		n[s->number]++;
+	}
+	for (uint32_t i = 2; i <= 4; i++)
+		ck_assert_msg(n[i] > 800 && n[i] < 1200, "worker %u %d times of 3000", i, n[i]);
+}
+END_TEST
+
 START_TEST(who_is_not_there_or_not_ready_is_named)
 {
 	struct rk_inject_request q = { .fault = RK_INJECT_STOP, .worker = SLOTS, .ms = 1000 };
@@ -246,6 +271,7 @@ int main(void)
 	tcase_add_loop_test(c, a_request_is_read_or_refused_whole, 0, rk_countof(requests));
 	tcase_add_test(c, without_allow_faults_nothing_is_done);
 	tcase_add_test(c, any_is_one_that_is_ready);
+	tcase_add_test(c, any_of_a_few_is_each_as_often_as_the_others);
 	tcase_add_test(c, who_is_not_there_or_not_ready_is_named);
 	tcase_add_test(c, a_kill_is_a_sigkill_that_the_slot_knows_of);
 	tcase_add_test(c, a_stop_ends_by_itself_and_only_one_is_under_way);
