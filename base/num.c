@@ -165,3 +165,8 @@ const char *rk_num_format(char text[static RK_NUM_TEXT], uint64_t v)
 	*out = '\0';
 	return text;
 }
+
+const char *rk_num_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}

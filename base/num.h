@@ -36,4 +36,7 @@ RK_MUST_USE int rk_num_parse_ns(const char *text, uint64_t min, uint64_t max, ui
 /* Writes 10233 as "10,233". Returns text. */
 const char *rk_num_format(char text[static RK_NUM_TEXT], uint64_t v);
 
+/* What stands behind a noun that is counted: "" for one, else "s". */
+const char *rk_num_plural(uint64_t n);
+
 #endif

@@ -722,7 +722,8 @@ static const struct rk_command commands[] = {
 		.name = "undrain",
 		.summary = "bring a drained worker back",
 		.arguments = "[NAME] WORKER",
-		.text = "It starts, and gets its share of the partitions back.",
+		.text = "It starts, and gets its share of the partitions back. One that has not been drained "
+			"is left as it is.",
 		OPTIONS(operation_options),
 		MEMBERS(events_members),
 		.n_min = 1,
@@ -746,7 +747,7 @@ static const struct rk_command commands[] = {
 		.name = "resume",
 		.summary = "let a paused worker go on",
 		.arguments = "[NAME] WORKER",
-		.text = "The jobs that waited run now.",
+		.text = "The jobs that waited run now. One that is not paused is left as it is.",
 		OPTIONS(fleet_options),
 		.n_min = 1,
 		.n_max = 2,
@@ -758,7 +759,7 @@ static const struct rk_command commands[] = {
 		.summary = "start a worker that was stopped, or stays down",
 		.arguments = "[NAME] WORKER",
 		.text = "Also one that Restart=no or RestartPreventExitStatus keeps down, or that waits "
-			"for its next try: its deaths so far are forgotten.",
+			"for its next try: its deaths so far are forgotten. One that runs is left as it is.",
 		OPTIONS(operation_options),
 		MEMBERS(events_members),
 		.n_min = 1,

@@ -88,11 +88,12 @@ static int follow(struct operation *o, uint32_t n_ends)
 	return rk_follow(&f);
 }
 
+/* How many there can be the supervisor knows. */
 static int number_take(struct operation *o, const char *member, const char *text,
 		       const char *called)
 {
 	uint64_t v;
-	int r = rk_num_parse(text, 0, RK_WORKERS_MAX, &v, &o->err);
+	int r = rk_num_parse(text, 0, UINT32_MAX, &v, &o->err);
 
 	if (r < 0) {
 		(void)rk_err_prefix(&o->err, r, called);
@@ -115,10 +116,36 @@ static int worker_ask(struct operation *o)
 	return r < 0 ? r : ask(o, name);
 }
 
+/* Whether there was nothing to do, which is told. */
+static bool is_already(const struct operation *o)
+{
+	struct json_object *already;
+	char clean[128];
+	const char *text;
+
+	if (!json_object_object_get_ex(o->answer, "already", &already))
+		return false;
+	text = json_object_get_string(already);
+	if (!text)
+		return false;
+	(void)rk_out_clean(clean, sizeof(clean), text, strlen(text));
+	if (rk_args_json(&o->a)) {
+		struct json_object *line = json_object_new_object();
+
+		rk_out_json_text(line, "text", clean); /* as an event has it */
+		rk_out_json_line(line);
+	} else {
+		(void)printf("%s\n", clean);
+	}
+	return true;
+}
+
 static int worker_ask_and_follow(struct operation *o, bool takes_time)
 {
 	if (worker_ask(o) < 0)
 		return rk_cli_fail(&o->err);
+	if (is_already(o))
+		return RK_CLI_OK;
 	return takes_time ? follow(o, 1) : RK_CLI_OK;
 }
 

@@ -110,6 +110,8 @@ bool rk_crew_is_range_empty(const struct rk_crew *f, uint32_t first, uint32_t en
 
 /* ---- operators: 0, or -errno with a sentence ---- */
 
+#define RK_CREW_ALREADY 1 /* of undrain, start, pause and resume: so it is already; nothing was done */
+
 /* Workers 0..n-1 are wanted, and no others. */
 RK_MUST_USE int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group,
 			      struct rk_err *err);

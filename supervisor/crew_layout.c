@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "shm/bell.h"
 #include "supervisor/crew_private.h"
 #include "supervisor/handover.h"
@@ -162,8 +163,9 @@ static void change_note(struct rk_crew *f, const struct tally *t, uint32_t n_pen
 		note.group = f->change.groups[i];
 		(void)rk_recorder_note(
 			f->c.recorder, &note,
-			"%u of %u workers ready%s, %u partitions moved, %u to move state=%s",
-			t->n_ready, t->n_wanted, leaving, f->change.n_moved, n_pending,
+			"%u of %u worker%s ready%s, %u partition%s moved, %u to move state=%s",
+			t->n_ready, t->n_wanted, rk_num_plural(t->n_wanted), leaving,
+			f->change.n_moved, rk_num_plural(f->change.n_moved), n_pending,
 			is_over ? "done" : "running");
 	}
 }
@@ -381,6 +383,9 @@ int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_
 	if (n == 0)
 		return rk_err_set(err, -EINVAL,
 				  "a fleet has at least one worker: 'rekindle stop' ends it");
+	if (n > RK_WORKERS_MAX)
+		return rk_err_set(err, -EINVAL, "%s has room for %u workers, and no fleet for more than %u",
+				  f->c.conf->name, f->n_slots, RK_WORKERS_MAX);
 	if (n > f->n_slots)
 		return rk_err_set(
 			err, -EINVAL,
@@ -422,10 +427,19 @@ int rk_crew_drain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struc
 	return r;
 }
 
+/* Whether it runs and owns its share: whoever would bring it back finds it there. */
+static bool is_back(const struct rk_crew *f, uint32_t worker)
+{
+	return f->slots[worker].is_wanted && rk_slot_is_up(&f->slots[worker]) &&
+	       rk_member_n_going(f->member) == 0;
+}
+
 int rk_crew_undrain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struct rk_err *err)
 {
 	int r = worker_check(f, worker, err);
 
+	if (r == 0 && is_back(f, worker))
+		return RK_CREW_ALREADY;
 	if (r == 0)
 		r = change_begin(f, ret_group, err, "worker comes back worker=%u", worker);
 	if (r < 0)
@@ -440,6 +454,8 @@ int rk_crew_start_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group
 {
 	int r = worker_check(f, worker, err);
 
+	if (r == 0 && is_back(f, worker))
+		return RK_CREW_ALREADY;
 	if (r == 0)
 		r = change_begin(f, ret_group, err, "worker is started worker=%u", worker);
 	if (r < 0)
@@ -475,11 +491,10 @@ static int hold(struct rk_crew *f, uint32_t worker, bool wanted, struct rk_err *
 	if (r == 0 && !f->slots[worker].process.pid)
 		r = rk_err_set(err, -ESRCH, "worker %u of %s has no process to %s", worker,
 			       f->c.conf->name, wanted ? "pause" : "resume");
-	if (r == 0 && f->slots[worker].is_held == wanted)
-		r = rk_err_set(err, -EALREADY, "worker %u of %s is %s already", worker,
-			       f->c.conf->name, wanted ? "paused" : "running");
 	if (r < 0)
 		return r;
+	if (f->slots[worker].is_held == wanted)
+		return RK_CREW_ALREADY;
 	note.slot = worker;
 	note.pid = f->slots[worker].process.pid;
 	(void)rk_recorder_note(f->c.recorder, &note, "worker %s by an operator",

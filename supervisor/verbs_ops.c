@@ -53,7 +53,7 @@ static int worker_get(const struct rk_verb_request *q, struct rk_crew **ret, uin
 	int r = fleet_get(q, &f, err);
 
 	if (r == 0)
-		r = number_get(q, "worker", RK_WORKERS_MAX, ret_worker, err);
+		r = number_get(q, "worker", UINT32_MAX, ret_worker, err); /* the crew knows the bounds */
 	if (r == 0)
 		*ret = f->crew;
 	return r;
@@ -68,16 +68,30 @@ static int operation_put(struct rk_verb_request *q, int r, uint64_t group)
 
 /* ---- one worker ---- */
 
+/* What a change of a worker came to: RK_CREW_ALREADY is a success with a sentence. */
+static int already_put(struct rk_verb_request *q, int r, uint32_t worker, const char *state)
+{
+	char text[64];
+
+	if (r != RK_CREW_ALREADY)
+		return r;
+	(void)snprintf(text, sizeof(text), "worker %u is %s already", worker, state);
+	json_object_object_add(q->out, "already", json_object_new_string(text));
+	return 0;
+}
+
 static int worker_change(struct rk_verb_request *q, struct rk_err *err,
 			 int (*change)(struct rk_crew *, uint32_t, uint64_t *, struct rk_err *))
 {
 	struct rk_crew *crew = NULL;
 	uint64_t group = 0;
-	uint32_t worker;
+	uint32_t worker = 0;
 	int r = worker_get(q, &crew, &worker, err);
 
 	if (r == 0)
 		r = change(crew, worker, &group, err);
+	if (r == RK_CREW_ALREADY)
+		return already_put(q, r, worker, "running");
 	return operation_put(q, r, group);
 }
 
@@ -107,7 +121,7 @@ static int verb_pause(struct rk_verb_request *q, struct rk_err *err)
 	uint32_t worker;
 	int r = worker_get(q, &crew, &worker, err);
 
-	return r < 0 ? r : rk_crew_pause(crew, worker, err);
+	return r < 0 ? r : already_put(q, rk_crew_pause(crew, worker, err), worker, "paused");
 }
 
 static int verb_resume(struct rk_verb_request *q, struct rk_err *err)
@@ -116,7 +130,7 @@ static int verb_resume(struct rk_verb_request *q, struct rk_err *err)
 	uint32_t worker;
 	int r = worker_get(q, &crew, &worker, err);
 
-	return r < 0 ? r : rk_crew_resume(crew, worker, err);
+	return r < 0 ? r : already_put(q, rk_crew_resume(crew, worker, err), worker, "running");
 }
 
 /* ---- a fleet ---- */
@@ -129,7 +143,7 @@ static int verb_scale(struct rk_verb_request *q, struct rk_err *err)
 	int r = fleet_get(q, &f, err);
 
 	if (r == 0)
-		r = number_get(q, "workers", RK_WORKERS_MAX, &n, err);
+		r = number_get(q, "workers", UINT32_MAX, &n, err); /* the crew knows the bounds */
 	if (r == 0)
 		r = rk_crew_scale(f->crew, n, &group, err);
 	return operation_put(q, r, group);

@@ -125,6 +125,10 @@ run scale 65
 expect "more than there is room for is refused, with the remedy" 64 'room for 64 workers.*Workers=65'
 run scale 0
 expect "no worker at all is refused" 64 'at least one worker'
+run scale 100000
+expect "nor more than any fleet can have, with both bounds" 64 'room for 64 workers, and no fleet for more than 4095'
+run start 100000
+expect "and there is no such worker" 64 'no worker 100000: words has room for 64'
 
 run drain 1
 expect "drain hands over what a worker owns" 0 '2 of 2 workers ready, 8[0-9] partitions moved'
@@ -137,6 +141,12 @@ expect "get calls it so, too" 0 '^ +1 +drained'
 result "and shows no other" "$(grep -E '^ +[345] |empty' <<<"$out")"
 run undrain 1
 expect "undrain brings it back" 0 '3 of 3 workers ready, 8[0-9] partitions moved'
+for command in undrain start resume; do
+	run $command 1
+	expect "$command of one that runs says so, and is no failure" 0 '^worker 1 is running already$'
+done
+run undrain 1 -o json
+expect "as JSON too" 0 '^[{] ?"text": ?"worker 1 is running already" ?[}]$'
 
 before=$(pids words)
 run restart
@@ -173,7 +183,7 @@ expect "and how many partitions nobody serves, which fails --check" 2 '8[56] par
 run status --wait=200ms
 expect "nor is that what --wait waits for" 4 '8[56] partitions are not served'
 run pause 0
-expect "twice is once too often" 1 'paused already'
+expect "twice is no more than once" 0 '^worker 0 is paused already$'
 victim=$(for i in $(seq 200); do "$rekindle" key "p$i" | awk -v k="p$i" '$3 == 0 { print k; exit }'; done | head -1)
 run call "$victim" --timeout 300ms
 expect "a job for it waits, and is withdrawn in time" 4 'not applied|no worker'
@@ -404,7 +414,7 @@ run status --name needs/top
 expect "a fleet that requires a failed one is halted" 0 'down'
 result "and says why" "$(grep -q 'fleet top is halted: it requires base' "$tmp/needs.out" || cat "$tmp/needs.out")"
 run start --name needs/base 0
-expect "the failed one is started" 0 '1 of 1 workers ready'
+expect "the failed one is started" 0 '1 of 1 worker ready'
 timeout 30 "$rekindle" status --wait --name needs/top >/dev/null
 result "then so is the other" "$(pids needs/top | grep -qx '[0-9]*' || pids needs/top)"
 run stop needs

@@ -30,7 +30,7 @@ until "$rekindle" status --wait=5s >/dev/null 2>&1; do
 	kill -0 "$demo" 2>/dev/null || break
 done
 
-# operate COMMAND…: what is refused (it is paused already, it is the last one) is no news
+# operate COMMAND…: what is refused (it has no process, it is the last one) is no news
 operate() {
 	n[$1]=$((${n[$1]:-0} + 1))
 	run "$@"

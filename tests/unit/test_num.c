@@ -130,6 +130,15 @@ START_TEST(thousands_are_separated)
 }
 END_TEST
 
+START_TEST(one_alone_is_singular)
+{
+	ck_assert_str_eq(rk_num_plural(1), "");
+	ck_assert_str_eq(rk_num_plural(0), "s");
+	ck_assert_str_eq(rk_num_plural(2), "s");
+	ck_assert_str_eq(rk_num_plural(UINT64_MAX), "s");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("num");
@@ -139,5 +148,6 @@ int main(void)
 			    rk_countof(bad));
 	tcase_add_test(c, both_bounds_belong_to_the_range);
 	tcase_add_loop_test(c, thousands_are_separated, 0, rk_countof(texts));
+	tcase_add_test(c, one_alone_is_singular);
 	return unit_run(c);
 }
