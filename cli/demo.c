@@ -21,8 +21,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/num.h"
 #include "cli/cli.h"
 #include "cli/demo_client.h"
 #include "cli/demo_finals.h"
@@ -479,8 +480,9 @@ static int begin(struct demo *d, const struct rk_args *a, struct rk_demo_text *t
 	conf.n_partitions = n_partitions(text->n_words);
 	conf.n_slots = d->n_in_flight; /* no more than needed: cells are used again soon */
 	if (!d->plan.json)
-		(void)printf("counting words with %u workers and %u clients; seed %llu\n", d->plan.n_workers,
-			     d->plan.n_clients, (unsigned long long)d->plan.seed);
+		(void)printf("counting words with %u worker%s and %u client%s; seed %llu\n", d->plan.n_workers,
+			     rk_num_plural(d->plan.n_workers), d->plan.n_clients, rk_num_plural(d->plan.n_clients),
+			     (unsigned long long)d->plan.seed);
 	(void)fflush(stdout);
 	return rk_demo_fleet_start(&d->fleet, &conf, err);
 }

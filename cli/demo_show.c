@@ -21,11 +21,18 @@ struct number {
 };
 
 #define NUMBER(v) rk_num_format((struct number){ 0 }.text, v)
+#define COUNTED(v) NUMBER(v), rk_num_plural(v) /* for "%s word%s" */
+#define PASSIVE(v) NUMBER(v), were(v)          /* for "%s word%s counted" */
 #define TIME(ns) rk_out_time((struct time_text){ 0 }.text, ns)
 
 struct time_text {
 	char text[RK_OUT_TIME];
 };
+
+static const char *were(uint64_t n)
+{
+	return n == 1 ? " was" : "s were";
+}
 
 void rk_demo_show_init(struct rk_demo_show *s, const struct rk_demo_plan *plan)
 {
@@ -57,24 +64,24 @@ static void show_table(struct rk_demo_show *s, const struct rk_demo_moment *m, c
 	row("time", text);
 	(void)snprintf(text, sizeof(text), "%s acknowledged, %s per second", NUMBER(m->n_acked), NUMBER(m->per_s));
 	row("words", text);
-	(void)snprintf(text, sizeof(text), "%u, %s killed, %s stopped for a while; %s times inside a job, %s inside a reply",
+	(void)snprintf(text, sizeof(text), "%u, %s killed, %s stopped for a while; %s time%s inside a job, %s inside a reply",
 		       s->plan->n_workers, NUMBER(c->n_done[RK_DEMO_KILL_WORKER]),
-		       NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), NUMBER(c->n_in_job), NUMBER(c->n_in_reply));
+		       NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), COUNTED(c->n_in_job), NUMBER(c->n_in_reply));
 	row("workers", text);
-	(void)snprintf(text, sizeof(text), "%u, %s killed, %s stopped for a while; %s answers came to a successor",
+	(void)snprintf(text, sizeof(text), "%u, %s killed, %s stopped for a while; %s answer%s came to a successor",
 		       s->plan->n_clients, NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
-		       NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]), NUMBER(m->n_resumed));
+		       NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]), COUNTED(m->n_resumed));
 	row("clients", text);
 	(void)snprintf(text, sizeof(text), "%s%s", c->n_recoveries ? TIME(c->last_recovery_ns) : "-",
 		       c->n_recoveries ? " from the last SIGKILL to the successor's first commit" : "");
 	row("recovery", text);
 	if (s->plan->n_poisons) {
-		(void)snprintf(text, sizeof(text), "%s of %s jobs quarantined", NUMBER(m->n_quarantined),
-			       NUMBER(s->plan->n_poisons));
+		(void)snprintf(text, sizeof(text), "%s of %s job%s quarantined", NUMBER(m->n_quarantined),
+			       COUNTED(s->plan->n_poisons));
 		row("poison", text);
 	}
 	if (s->plan->n_hogs) {
-		(void)snprintf(text, sizeof(text), "%u burn CPU", s->plan->n_hogs);
+		(void)snprintf(text, sizeof(text), "%u burn%s CPU", s->plan->n_hogs, s->plan->n_hogs == 1 ? "s" : "");
 		row("hogs", text);
 	}
 	s->n_lines = TABLE_LINES + (s->plan->n_poisons > 0) + (s->plan->n_hogs > 0);
@@ -82,7 +89,7 @@ static void show_table(struct rk_demo_show *s, const struct rk_demo_moment *m, c
 
 static const char *quarantined_text(char *text, size_t size, const struct rk_demo_moment *m)
 {
-	(void)snprintf(text, size, "; %s jobs quarantined", NUMBER(m->n_quarantined));
+	(void)snprintf(text, size, "; %s job%s quarantined", COUNTED(m->n_quarantined));
 	return text;
 }
 
@@ -95,10 +102,10 @@ void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m,
 	if (s->is_terminal)
 		show_table(s, m, c);
 	else if (!m->is_short)
-		(void)printf("%3.0f s: %s words acknowledged, %s per second; killed %s workers, %s clients; "
+		(void)printf("%3.0f s: %s word%s acknowledged, %s per second; killed %s worker%s, %s client%s; "
 			     "last recovery %s%s\n",
-			     (double)m->elapsed_ns / RK_NS_PER_S, NUMBER(m->n_acked), NUMBER(m->per_s),
-			     NUMBER(c->n_done[RK_DEMO_KILL_WORKER]), NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
+			     (double)m->elapsed_ns / RK_NS_PER_S, COUNTED(m->n_acked), NUMBER(m->per_s),
+			     COUNTED(c->n_done[RK_DEMO_KILL_WORKER]), COUNTED(c->n_done[RK_DEMO_KILL_CLIENT]),
 			     c->n_recoveries ? TIME(c->last_recovery_ns) : "-",
 			     s->plan->n_poisons ? quarantined_text(poison, sizeof(poison), m) : "");
 	(void)fflush(stdout);
@@ -200,29 +207,29 @@ static void show_faults(const struct rk_demo_result *r)
 	const struct rk_demo_verdict *v = &r->verdict;
 
 	if (v->lost)
-		(void)printf("  LOST: %s acknowledged words are not in the final counts.\n", NUMBER(v->lost));
+		(void)printf("  LOST: %s acknowledged word%s not in the final counts.\n", COUNTED(v->lost));
 	if (v->doubled)
-		(void)printf("  DOUBLED: %s words were counted that nobody sent.\n", NUMBER(v->doubled));
+		(void)printf("  DOUBLED: %s word%s counted that nobody sent.\n", PASSIVE(v->doubled));
 	if (v->has_worst)
 		(void)printf("  For instance '%s': its final count is %s, %s were acknowledged, %s more may have been "
 			     "counted.\n", r->worst_word, NUMBER(v->worst_final), NUMBER(v->worst_acknowledged),
 			     NUMBER(v->worst_unresolved));
 	if (v->contradicted)
-		(void)printf("  CONTRADICTED: %s words were answered twice, and not with the same count.\n",
-			     NUMBER(v->contradicted));
+		(void)printf("  CONTRADICTED: %s word%s answered twice, and not with the same count.\n",
+			     PASSIVE(v->contradicted));
 	if (v->invalid)
-		(void)printf("  INVALID: %s records of the ledger make no sense.\n", NUMBER(v->invalid));
+		(void)printf("  INVALID: %s record%s of the ledger without sense.\n", COUNTED(v->invalid));
 	if (r->n_readers_failed)
 		(void)printf("  READERS: %u ended, since a view of the board changed under them or could not be seen.\n",
 			     r->n_readers_failed);
 	if (v->innocents)
-		(void)printf("  INNOCENT: %s words were quarantined, which nobody had poisoned.\n", NUMBER(v->innocents));
+		(void)printf("  INNOCENT: %s word%s quarantined, which nobody had poisoned.\n", PASSIVE(v->innocents));
 	if (v->quarantined != v->poison || v->dead_letters != v->poison)
-		(void)printf("  POISON: of %s jobs that kill every worker, %s were answered as quarantined, and %s are "
-			     "dead letters.\n", NUMBER(v->poison), NUMBER(v->quarantined), NUMBER(v->dead_letters));
+		(void)printf("  POISON: of %s job%s to kill every worker, %s answered as quarantined, and %s kept as "
+			     "dead letters.\n", COUNTED(v->poison), NUMBER(v->quarantined), NUMBER(v->dead_letters));
 	if (v->unanswered || r->n_clients_failed)
-		(void)printf("  UNANSWERED: %s words, and %u clients ended without all their answers.\n",
-			     NUMBER(v->unanswered), r->n_clients_failed);
+		(void)printf("  UNANSWERED: %s word%s, and %u client%s ended without all answers.\n",
+			     COUNTED(v->unanswered), r->n_clients_failed, rk_num_plural(r->n_clients_failed));
 }
 
 /* A rate that was asked for and not reached: the machine, or the aiming, was too slow for it. */
@@ -249,20 +256,20 @@ static void show_text(const struct rk_demo_show *s, const struct rk_demo_result 
 	const struct rk_demo_verdict *v = &r->verdict;
 	const struct rk_demo_chaos *c = r->chaos;
 
-	(void)printf("\n%s words sent, %s acknowledged, %s per second.\n", NUMBER(v->sent), NUMBER(v->acknowledged),
+	(void)printf("\n%s word%s sent, %s acknowledged, %s per second.\n", COUNTED(v->sent), NUMBER(v->acknowledged),
 		     NUMBER(jobs_per_s(r)));
-	(void)printf("%s workers and %s clients were killed with SIGKILL, %s and %s stopped for a while;\n"
-		     "%s workers were caught in the middle of a job, %s in the middle of a reply.\n",
-		     NUMBER(c->n_done[RK_DEMO_KILL_WORKER]), NUMBER(c->n_done[RK_DEMO_KILL_CLIENT]),
+	(void)printf("%s worker%s and %s client%s were killed with SIGKILL, %s and %s stopped for a while;\n"
+		     "%s worker%s caught in the middle of a job, %s in the middle of a reply.\n",
+		     COUNTED(c->n_done[RK_DEMO_KILL_WORKER]), COUNTED(c->n_done[RK_DEMO_KILL_CLIENT]),
 		     NUMBER(c->n_done[RK_DEMO_STOP_WORKER]), NUMBER(c->n_done[RK_DEMO_STOP_CLIENT]),
-		     NUMBER(c->n_in_job), NUMBER(c->n_in_reply));
+		     PASSIVE(c->n_in_job), NUMBER(c->n_in_reply));
 	show_rates(r);
 	if (c->n_done[RK_DEMO_KILL_STANDBY])
-		(void)printf("%s standbys were killed before they were needed.\n",
-			     NUMBER(c->n_done[RK_DEMO_KILL_STANDBY]));
+		(void)printf("%s standby%s killed before being needed.\n",
+			     PASSIVE(c->n_done[RK_DEMO_KILL_STANDBY]));
 	if (c->n_done[RK_DEMO_KILL_READER] || c->n_done[RK_DEMO_STOP_READER])
-		(void)printf("%s readers of the board were killed, %s stopped for a while.\n",
-			     NUMBER(c->n_done[RK_DEMO_KILL_READER]), NUMBER(c->n_done[RK_DEMO_STOP_READER]));
+		(void)printf("%s reader%s of the board killed, %s stopped for a while.\n",
+			     COUNTED(c->n_done[RK_DEMO_KILL_READER]), NUMBER(c->n_done[RK_DEMO_STOP_READER]));
 	if (c->n_recoveries)
 		(void)printf("From a worker's SIGKILL to its successor's first commit: median %s, 99 %% within %s, "
 			     "longest %s.\n",
@@ -270,25 +277,25 @@ static void show_text(const struct rk_demo_show *s, const struct rk_demo_result 
 			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 99)),
 			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 100)));
 	if (v->unresolved)
-		(void)printf("%s words were in flight in anonymous clients that were killed: nobody was left to be told\n"
+		(void)printf("%s word%s in flight in anonymous clients that were killed: nobody was left to be told\n"
 			     "(%s of them had been counted).\n",
-			     NUMBER(v->unresolved), NUMBER(v->unresolved_applied));
+			     PASSIVE(v->unresolved), NUMBER(v->unresolved_applied));
 	if (v->poison)
-		(void)printf("%s jobs were sent that crash or hang every worker; %s were quarantined, %s.\n",
-			     NUMBER(v->poison), NUMBER(v->quarantined), v->innocents ? "others too" : "and no other job");
+		(void)printf("%s job%s sent to crash or hang every worker; %s quarantined, %s.\n",
+			     PASSIVE(v->poison), NUMBER(v->quarantined), v->innocents ? "others too" : "and no other job");
 	if (s->plan->n_poisons > v->poison)
 		(void)printf("Asked to send %s of them, it had time for %s.\n", NUMBER(s->plan->n_poisons),
 			     NUMBER(v->poison));
 	if (s->plan->n_hogs)
-		(void)printf("%u processes burned CPU meanwhile.\n", s->plan->n_hogs);
+		(void)printf("%u process%s burned CPU meanwhile.\n", s->plan->n_hogs, s->plan->n_hogs == 1 ? "" : "es");
 	if (v->refused)
-		(void)printf("%s words were refused by wordcount, which says so when its table is full.\n",
-			     NUMBER(v->refused));
+		(void)printf("%s word%s refused by wordcount, which says so when its table is full.\n",
+			     PASSIVE(v->refused));
 	if (r->n_left_out)
-		(void)printf("%s words of the text are longer than %u letters and were left out.\n",
-			     NUMBER(r->n_left_out), RK_DEMO_WORD_MAX);
-	(void)printf("\nVerdict of the checker, which compared every answer with the final counts of %s words:\n",
-		     NUMBER(v->n_words));
+		(void)printf("%s word%s of the text left out: longer than %u letters.\n",
+			     COUNTED(r->n_left_out), RK_DEMO_WORD_MAX);
+	(void)printf("\nVerdict of the checker, which compared every answer with the final counts of %s word%s:\n",
+		     COUNTED(v->n_words));
 	rk_out_color(rk_demo_result_is_good(r) ? RK_OUT_GREEN : RK_OUT_RED, 0,
 		     rk_demo_result_is_good(r) ? "  nothing lost, nothing counted twice, every living client got all its "
 						 "answers" :

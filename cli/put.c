@@ -165,7 +165,7 @@ static void print(const struct put *p, bool as_json)
 		return;
 	}
 	(void)printf("put %s job%s", rk_num_format(submitted, p->n_submitted),
-		     p->n_submitted == 1 ? "" : "s");
+		     rk_num_plural(p->n_submitted));
 	if (p->n_refused)
 		(void)printf(", %s refused", rk_num_format(refused, p->n_refused));
 	(void)printf("%s\n", p->is_late ? ", not all finished" : "");
@@ -191,8 +191,9 @@ static int conclude(const struct put *p)
 		return p->n_bad ? conclude_bad(p) : RK_CLI_OK;
 	if (p->n_bad)
 		(void)conclude_bad(p);
-	(void)rk_cli_complain(0, "%llu of %llu jobs were refused: 'rekindle call' shows why",
-			      (unsigned long long)p->n_refused, (unsigned long long)p->n_submitted);
+	(void)rk_cli_complain(0, "%llu of %llu job%s refused: 'rekindle call' shows why",
+			      (unsigned long long)p->n_refused, (unsigned long long)p->n_submitted,
+			      p->n_submitted == 1 ? " was" : "s were");
 	return p->n_refused < p->n_submitted ? RK_CLI_PARTLY : RK_CLI_FAILED;
 }
 

@@ -21,11 +21,6 @@
 
 /* ---- text ---- */
 
-static const char *plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 /* Nothing while every partition has somebody at work. */
 static void text_unserved(const struct rk_snapshot *s)
 {
@@ -55,8 +50,8 @@ static void text_head(const struct rk_snapshot *s)
 	(void)printf("%s\n",
 		     rk_out_clean(command, sizeof(command), v->command, sizeof(v->command)));
 	(void)printf("%u partition%s, %u client%s, %s job%s queued, %s finished\n",
-		     s->look->m.g.n_partitions, plural(s->look->m.g.n_partitions), s->n_clients,
-		     plural(s->n_clients), rk_num_format(queued, s->n_queued), plural(s->n_queued),
+		     s->look->m.g.n_partitions, rk_num_plural(s->look->m.g.n_partitions), s->n_clients,
+		     rk_num_plural(s->n_clients), rk_num_format(queued, s->n_queued), rk_num_plural(s->n_queued),
 		     rk_num_format(finished, s->n_finished));
 	text_unserved(s);
 	(void)putchar('\n');
@@ -77,7 +72,7 @@ static void text_letters(const struct rk_snapshot *s)
 			       s->n_letters, s->n_blocked, s->n_blocked == 1 ? " stands still" : "s stand still");
 	else
 		(void)snprintf(line, sizeof(line), "%u dead letter%s%s, see 'rekindle dead list'", s->n_letters,
-			       plural(s->n_letters),
+			       rk_num_plural(s->n_letters),
 			       is_full ? ", no room: the next one's partition will stand still" : "");
 	rk_out_color(is_full ? RK_OUT_RED : RK_OUT_YELLOW, 0, line);
 	(void)fputs("\n\n", stdout);
@@ -121,7 +116,7 @@ static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_wo
 		     rk_snapshot_death(&w->view, now_ns, death, sizeof(death)));
 	if (w->n_refused)
 		(void)printf("     refused %s job%s: more replies are unread than --dedup keeps\n",
-			     rk_num_format(jobs, w->n_refused), plural(w->n_refused));
+			     rk_num_format(jobs, w->n_refused), rk_num_plural(w->n_refused));
 	if (w->last_words[0])
 		(void)printf("     last words: %s\n", w->last_words);
 }
@@ -166,7 +161,7 @@ static void text_detail(const struct rk_snapshot *s, const struct rk_snapshot_wo
 			rk_out_time(up, s->look->now_ns > w->view.started_ns
 						? s->look->now_ns - w->view.started_ns
 						: 0),
-			n_owned, n_queued, plural(n_queued));
+			n_owned, n_queued, rk_num_plural(n_queued));
 	if (events->n)
 		rk_out_color(RK_OUT_BOLD, 0, "\nlast events\n");
 	for (size_t i = 0; i < events->n; i++)
@@ -535,7 +530,8 @@ int rk_cli_status(int argc, char **argv)
 		print_text(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
 	if (is_late)
 		return rk_cli_complain(RK_CLI_TIMEOUT,
-				       "the time was up: %u of %u workers are ready, %u partition%s not served",
-				       s.n_ready, s.n_wanted, s.n_unserved, s.n_unserved == 1 ? " is" : "s are");
+				       "the time was up: %u of %u worker%s ready, %u partition%s not served",
+				       s.n_ready, s.n_wanted, s.n_wanted == 1 ? " is" : "s are", s.n_unserved,
+				       s.n_unserved == 1 ? " is" : "s are");
 	return rk_args_flag(&a, "check") ? check(&s) : RK_CLI_OK;
 }

@@ -237,7 +237,7 @@ expect "put leaves out bad lines and goes on" 2 "put 2 jobs"
 expect "naming them" 2 "line 2: the KEY is empty"
 expect "each" 2 "line 3: key .*--max-request"
 run put "$long"
-expect "put where all are refused" 1 "1 of 1 jobs were refused"
+expect "put where all are refused" 1 "1 of 1 job was refused"
 
 # Where the commands' words go wrong: neither a full disk nor a closed pipe is success.
 out=$("$rekindle" status 2>"$tmp/err" >/dev/full)
