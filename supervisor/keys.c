@@ -203,7 +203,8 @@ static const struct rk_key keys[] = {
 	  .help = "Exit statuses and signals after which a worker is not started again. May be repeated." },
 	{ KEY("RestartBurst", RESTART, COUNT, NOW, F(restart_burst)), RANGE(0, 10000), .normal = "5",
 	  .systemd = "StartLimitBurst", .supervisord = "startretries",
-	  .help = "Restarts of a slot within RestartWindow that need not wait." },
+	  .help = "Restarts of a slot within RestartWindow that need not wait. More than eight restarts in a second, of "
+		  "all fleets together, are a storm and wait all the same, the longer the more pressure there is." },
 	{ KEY("RestartWindow", RESTART, TIME, NOW, F(restart_window_ns)), RANGE(0, DAY), .normal = "10s",
 	  .systemd = "StartLimitIntervalSec", .help = "The time in which RestartBurst is counted." },
 	{ KEY("RestartBackoff", RESTART, TIME, NOW, F(restart_backoff_ns)), RANGE(0, DAY), .normal = "100ms",
