@@ -38,8 +38,8 @@ static const struct rk_key keys[] = {
 	  .help = "Run the watch thread under SCHED_FIFO where that is allowed, so that a busy machine delays no "
 		  "verdict." },
 	{ KEY("FlightRecords", SUPERVISOR, COUNT, NEVER, S(n_flight_records)), IDLE, RANGE(0, 1 << 20),
-	  .normal = "4096",
-	  .help = "Events that the flight recorder keeps for the time after a crash; 0 keeps none." },
+	  .normal = "1024",
+	  .help = "Events that the flight recorder keeps for the time after a crash; so far always 1024." },
 	{ KEY("LogLevel", SUPERVISOR, ENUM, NOW, S(log_level)), .words = "error|warning|notice|info|debug",
 	  .normal = "info", .systemd = "LogLevelMax", .supervisord = "loglevel",
 	  .help = "The least important messages that are still logged." },
