@@ -31,10 +31,13 @@ int rk_recall_reopen(struct rk_recall *c, struct rk_err *err)
 
 int rk_recall_open(struct rk_recall *c, const char *name, struct rk_err *err)
 {
+	const char *part = rk_fleet_part(name);
 	int r;
 
 	*c = (struct rk_recall){ .reader.fd = -1 };
 	r = rk_rundir_choose_left(name, c->fleet, err);
+	if (part) /* no longer than a name: just checked */
+		(void)snprintf(c->part, sizeof(c->part), "%s", part);
 	if (r == 0)
 		r = rk_rundir_path(c->fleet, RK_RUNDIR_FLIGHT, c->path, err);
 	return r < 0 ? r : rk_recall_reopen(c, err);
@@ -97,6 +100,12 @@ static int append(struct rk_recall_list *l, const struct rk_flight_entry *e)
 	return 0;
 }
 
+/* Whether it is of another fleet of the configuration than the one that was asked for. */
+static bool is_of_other(const struct rk_recall *c, const struct rk_flight_record *r)
+{
+	return c->part[0] && r->fleet[0] && strncmp(c->part, r->fleet, sizeof(r->fleet)) != 0;
+}
+
 int rk_recall_load(struct rk_recall *c, const struct rk_recall_filter *filter, bool is_following,
 		   struct rk_recall_list *to)
 {
@@ -104,7 +113,7 @@ int rk_recall_load(struct rk_recall *c, const struct rk_recall_filter *filter, b
 	int r = 0;
 
 	while (r == 0 && rk_flight_reader_next(&c->reader, is_following, &e) == 0)
-		if (rk_recall_fits(filter, &e))
+		if (rk_recall_fits(filter, &e) && !is_of_other(c, &e.record))
 			r = append(to, &e);
 	return r;
 }

@@ -16,6 +16,7 @@
 
 struct rk_recall {
 	char fleet[RK_NAME_MAX];
+	char part[RK_NAME_MAX]; /* of several, the one that was asked for; "" = all */
 	char path[RK_PATH_MAX];
 	struct rk_flight_reader reader; /* fd -1 = not open */
 };
@@ -41,7 +42,7 @@ struct rk_recall_list {
 };
 
 /*
- * Chooses the fleet (rk_rundir_choose_left()) and opens its recorder. Returns 0; -ENOENT there is
+ * Chooses the fleet (rk_rundir_choose_left()), of NAME/FLEET the part, and opens its recorder. Returns 0; -ENOENT there is
  * none; else as rk_flight_reader_open(). rk_recall_close_p() in any case.
  */
 RK_MUST_USE int rk_recall_open(struct rk_recall *c, const char *name, struct rk_err *err);
@@ -53,7 +54,7 @@ RK_MUST_USE int rk_recall_reopen(struct rk_recall *c, struct rk_err *err);
 /* Whether an entry is chosen. Pure. */
 bool rk_recall_fits(const struct rk_recall_filter *filter, const struct rk_flight_entry *e);
 
-/* Appends everything that fits and has not been read. 0; -ENOMEM. */
+/* Appends everything that fits and has not been read, but what is of another fleet than the part. 0; -ENOMEM. */
 RK_MUST_USE int rk_recall_load(struct rk_recall *c, const struct rk_recall_filter *filter,
 			       bool is_following, struct rk_recall_list *to);
 

@@ -505,6 +505,7 @@ int rk_cli_status(int argc, char **argv)
 	struct rk_err err = { 0 };
 	bool is_late = false, is_one;
 	struct rk_args a;
+	const char *name;
 	uint32_t slot = 0;
 	int status;
 
@@ -522,7 +523,7 @@ int rk_cli_status(int argc, char **argv)
 	if (is_one) {
 		if (worker_keep(&s, slot, &err) < 0)
 			return rk_cli_fail(&err);
-		events_read(l.ask.fleet, slot, &events);
+		events_read(rk_cli_fleet(&a, &name, &err) == 0 ? name : l.ask.fleet, slot, &events);
 	}
 	if (rk_args_json(&a))
 		print_json(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));

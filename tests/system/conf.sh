@@ -118,6 +118,11 @@ run call --name two/off apple
 expect "a disabled one is not there" 3 "runs no fleet named 'off'"
 run status --name two/front
 expect "status shows the one that is asked for" 0 '2 of 2 ready'
+fleets_in() { "$rekindle" events --name "$1" -o json | grep -o '"fleet":"[a-z]*"' | sort -u | tr '\n' ' '; }
+result "events of one do not tell of the other" "$([[ $(fleets_in two) == *back*front* && $(fleets_in two/front) == '"fleet":"front" ' ]] ||
+	{ fleets_in two; fleets_in two/front; })"
+run why 1 --name two/back
+expect "nor do they say why of it" 1 'says nothing of a worker 1'
 run stop two/front
 expect "one of several fleets is not stopped as if it were all" 64 "stop ends all fleets"
 run stop two
