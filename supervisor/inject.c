@@ -129,8 +129,8 @@ int rk_inject_choose(struct rk_inject *j, struct rk_slot *slots, uint32_t n, con
 	if (q->worker == RK_INJECT_ANY)
 		return choose_any(j, slots, n, ret, err);
 	if (q->worker >= n || (!slots[q->worker].is_wanted && rk_slot_is_empty(&slots[q->worker])))
-		return rk_err_set(err, -ENOENT, "fleet '%s' has no worker %u: 'rekindle status' shows those it has",
-				  j->fleet, q->worker);
+		return rk_err_set(err, -ENOENT, "there is no worker %u: 'rekindle status' shows those there are",
+				  q->worker);
 	*ret = &slots[q->worker];
 	return 0;
 }

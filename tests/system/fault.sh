@@ -65,7 +65,7 @@ key0=$(key_of 0) key1=$(key_of 1)
 result "both workers have keys" "$([ -n "$key0" ] && [ -n "$key1" ] || echo "keys $key0 $key1")"
 
 run fault kill 9
-expect "a worker that is not there" 3 "has no worker 9"
+expect "a worker that is not there" 3 "there is no worker 9:"
 
 victim=$(pid_of 0)
 run fault kill 0
