@@ -25,6 +25,18 @@ struct rk_note rk_crew_note(const struct rk_crew *f, enum rk_flight_kind kind)
 				 .slot = RK_FLIGHT_NOBODY };
 }
 
+void rk_crew_end(struct rk_crew *f, struct rk_slot *s, enum rk_fsm_event event, const char *why)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_RESPONSE);
+
+	note.slot = s->number;
+	note.pid = s->process.pid;
+	note.incarnation = s->incarnation;
+	if (rk_slot_is_up(s)) /* else it is ending already */
+		(void)rk_recorder_note(f->c.recorder, &note, "worker is to end why=\"%s\"", why);
+	rk_slot_event(s, event);
+}
+
 int rk_crew_timer_new(struct rk_crew *f, sd_event_source **ret, sd_event_time_handler_t on_time)
 {
 	int r = sd_event_add_time(f->c.event, ret, CLOCK_MONOTONIC, 0, 1, on_time, f);
@@ -321,7 +333,7 @@ void rk_crew_stop_range(struct rk_crew *f, uint32_t first, uint32_t end)
 {
 	for (uint32_t i = rk_min_u32(end, f->n_slots); i-- > first;)
 		if (f->slots[i].is_wanted && !rk_slot_is_empty(&f->slots[i]))
-			rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
+			rk_crew_end(f, &f->slots[i], RK_FSM_EV_STOP, "the strategy, after another one died");
 }
 
 void rk_crew_start_range(struct rk_crew *f, uint32_t first, uint32_t end)

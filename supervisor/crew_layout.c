@@ -372,7 +372,7 @@ static int leave(struct rk_crew *f, uint32_t worker, enum rk_slot_state as, stru
 			worker, f->c.conf->name);
 	s->is_wanted = false;
 	s->unwanted = as;
-	rk_slot_event(s, RK_FSM_EV_DRAIN);
+	rk_crew_end(f, s, RK_FSM_EV_DRAIN, as == RK_SLOT_DRAINED ? "it is drained" : "fewer workers are wanted");
 	return 0;
 }
 
@@ -478,7 +478,7 @@ int rk_crew_stop_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
 	if (f->slots[worker].is_wanted)
 		f->slots[worker].unwanted = RK_SLOT_STOPPED;
 	f->slots[worker].is_wanted = false;
-	rk_slot_event(&f->slots[worker], RK_FSM_EV_STOP);
+	rk_crew_end(f, &f->slots[worker], RK_FSM_EV_STOP, "an operator stops it");
 	rk_crew_layout_progress(f);
 	return 0;
 }

@@ -76,6 +76,9 @@ struct rk_crew {
 /* A record of what the crew does; the group of it is 0 unless set. */
 struct rk_note rk_crew_note(const struct rk_crew *f, enum rk_flight_kind kind);
 
+/* Makes a slot's process end as planned; why is for people who ask later. */
+void rk_crew_end(struct rk_crew *f, struct rk_slot *s, enum rk_fsm_event event, const char *why);
+
 /* Makes or switches off a one-shot timer; at 0: off. */
 int rk_crew_timer_new(struct rk_crew *f, sd_event_source **ret, sd_event_time_handler_t on_time);
 void rk_crew_timer_set(sd_event_source *timer, uint64_t at_ns);

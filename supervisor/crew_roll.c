@@ -48,7 +48,7 @@ static void obey(struct rk_crew *f, const struct rk_rolling_order *order)
 	switch (order->action) {
 	case RK_ROLLING_RECYCLE:
 	case RK_ROLLING_SWAP:
-		rk_slot_event(s, RK_FSM_EV_RECYCLE);
+		rk_crew_end(f, s, RK_FSM_EV_RECYCLE, "a rolling restart");
 		return;
 	case RK_ROLLING_START:
 		rk_slot_start(s);

@@ -155,6 +155,8 @@ expect "and ends when all are done" 0 'restarted 3 of 3'
 result "every worker is another process, and nobody else moved" \
 	"$(for p in $before; do case " $(pids words) " in *" $p "*) [ "$p" = - ] || echo "$p is still there" ;; esac; done)"
 before=$(pids words)
+run why 1
+expect "why says that it was a restart" 0 'worker is to end why="a rolling restart"'
 run restart words 1 --max-unavailable=2
 expect "a restart of one worker" 0 'restarted 1 of 1: worker 1 ready'
 result "touches that one alone" "$([ "$(pid_of words 0)" = "$(cut -d' ' -f1 <<<"$before")" ] &&
@@ -341,6 +343,10 @@ for strategy in one-for-one:0100 one-for-all:1111 rest-for-one:0111; do
 	await one 'slot changed event=ready' $((4 + $(tr -d 0 <<<"${strategy#*:}" | wc -m) - 1))
 	timeout 30 "$rekindle" status --wait one >/dev/null
 	after=$(pids one)
+	[[ $strategy != one-for-all:* ]] || {
+		run why 3 --name one
+		expect "why says that it was the strategy" 0 'worker is to end why="the strategy, after another one died"'
+	}
 	result "${strategy%:*} within a fleet restarts whom it shall" \
 		"$([ "$(changed "$before" "$after")" = "${strategy#*:}" ] || echo "$before -> $after")"
 	run events -n 200 --kind transition
