@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -84,6 +87,67 @@ static _Noreturn void child_run(const struct rk_child_plan *plan, const int pair
 }
 
 /* ---- in the supervisor ---- */
+
+#if !defined(__SANITIZE_ADDRESS__) &&                                                              \
+	!defined(__SANITIZE_THREAD__) /* their library is in every call */
+static uintptr_t segment_begin(const struct dl_phdr_info *o, const ElfW(Phdr) * p)
+{
+	return (uintptr_t)o->dlpi_addr + p->p_vaddr;
+}
+
+static bool object_has(const struct dl_phdr_info *o, uintptr_t at)
+{
+	for (int i = 0; i < o->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &o->dlpi_phdr[i];
+		uintptr_t begin = segment_begin(o, p);
+
+		if (p->p_type == PT_LOAD && at >= begin && at < begin + p->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+/* The program, the C library, and the linker are the child's; no other object is. */
+static int object_keep_from_child(struct dl_phdr_info *o, size_t size, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)arg;
+	if (object_has(o, (uintptr_t)&rk_child_hold) || object_has(o, (uintptr_t)&execve) ||
+	    object_has(o, getauxval(AT_BASE)) || object_has(o, getauxval(AT_SYSINFO_EHDR)))
+		return 0;
+	for (int i = 0; i < o->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &o->dlpi_phdr[i];
+		uintptr_t begin = segment_begin(o, p) & ~(page - 1),
+			  end = segment_begin(o, p) + p->p_memsz;
+
+		if (p->p_type == PT_LOAD) /* a failure costs time alone */
+			(void)madvise((void *)begin, end - begin, MADV_DONTFORK);
+	}
+	return 0;
+}
+
+/* Whether every symbol of the program is bound, so that a child has none to look up. */
+static bool is_bound(void)
+{
+	for (const ElfW(Dyn) *d = _DYNAMIC; d->d_tag != DT_NULL; d++)
+		if ((d->d_tag == DT_FLAGS && d->d_un.d_val & DF_BIND_NOW) ||
+		    (d->d_tag == DT_FLAGS_1 && d->d_un.d_val & DF_1_NOW))
+			return true;
+	return false;
+}
+
+void rk_child_prepare(void)
+{
+	if (is_bound())
+		(void)dl_iterate_phdr(object_keep_from_child, NULL);
+}
+#else
+void rk_child_prepare(void)
+{
+}
+#endif
 
 static pid_t child_clone(int cgroup, int *ret_pidfd)
 {

@@ -49,6 +49,13 @@ struct rk_spawned {
 	uint64_t pidfd_inode;
 };
 
+/*
+ * Once, in the supervisor, before the first child: what of this process's memory no child needs is
+ * left out of their copies, which the kernel would otherwise make and drop for each (half of them
+ * are the libraries'). What it cannot leave out is copied.
+ */
+void rk_child_prepare(void);
+
 /* Makes the process and holds it at its gate. Returns 0 or -errno. */
 RK_MUST_USE int rk_child_hold(const struct rk_child_plan *plan, struct rk_spawned *ret);
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/rundir.h"
+#include "supervisor/child.h"
 #include "supervisor/loop_private.h"
 
 #define LINK_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 25) /* the cause before the next death */
@@ -641,6 +642,7 @@ static int run(struct rk_loop *l, struct rk_err *err)
 
 	signals_block();
 	rk_watch_enter();
+	rk_child_prepare();
 	rk_storm_open(&l->storm);
 	r = loop_make(l, err);
 	has_started = r == 0;

@@ -136,6 +136,17 @@ equal "CPUAffinity" "$(of Cpus_allowed_list)" 0
 run call apple
 expect "such a worker works" 0 '^1$'
 
+# copied_libraries: what each child of the supervisor gets a copy of; "dc" is VM_DONTCOPY
+copied_libraries() {
+	local supervisor
+
+	supervisor=$("$rekindle" status | sed -n "s/.*, supervisor \([0-9]*\)$/\1/p")
+	awk '$6 ~ /\.so/ { name = $6; sub(/.*\//, "", name) } $1 ~ /-/ && $6 !~ /\.so/ { name = "" }
+		$1 == "VmFlags:" && name != "" && name !~ /^ld/ && !/ dc/ { print name }' "/proc/$supervisor/smaps" | sort -u | tr '\n' ' '
+}
+equal "a child gets no copy of the supervisor's libraries but libc and the linker" "$(copied_libraries)" \
+	"libc.so.6 "
+
 # The file is read at each start.
 echo 'BOTH=again' >"$tmp/file.env"
 kill -KILL "$pid"
