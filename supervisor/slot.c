@@ -479,8 +479,7 @@ static void process_attend(struct rk_slot *s)
 		(void)sd_event_source_set_priority(s->exit_source, PIDFD_PRIORITY);
 	if (s->stat_fd < 0)
 		s->stat_fd = rk_proc_open(s->process.pid);
-	if (rk_proc_oom_kills(&s->n_oom_kills) < 0)
-		s->n_oom_kills = UINT64_MAX; /* the kernel counts none */
+	s->n_oom_kills = rk_storm_oom_kills(s->host->storm, s->started_ns);
 	r = rk_ward_follow(s->host->c->ward, s->number, s->process.pid, s->process.pidfd, s->incarnation);
 	if (r < 0)
 		rk_log(RK_LOG_ERROR, "nobody sees whether a worker hangs slot=%u pid=%d: %s", s->number,

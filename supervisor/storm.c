@@ -7,8 +7,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "supervisor/proc.h"
 
 #define RENEW_NS RK_NS_PER_S /* the kernel renews avg10 every 2 s */
+#define OOM_FRESH_NS (20 * RK_NS_PER_MS)
 
 void rk_storm_open(struct rk_storm *p)
 {
@@ -41,6 +43,16 @@ void rk_storm_refresh(struct rk_storm *p, uint64_t now_ns)
 		if (n > 0 && rk_brake_parse(text, (size_t)n, &pressure, NULL) == 0)
 			rk_brake_on_pressure(&p->brake, (enum rk_brake_kind)i, pressure, now_ns);
 	}
+}
+
+uint64_t rk_storm_oom_kills(struct rk_storm *p, uint64_t now_ns)
+{
+	if (p->oom_read_ns && now_ns < p->oom_read_ns + OOM_FRESH_NS)
+		return p->n_oom_kills;
+	p->oom_read_ns = now_ns;
+	if (rk_proc_oom_kills(&p->n_oom_kills) < 0)
+		p->n_oom_kills = UINT64_MAX;
+	return p->n_oom_kills;
 }
 
 uint64_t rk_storm_on_restart(struct rk_storm *p, uint64_t now_ns)

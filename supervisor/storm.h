@@ -14,8 +14,9 @@
 
 struct rk_storm {
 	struct rk_brake brake;
-	int fd[RK_BRAKE_KINDS]; /* -1 = the kernel has none */
-	uint64_t read_ns;       /* 0 = never */
+	int fd[RK_BRAKE_KINDS];            /* -1 = the kernel has none */
+	uint64_t read_ns;                  /* 0 = never */
+	uint64_t n_oom_kills, oom_read_ns; /* the latter: 0 = never */
 };
 
 /* A kernel without PSI brakes by the number of restarts alone. */
@@ -24,6 +25,12 @@ void rk_storm_close(struct rk_storm *p);
 
 /* Reads what is older than a second; for whoever wants to know now (blame.h). */
 void rk_storm_refresh(struct rk_storm *p, uint64_t now_ns);
+
+/*
+ * How many processes this kernel has killed for want of memory, as of 20 ms ago at most; UINT64_MAX
+ * if it counts none. For processes that are begun in numbers: the file is long.
+ */
+uint64_t rk_storm_oom_kills(struct rk_storm *p, uint64_t now_ns);
 
 /* A restart is decided. Returns what it waits beyond its own reasons. */
 uint64_t rk_storm_on_restart(struct rk_storm *p, uint64_t now_ns);

@@ -78,6 +78,18 @@ START_TEST(a_kernel_without_the_files_brakes_by_numbers_alone)
 }
 END_TEST
 
+START_TEST(kills_for_want_of_memory_are_read_once_for_many)
+{
+	struct rk_storm p = { .fd = { -1, -1, -1 } };
+	uint64_t n = rk_storm_oom_kills(&p, T0);
+
+	ck_assert_uint_lt(n, UINT64_MAX); /* this kernel counts them */
+	p.n_oom_kills = n + 1000;
+	ck_assert_uint_eq(rk_storm_oom_kills(&p, T0 + 19 * RK_NS_PER_MS), n + 1000);
+	ck_assert_uint_lt(rk_storm_oom_kills(&p, T0 + 20 * RK_NS_PER_MS), n + 1000);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("storm");
@@ -86,5 +98,6 @@ int main(void)
 	tcase_add_test(c, each_restart_of_a_storm_waits_longer);
 	tcase_add_test(c, a_short_machine_brakes_harder_and_garbage_is_no_pressure);
 	tcase_add_test(c, a_kernel_without_the_files_brakes_by_numbers_alone);
+	tcase_add_test(c, kills_for_want_of_memory_are_read_once_for_many);
 	return unit_run(c);
 }
