@@ -568,7 +568,9 @@ RK_ABI_SIZE(struct rk_journal, 128);
 
 #define RK_FLIGHT_MAGIC 0x746867696c666b72ull /* "rkflight", little endian */
 #define RK_FLIGHT_VERSION 1u                  /* of this file alone: it outlives its fleet's memory */
-#define RK_FLIGHT_RECORDS 1024u
+#define RK_FLIGHT_RECORDS 1024u               /* unless FlightRecords= says otherwise */
+#define RK_FLIGHT_RECORDS_MIN 64u             /* all of these are powers of two */
+#define RK_FLIGHT_RECORDS_MAX 65536u
 #define RK_FLIGHT_TEXT 880u
 
 enum rk_flight_state {
@@ -606,7 +608,7 @@ struct rk_flight_head {
 	uint64_t magic;           /* creator, once */
 	uint32_t version;         /* creator, once: RK_FLIGHT_VERSION */
 	uint32_t record_size;     /* creator, once: bytes */
-	uint32_t n_records;       /* creator, once: RK_FLIGHT_RECORDS */
+	uint32_t n_records;       /* creator, once: RK_FLIGHT_RECORDS_MIN to _MAX, a power of two */
 	uint32_t changes;         /* writer: low half of the newest record's sequence; readers sleep on it */
 	uint32_t state;           /* writer, its successor: enum rk_flight_state */
 	uint32_t reserved0;       /* zero */

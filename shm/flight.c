@@ -23,11 +23,18 @@
 
 #define HEAD_LEN sizeof(struct rk_flight_head)
 #define RECORD_LEN sizeof(struct rk_flight_record)
-#define FILE_LEN (HEAD_LEN + RK_FLIGHT_RECORDS * RECORD_LEN)
 #define PATH_LEN 256
 
-static_assert((RK_FLIGHT_RECORDS & (RK_FLIGHT_RECORDS - 1)) == 0,
-	      "places go on over the wrap of the sequence");
+/* Places go on over the wrap of the sequence only in a ring that is a power of two. */
+static bool is_ring(uint32_t n)
+{
+	return n >= RK_FLIGHT_RECORDS_MIN && n <= RK_FLIGHT_RECORDS_MAX && (n & (n - 1)) == 0;
+}
+
+static off_t file_len(uint32_t n)
+{
+	return (off_t)(HEAD_LEN + n * RECORD_LEN);
+}
 
 /* ---- for both sides ---- */
 
@@ -69,43 +76,43 @@ static off_t place_offset(uint32_t place)
 	return (off_t)(HEAD_LEN + place * RECORD_LEN);
 }
 
-static uint32_t place_of(uint64_t sequence)
+static uint32_t place_of(uint64_t sequence, uint32_t n)
 {
-	return (uint32_t)(sequence % RK_FLIGHT_RECORDS);
+	return (uint32_t)(sequence % n);
 }
 
-bool rk_flight_record_read(int fd, uint32_t place, struct rk_flight_record *ret)
+bool rk_flight_record_read(int fd, uint32_t n, uint32_t place, struct rk_flight_record *ret)
 {
-	ssize_t n = pread(fd, ret, RECORD_LEN, place_offset(place));
+	ssize_t len = pread(fd, ret, RECORD_LEN, place_offset(place));
 
-	return n == (ssize_t)RECORD_LEN && ret->check == check_of(ret) &&
-	       place_of(ret->sequence) == place && ret->len <= RK_FLIGHT_TEXT &&
+	return len == (ssize_t)RECORD_LEN && ret->check == check_of(ret) &&
+	       place_of(ret->sequence, n) == place && ret->len <= RK_FLIGHT_TEXT &&
 	       ret->n_parts >= 1 && ret->n_parts <= RK_FLIGHT_PARTS_MAX && ret->part < ret->n_parts;
 }
 
-uint32_t rk_flight_scan(int fd, uint64_t *ret_oldest, uint64_t *ret_newest)
+uint32_t rk_flight_scan(int fd, uint32_t n, uint64_t *ret_oldest, uint64_t *ret_newest)
 {
 	struct rk_flight_record r;
 	uint64_t oldest = 0, newest = 0;
-	uint32_t n = 0;
+	uint32_t n_found = 0;
 
 	/* By distance: a sequence may have wrapped. What is a whole ring behind is none of these.
 	 */
-	for (uint32_t i = 0; i < RK_FLIGHT_RECORDS; i++) {
-		if (!rk_flight_record_read(fd, i, &r))
+	for (uint32_t i = 0; i < n; i++) {
+		if (!rk_flight_record_read(fd, n, i, &r))
 			continue;
-		if (n == 0 || (int64_t)(r.sequence - newest) > 0)
+		if (n_found == 0 || (int64_t)(r.sequence - newest) > 0)
 			newest = r.sequence;
-		n++;
+		n_found++;
 	}
 	oldest = newest;
-	for (uint32_t i = 0; n > 0 && i < RK_FLIGHT_RECORDS; i++)
-		if (rk_flight_record_read(fd, i, &r) && newest - r.sequence < RK_FLIGHT_RECORDS &&
+	for (uint32_t i = 0; n_found > 0 && i < n; i++)
+		if (rk_flight_record_read(fd, n, i, &r) && newest - r.sequence < n &&
 		    newest - r.sequence > newest - oldest)
 			oldest = r.sequence;
 	*ret_oldest = oldest;
 	*ret_newest = newest;
-	return n;
+	return n_found;
 }
 
 static int not_ours(struct rk_err *err, const char *path, const char *why)
@@ -130,9 +137,9 @@ int rk_flight_head_read(int fd, const char *path, struct rk_flight_head *ret, st
 			"%s has version %u, this program knows %u: use the programs of one "
 			"release",
 			path, ret->version, RK_FLIGHT_VERSION);
-	if (ret->record_size != RECORD_LEN || ret->n_records != RK_FLIGHT_RECORDS)
+	if (ret->record_size != RECORD_LEN || !is_ring(ret->n_records))
 		return not_ours(err, path, "its head is damaged");
-	if (st.st_size != (off_t)FILE_LEN)
+	if (st.st_size != file_len(ret->n_records))
 		return not_ours(err, path, "somebody has changed its size");
 	ret->name[sizeof(ret->name) - 1] = '\0';
 	return 0;
@@ -177,7 +184,7 @@ static int map_head(int fd, void **ret)
 	return 0;
 }
 
-static int begin(struct rk_flight *f, int fd, uint64_t next, struct rk_err *err)
+static int begin(struct rk_flight *f, int fd, uint32_t n, uint64_t next, struct rk_err *err)
 {
 	int r = map_head(fd, &f->page);
 
@@ -186,19 +193,20 @@ static int begin(struct rk_flight *f, int fd, uint64_t next, struct rk_err *err)
 		return rk_err_set(err, r, "cannot map the flight recorder: %s", strerror(-r));
 	}
 	f->fd = fd;
+	f->n = n;
 	f->next = next;
 	return 0;
 }
 
-/* Behind the newest record of a file that has been checked. */
-static int go_on(struct rk_flight *f, int fd, struct rk_err *err)
+/* Behind the newest record of a file of n records that has been checked. */
+static int go_on(struct rk_flight *f, int fd, uint32_t n, struct rk_err *err)
 {
 	uint64_t oldest, newest;
 	int r;
 
-	if (rk_flight_scan(fd, &oldest, &newest) == 0)
+	if (rk_flight_scan(fd, n, &oldest, &newest) == 0)
 		newest = 0;
-	r = begin(f, fd, newest + 1, err);
+	r = begin(f, fd, n, newest + 1, err);
 	if (r == 0)
 		announce(f, newest); /* its writer may have been killed before it did */
 	return r;
@@ -229,16 +237,16 @@ static void predecessor_tell(const char *path)
 	struct rk_flight_head head;
 
 	if (fd >= 0 && rk_flight_head_read(fd, path, &head, NULL) == 0 &&
-	    go_on(&f, rk_take_fd(&fd), NULL) == 0)
+	    go_on(&f, rk_take_fd(&fd), head.n_records, NULL) == 0)
 		finish(&f, RK_FLIGHT_REPLACED, &last, "replaced by a new fleet of this name");
 }
 
-static int fill(int fd, const char *name)
+static int fill(int fd, const char *name, uint32_t n)
 {
 	struct rk_flight_head head = { .magic = RK_FLIGHT_MAGIC,
 				       .version = RK_FLIGHT_VERSION,
 				       .record_size = RECORD_LEN,
-				       .n_records = RK_FLIGHT_RECORDS,
+				       .n_records = n,
 				       .state = RK_FLIGHT_OPEN,
 				       .created_wall_ns = rk_clock_wall_ns() };
 	int r;
@@ -246,12 +254,13 @@ static int fill(int fd, const char *name)
 	rk_boot_id(head.boot_id);
 	(void)snprintf(head.name, sizeof(head.name), "%s", name);
 	/* All of it now: a full file system is found here and not at a death. */
-	r = posix_fallocate(fd, 0, (off_t)FILE_LEN);
+	r = posix_fallocate(fd, 0, file_len(n));
 	return r ? -r : write_at(fd, &head, HEAD_LEN, 0);
 }
 
 /* Makes the file beside its place and moves it there. */
-static int make_at(const char *path, const char *name, int *ret_fd, struct rk_err *err)
+static int make_at(const char *path, const char *name, uint32_t n_records, int *ret_fd,
+		   struct rk_err *err)
 {
 	char beside[PATH_LEN];
 	int n = snprintf(beside, sizeof(beside), "%s.new", path), r;
@@ -263,7 +272,7 @@ static int make_at(const char *path, const char *name, int *ret_fd, struct rk_er
 		open(beside, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return rk_err_set(err, -errno, "cannot make %s: %s", beside, strerror(errno));
-	r = fill(fd, name);
+	r = fill(fd, name, n_records);
 	if (r == 0) {
 		predecessor_tell(path);
 		r = rename(beside, path) < 0 ? -errno : 0;
@@ -276,16 +285,22 @@ static int make_at(const char *path, const char *name, int *ret_fd, struct rk_er
 	return 0;
 }
 
-int rk_flight_create(struct rk_flight *f, const char *path, const char *name, struct rk_err *err)
+int rk_flight_create(struct rk_flight *f, const char *path, const char *name, uint32_t n,
+		     struct rk_err *err)
 {
 	int fd, r;
 
 	*f = (struct rk_flight){ .fd = -1 };
-	r = make_at(path, name, &fd, err);
-	return r < 0 ? r : begin(f, fd, 1, err);
+	if (!is_ring(n))
+		return rk_err_set(err, -EINVAL,
+				  "a flight recorder has a power of two of records, %u to %u",
+				  RK_FLIGHT_RECORDS_MIN, RK_FLIGHT_RECORDS_MAX);
+	r = make_at(path, name, n, &fd, err);
+	return r < 0 ? r : begin(f, fd, n, 1, err);
 }
 
-static int predecessor_check(int fd, const char *path, const char *name, struct rk_err *err)
+static int predecessor_check(int fd, const char *path, const char *name, uint32_t *ret_n,
+			     struct rk_err *err)
 {
 	struct rk_flight_head head;
 	uint8_t boot_id[sizeof(head.boot_id)];
@@ -303,6 +318,7 @@ static int predecessor_check(int fd, const char *path, const char *name, struct 
 		return not_ours(err, path, "it is from before the last boot");
 	if (head.state != RK_FLIGHT_OPEN)
 		return not_ours(err, path, "its fleet has ended");
+	*ret_n = head.n_records;
 	return 0;
 }
 
@@ -310,13 +326,14 @@ int rk_flight_open(struct rk_flight *f, const char *path, const char *name, stru
 {
 	rk_cleanup(rk_close_p) int fd =
 		open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	uint32_t n = 0;
 	int r;
 
 	*f = (struct rk_flight){ .fd = -1 };
 	if (fd < 0)
 		return rk_err_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
-	r = predecessor_check(fd, path, name, err);
-	return r < 0 ? r : go_on(f, rk_take_fd(&fd), err);
+	r = predecessor_check(fd, path, name, &n, err);
+	return r < 0 ? r : go_on(f, rk_take_fd(&fd), n, err);
 }
 
 void rk_flight_close_p(struct rk_flight *f)
@@ -362,7 +379,7 @@ static int record_write(struct rk_flight *f, struct rk_flight_record *r)
 	if (r->group == 0)
 		r->group = r->sequence;
 	r->check = check_of(r);
-	e = write_at(f->fd, r, RECORD_LEN, place_offset(place_of(r->sequence)));
+	e = write_at(f->fd, r, RECORD_LEN, place_offset(place_of(r->sequence, f->n)));
 	if (e == 0)
 		f->next++;
 	return e;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Flight recorder: what happened to a fleet, in a file of fixed size that is there when the
- * processes are not. A ring of RK_FLIGHT_RECORDS records of 1 KiB behind a page of head; the
- * newest overwrites the oldest.
+ * processes are not. A ring of records of 1 KiB behind a page of head; how many is said when
+ * the file is made and stands in its head. The newest overwrites the oldest.
  *
  * The writer stores records with pwrite() and readers load them with pread(): through a mapping,
  * whoever shrinks the file would kill the supervisor with SIGBUS, and a file in a directory
@@ -35,6 +35,7 @@
 struct rk_flight {
 	int fd;          /* -1 = nothing is recorded */
 	void *page;      /* the head, mapped for its futex; never read or written through */
+	uint32_t n;      /* records of the ring */
 	uint64_t next;   /* sequence */
 	uint64_t n_lost; /* records that could not be written */
 };
@@ -52,17 +53,18 @@ struct rk_flight_event {
 };
 
 /*
- * Makes a new file at path; name is the fleet's. One that is there is replaced by a rename, so
+ * Makes a new file of n records at path; n is a power of two from RK_FLIGHT_RECORDS_MIN to
+ * RK_FLIGHT_RECORDS_MAX, name is the fleet's. One that is there is replaced by a rename, so
  * that no half-made file is ever seen; whoever follows the old one is told. Returns 0 or -errno:
  * f is empty then, and writing to it does nothing.
  */
 RK_MUST_USE int rk_flight_create(struct rk_flight *f, const char *path, const char *name,
-				 struct rk_err *err);
+				 uint32_t n, struct rk_err *err);
 
 /*
  * Goes on in a predecessor's file, behind its newest record, after checking that it is one of
- * this fleet and this boot. Returns 0; -ENOENT; -EBADMSG or -EPROTO for a file that is none of
- * ours: the caller creates a new one. f as above.
+ * this fleet and this boot; its ring is as large as it was made. Returns 0; -ENOENT; -EBADMSG or
+ * -EPROTO for a file that is none of ours: the caller creates a new one. f as above.
  */
 RK_MUST_USE int rk_flight_open(struct rk_flight *f, const char *path, const char *name,
 			       struct rk_err *err);
@@ -96,10 +98,10 @@ const char *rk_flight_severity_name(uint32_t severity);
 RK_MUST_USE int rk_flight_head_read(int fd, const char *path, struct rk_flight_head *ret,
 				    struct rk_err *err);
 
-/* Reads the record at a place of the ring. True if it is whole, and belongs there. */
-bool rk_flight_record_read(int fd, uint32_t place, struct rk_flight_record *ret);
+/* Reads the record at a place of a ring of n. True if it is whole, and belongs there. */
+bool rk_flight_record_read(int fd, uint32_t n, uint32_t place, struct rk_flight_record *ret);
 
-/* Sequences of the oldest and newest records of the ring. Returns how many there are. */
-uint32_t rk_flight_scan(int fd, uint64_t *ret_oldest, uint64_t *ret_newest);
+/* Sequences of the oldest and newest records of a ring of n. Returns how many there are. */
+uint32_t rk_flight_scan(int fd, uint32_t n, uint64_t *ret_oldest, uint64_t *ret_newest);
 
 #endif

@@ -33,6 +33,7 @@ int rk_flight_reader_open(struct rk_flight_reader *r, const char *path, struct r
 	e = rk_flight_head_read(r->fd, path, &head, err);
 	if (e < 0)
 		return e;
+	r->n = head.n_records; /* the head has been checked; no later word of the file changes it */
 	page = mmap(NULL, HEAD_LEN, PROT_READ, MAP_SHARED, r->fd, 0);
 	if (page == MAP_FAILED)
 		return rk_err_set(err, -errno, "cannot map %s: %s", path, strerror(errno));
@@ -40,7 +41,7 @@ int rk_flight_reader_open(struct rk_flight_reader *r, const char *path, struct r
 	memcpy(r->name, head.name, sizeof(r->name));
 	rk_boot_id(boot_id);
 	r->is_this_boot = memcmp(boot_id, head.boot_id, sizeof(boot_id)) == 0;
-	if (rk_flight_scan(r->fd, &r->next, &newest) == 0)
+	if (rk_flight_scan(r->fd, r->n, &r->next, &newest) == 0)
 		r->next = 1;
 	return 0;
 }
@@ -79,13 +80,13 @@ static int32_t announced(const struct rk_flight_reader *r)
 static int record_next(struct rk_flight_reader *r, bool is_following, struct rk_flight_record *ret)
 {
 	/* Bounded: a file may say anything. Twice the ring covers every honest one. */
-	for (uint32_t i = 0; i < 2 * RK_FLIGHT_RECORDS; i++) {
+	for (uint32_t i = 0; i < 2 * r->n; i++) {
 		int32_t ahead = announced(r);
 		int64_t distance = -1;
 
 		if (ahead < 0 && is_following)
 			return RK_FLIGHT_NONE;
-		if (rk_flight_record_read(r->fd, (uint32_t)(r->next % RK_FLIGHT_RECORDS), ret))
+		if (rk_flight_record_read(r->fd, r->n, (uint32_t)(r->next % r->n), ret))
 			distance = (int64_t)(ret->sequence - r->next);
 		if (distance == 0) {
 			r->next++;
@@ -93,8 +94,8 @@ static int record_next(struct rk_flight_reader *r, bool is_following, struct rk_
 		}
 		if (distance >
 		    0) { /* the writer has lapped us: on to the oldest that can be left */
-			r->n_missed += (uint64_t)distance - RK_FLIGHT_RECORDS + 1;
-			r->next = ret->sequence - RK_FLIGHT_RECORDS + 1;
+			r->n_missed += (uint64_t)distance - r->n + 1;
+			r->next = ret->sequence - r->n + 1;
 			continue;
 		}
 		if (ahead < 0)

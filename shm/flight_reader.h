@@ -18,6 +18,7 @@
 struct rk_flight_reader {
 	int fd;
 	const void *changes; /* address of the futex; never read */
+	uint32_t n;          /* records of the ring */
 	uint64_t next;       /* sequence */
 	uint64_t n_missed;   /* records overwritten before they were read, or damaged */
 	char name[RK_NAME_MAX];

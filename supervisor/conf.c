@@ -118,36 +118,6 @@ const char *rk_conf_doubt(const struct rk_conf_fleet *f, char *text, size_t size
 	return text;
 }
 
-const char *rk_conf_idle(const struct rk_conf *conf, char *text, size_t size)
-{
-	static const char end[] = ": read and checked, but this release does not act on it yet";
-	size_t at = 0;
-
-	if (size <= sizeof(end))
-		return NULL;
-	*text = 0;
-	for (uint32_t i = 0; i < conf->ini.n; i++) {
-		const struct rk_setting *set = &conf->ini.at[i];
-		const struct rk_key *k = rk_key_find(set->section, set->key);
-		char word[RK_INI_KEY_MAX + 4];
-		int len;
-
-		if (!k || !k->is_idle)
-			continue;
-		len = snprintf(word, sizeof(word), " %s,", k->name);
-		if (len < 0 || strstr(text, word))
-			continue; /* said once */
-		if (at + (size_t)len + sizeof(end) > size)
-			break; /* the first ones are enough to be warned */
-		memcpy(text + at, word, (size_t)len + 1);
-		at += (size_t)len;
-	}
-	if (!at)
-		return NULL;
-	memcpy(text + at - 1, end, sizeof(end));
-	return text + 1; /* behind the first blank */
-}
-
 const struct rk_conf_fleet *rk_conf_fleet(const struct rk_conf *conf, const char *name)
 {
 	return fleet_find(conf, name);

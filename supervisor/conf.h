@@ -88,9 +88,6 @@ RK_MUST_USE int rk_conf_load(struct rk_conf *ret, const struct rk_conf_request *
  */
 const char *rk_conf_doubt(const struct rk_conf_fleet *f, char *text, size_t size);
 
-/* The settings of keys that this release does not act on yet, as a sentence; NULL if there are none. */
-const char *rk_conf_idle(const struct rk_conf *conf, char *text, size_t size);
-
 /* The fleet of this name, or NULL. */
 const struct rk_conf_fleet *rk_conf_fleet(const struct rk_conf *conf, const char *name);
 

@@ -56,14 +56,8 @@ static enum rk_exit one_answer(const struct rk_conf_request *q)
 	if (q->ask == RK_CONF_CAT)
 		rk_conf_cat(&conf, stdout);
 	rk_complaints_print(&c, "", stderr);
-	if (status == RK_EXIT_OK && q->ask == RK_CONF_CHECK) {
-		char text[512];
-		const char *idle = rk_conf_idle(&conf, text, sizeof(text));
-
+	if (status == RK_EXIT_OK && q->ask == RK_CONF_CHECK)
 		rk_conf_sum(&conf, stdout);
-		if (idle)
-			(void)fprintf(stderr, "rekindled: %s\n", idle);
-	}
 	return status;
 }
 

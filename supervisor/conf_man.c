@@ -83,8 +83,6 @@ static void key_man(const struct rk_key *k, FILE *to)
 	bounds(k, to);
 	(void)fputs(".\n", to);
 	(void)fprintf(to, "Reload: %s.\n", rk_reload_name(k->reload));
-	if (k->is_idle)
-		(void)fputs("\\fBNot acted on yet\\fR by this release.\n", to);
 	(void)fputs("systemd: ", to);
 	roff(k->systemd ? k->systemd : "none", to);
 	(void)fputs(". supervisord: ", to);

@@ -25,7 +25,6 @@
 #define RANGE(lo, hi) .min = lo, .max = hi
 #define INFINITE .is_infinite = true
 #define POWER .is_power = true
-#define IDLE .is_idle = true
 
 /* clang-format off */
 static const struct rk_key keys[] = {
@@ -37,9 +36,11 @@ static const struct rk_key keys[] = {
 	  .systemd = "CPUSchedulingPolicy",
 	  .help = "Run the watch thread under SCHED_FIFO where that is allowed, so that a busy machine delays no "
 		  "verdict." },
-	{ KEY("FlightRecords", SUPERVISOR, COUNT, NEVER, S(n_flight_records)), IDLE, RANGE(0, 1 << 20),
+	{ KEY("FlightRecords", SUPERVISOR, COUNT, NEVER, S(n_flight_records)),
+	  RANGE(RK_FLIGHT_RECORDS_MIN, RK_FLIGHT_RECORDS_MAX), POWER,
 	  .normal = "1024",
-	  .help = "Events that the flight recorder keeps for the time after a crash; so far always 1024." },
+	  .help = "Events that the flight recorder keeps for the time after a crash, a power of two: 1 KiB of "
+		  "the runtime directory each. The newest overwrites the oldest." },
 	{ KEY("LogLevel", SUPERVISOR, ENUM, NOW, S(log_level)), .words = "error|warning|notice|info|debug",
 	  .normal = "info", .systemd = "LogLevelMax", .supervisord = "loglevel",
 	  .help = "The least important messages that are still logged." },

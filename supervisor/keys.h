@@ -71,7 +71,6 @@ struct rk_key {
 	uint64_t min, max;   /* of a number */
 	bool is_infinite;    /* "infinity" may stand for a number */
 	bool is_power;       /* a power of two */
-	bool is_idle;        /* read and checked, and its use warned of: this release does not act on it */
 	const char *words;   /* of an enum, between '|' */
 	const char *normal;  /* the default as it would be written; "" = none */
 	const char *systemd; /* its name there, a remark behind it; NULL = it has none */

@@ -488,7 +488,7 @@ static void recorder_start(struct rk_loop *l)
 				      .slot = RK_FLIGHT_NOBODY,
 				      .pid = getpid() };
 
-	rk_recorder_open(&l->recorder, l->name);
+	rk_recorder_open(&l->recorder, l->name, l->conf->conf.supervisor.n_flight_records);
 	(void)rk_recorder_note(&l->recorder, &note, "supervisor started release=%s keeper=%d",
 			       PACKAGE_VERSION, (int)getppid());
 }

@@ -41,10 +41,7 @@ static void log_begin(enum rk_log_level most)
 static void conf_doubt(const struct rk_conf *conf)
 {
 	char text[512];
-	const char *idle = rk_conf_idle(conf, text, sizeof(text));
 
-	if (idle)
-		rk_log(RK_LOG_WARNING, "%s", idle);
 	for (uint32_t i = 0; i < conf->n_fleets; i++)
 		if (rk_conf_doubt(&conf->fleets[i], text, sizeof(text)))
 			rk_log(RK_LOG_WARNING, "%s", text);

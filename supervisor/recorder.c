@@ -13,25 +13,25 @@ static int path_find(struct rk_recorder *r, const char *name, struct rk_err *err
 	return rk_rundir_path(name, RK_RUNDIR_FLIGHT, r->path, err);
 }
 
-static void begin(struct rk_recorder *r, const char *name)
+static void begin(struct rk_recorder *r, const char *name, uint32_t n_records)
 {
 	struct rk_err err = { 0 };
 
-	if (rk_flight_create(&r->flight, r->path, name, &err) < 0)
+	if (rk_flight_create(&r->flight, r->path, name, n_records, &err) < 0)
 		rk_log(RK_LOG_WARNING, "no flight recorder, going on without: %s", err.text);
 }
 
-void rk_recorder_open(struct rk_recorder *r, const char *name)
+void rk_recorder_open(struct rk_recorder *r, const char *name, uint32_t n_records)
 {
 	struct rk_err err = { 0 };
 
 	if (path_find(r, name, &err) < 0)
 		rk_log(RK_LOG_WARNING, "no flight recorder, going on without: %s", err.text);
 	else
-		begin(r, name);
+		begin(r, name, n_records);
 }
 
-void rk_recorder_adopt(struct rk_recorder *r, const char *name)
+void rk_recorder_adopt(struct rk_recorder *r, const char *name, uint32_t n_records)
 {
 	struct rk_err err = { 0 };
 
@@ -39,7 +39,7 @@ void rk_recorder_adopt(struct rk_recorder *r, const char *name)
 		return;
 	rk_log(RK_LOG_WARNING, "the flight recorder begins anew: %s", err.text);
 	if (r->path[0])
-		begin(r, name);
+		begin(r, name, n_records);
 }
 
 /* The sentence, then what it is about. */

@@ -43,12 +43,14 @@ struct rk_note {
 
 /*
  * Begins a file in the directory of this name, which is locked; a stale one is replaced. A file
- * that cannot be made is logged, and the notes go to the log alone.
+ * that cannot be made is logged, and the notes go to the log alone. n_records as
+ * rk_flight_create() takes it.
  */
-void rk_recorder_open(struct rk_recorder *r, const char *name);
+void rk_recorder_open(struct rk_recorder *r, const char *name, uint32_t n_records);
 
-/* The same for the successor of a dead supervisor: goes on in its file if that is sound. */
-void rk_recorder_adopt(struct rk_recorder *r, const char *name);
+/* The same for the successor of a dead supervisor: goes on in its file, of whatever size, if that
+ * is sound. */
+void rk_recorder_adopt(struct rk_recorder *r, const char *name, uint32_t n_records);
 
 /* Returns the record's sequence, for the group of others; 0 if there is no file. */
 RK_PRINTF(3, 4)

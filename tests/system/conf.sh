@@ -64,9 +64,11 @@ run run
 expect "run with nothing to run" 64 'run needs the COMMAND'
 run run --set Wrokers=3 -- cat
 expect "a misspelt --set" 64 "did you mean 'Workers'"
-printf '[Supervisor]\nFlightRecords=9\n[Fleet w]\nExec=%s\n' "$wordcount" >"$tmp/idle.conf"
-run check "$tmp/idle.conf"
-expect "a key that this release does not act on is warned of" 0 '^rekindled: FlightRecords: read and checked, but'
+for count in 0 32 100 131072; do
+	printf '[Supervisor]\nFlightRecords=%s\n[Fleet w]\nExec=%s\n' "$count" "$wordcount" >"$tmp/records.conf"
+	run check "$tmp/records.conf"
+	expect "FlightRecords=$count is refused with its bounds" 78 'records\.conf:2: FlightRecords=: .*64\.\.65536'
+done
 run_program bash -c '"$1" cat --defaults >/dev/full' - "$rekindle"
 expect "a full disk is an error" 1 'cannot write to standard output'
 
@@ -89,6 +91,8 @@ result "with status 0" "$([ $? -eq 0 ] || cat "$tmp/run.err")"
 
 # Several fleets of one configuration: one starts behind the other, each has its own memory.
 cat >"$tmp/two.conf" <<TXT
+[Supervisor]
+FlightRecords=64
 [Fleet front]
 Exec=$wordcount
 Workers=2
@@ -123,6 +127,11 @@ result "events of one do not tell of the other" "$([[ $(fleets_in two) == *back*
 	{ fleets_in two; fleets_in two/front; })"
 run why 1 --name two/back
 expect "nor do they say why of it" 1 'says nothing of a worker 1'
+size=$(stat -c %s "$REKINDLE_RUNTIME_DIR/two/flight")
+result "FlightRecords= is the size of the flight recorder" "$([ "$size" = $((4096 + 64 * 1024)) ] || echo "$size bytes")"
+sed -i 's/^FlightRecords=.*/FlightRecords=128/' "$tmp/two.conf"
+run reload two
+expect "a reload does not change it, and says what does" 78 "FlightRecords=64 -> 128 cannot change while it runs: take it back, or run 'rekindle stop"
 run stop two/front
 expect "one of several fleets is not stopped as if it were all" 64 "stop ends all fleets"
 run stop two

@@ -198,46 +198,6 @@ START_TEST(more_workers_than_partitions_are_doubted)
 }
 END_TEST
 
-static const struct {
-	const char *settings;
-	const char *says; /* NULL: nothing to warn of */
-} idle[] = {
-	{ "", NULL },
-	{ "Workers=3\nRestart=no\n", NULL },
-	{ "OnHang=report\nOnPaused=kill\n", NULL },
-	{ "KillSignal=SIGINT\nAllowFaults=yes\n", NULL },
-	{ "OnPaused=move\nAllowFaults=yes\nMaxRSS=1G\nStandby=1\n", NULL },
-	{ "[Supervisor]\nFlightRecords=9\n", "FlightRecords: read and checked" },
-	{ "[Supervisor]\nFlightRecords=9\nFlightRecords=8\n", "FlightRecords: read and checked" }, /* said once */
-};
-
-START_TEST(keys_that_do_not_act_are_warned_of)
-{
-	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
-	char written[256], text[512];
-	const char *says;
-
-	snprintf(written, sizeof(written), "[Fleet f]\nExec=cat\n%s", idle[_i].settings);
-	good_conf_of(written, &conf);
-	says = rk_conf_idle(&conf, text, sizeof(text));
-	ck_assert_int_eq(says != NULL, idle[_i].says != NULL);
-	if (says)
-		ck_assert_msg(strncmp(says, idle[_i].says, strlen(idle[_i].says)) == 0, "%s", says);
-}
-END_TEST
-
-START_TEST(a_warning_that_has_no_room_ends_at_a_whole_key)
-{
-	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
-	char text[80];
-
-	good_conf_of("[Supervisor]\nFlightRecords=9\n[Fleet f]\nExec=cat\nStandby=2\n", &conf);
-	ck_assert_str_eq(rk_conf_idle(&conf, text, sizeof(text)),
-			 "FlightRecords: read and checked, but this release does not act on it yet");
-	ck_assert_ptr_null(rk_conf_idle(&conf, text, 40));
-}
-END_TEST
-
 int main(void)
 {
 	TCase *c = unit_case("conf");
@@ -247,8 +207,6 @@ int main(void)
 	tcase_add_test(c, hang_after_is_believed_also_where_workers_never_wait);
 	tcase_add_test(c, every_mistake_is_told_once_with_its_line);
 	tcase_add_loop_test(c, more_workers_than_partitions_are_doubted, 0, rk_countof(doubtful));
-	tcase_add_loop_test(c, keys_that_do_not_act_are_warned_of, 0, rk_countof(idle));
-	tcase_add_test(c, a_warning_that_has_no_room_ends_at_a_whole_key);
 	tcase_add_test(c, one_fleet_too_many_is_refused);
 	tcase_add_test(c, what_cat_prints_is_the_same_configuration);
 	tcase_add_test(c, the_defaults_that_are_printed_are_a_configuration);

@@ -53,7 +53,7 @@ static struct rk_flight create(void)
 {
 	struct rk_flight f;
 
-	ck_assert_msg(rk_flight_create(&f, path, "carts", &err) == 0, "%s", err.text);
+	ck_assert_msg(rk_flight_create(&f, path, "carts", N, &err) == 0, "%s", err.text);
 	return f;
 }
 
@@ -178,6 +178,56 @@ START_TEST(a_follower_that_is_lapped_goes_on_with_the_oldest_and_says_how_many_i
 	ck_assert_uint_eq(r.n_missed, N);
 	rk_flight_reader_close_p(&r);
 	rk_flight_close_p(&f);
+}
+END_TEST
+
+static const uint32_t sizes[] = { RK_FLIGHT_RECORDS_MIN, 2 * RK_FLIGHT_RECORDS };
+
+START_TEST(a_ring_has_as_many_records_as_it_was_made_with_also_for_a_successor)
+{
+	uint32_t n = sizes[_i];
+	struct rk_flight f;
+	struct rk_flight_reader r;
+	struct rk_flight_entry e;
+	struct stat st;
+	unsigned long i;
+
+	ck_assert_msg(rk_flight_create(&f, path, "carts", n, &err) == 0, "%s", err.text);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, 4096 + 1024 * (off_t)n);
+	write_number(&f, 1);
+	r = reader();
+	for (i = 2; i <= n + 5; i++)
+		write_number(&f, i);
+	rk_flight_close_p(&f);
+	ck_assert_msg(rk_flight_open(&f, path, "carts", &err) == 0, "%s", err.text);
+	for (; i <= n + 9; i++)
+		write_number(&f, i);
+	assert_numbers(10, n + 9);
+	for (i = 10; rk_flight_reader_next(&r, true, &e) == 0; i++)
+		ck_assert_uint_eq(number(&e), i);
+	ck_assert_uint_eq(i, n + 10);
+	ck_assert_uint_eq(r.n_missed, 9);
+	rk_flight_reader_close_p(&r);
+	rk_flight_close_p(&f);
+}
+END_TEST
+
+static const uint32_t no_sizes[] = { 0,
+				     RK_FLIGHT_RECORDS_MIN - 1,
+				     RK_FLIGHT_RECORDS_MIN / 2,
+				     RK_FLIGHT_RECORDS + 1,
+				     2 * RK_FLIGHT_RECORDS_MAX,
+				     UINT32_MAX };
+
+START_TEST(a_ring_of_another_size_is_not_made)
+{
+	struct rk_flight f;
+
+	ck_assert_int_eq(rk_flight_create(&f, path, "carts", no_sizes[_i], &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "64 to 65536"));
+	ck_assert_int_eq(f.fd, -1);
+	ck_assert_int_eq(access(path, F_OK), -1);
 }
 END_TEST
 
@@ -375,7 +425,7 @@ START_TEST(a_record_torn_at_any_byte_is_no_record)
 		memcpy(torn, before, sizeof(torn));
 		memcpy(torn, after, cut);
 		bytes_at(f.fd, torn, sizeof(torn), at, true);
-		if (rk_flight_record_read(r.fd, 5, &record))
+		if (rk_flight_record_read(r.fd, N, 5, &record))
 			ck_assert_msg(memcmp(torn, before, sizeof(torn)) == 0 ||
 					      memcmp(torn, after, sizeof(torn)) == 0,
 				      "torn behind byte %zu", cut);
@@ -384,7 +434,8 @@ START_TEST(a_record_torn_at_any_byte_is_no_record)
 		memcpy(torn, after, sizeof(torn));
 		torn[byte] ^= (uint8_t)(1u << byte % 8);
 		bytes_at(f.fd, torn, sizeof(torn), at, true);
-		ck_assert_msg(!rk_flight_record_read(r.fd, 5, &record), "byte %zu flipped", byte);
+		ck_assert_msg(!rk_flight_record_read(r.fd, N, 5, &record), "byte %zu flipped",
+			      byte);
 	}
 	rk_flight_reader_close_p(&r);
 	assert_numbers(6, N + 4); /* N + 5 is damaged, and 5 was overwritten */
@@ -622,6 +673,16 @@ static void other_count(void)
 	patch(16, "\0\2\0\0", 4);
 }
 
+static void count_is_no_power(void)
+{
+	patch(16, "\xe8\3\0\0", 4); /* 1000 */
+}
+
+static void count_is_beyond_all(void)
+{
+	patch(16, "\0\0\0\x80", 4);
+}
+
 static void is_empty(void)
 {
 	resize(0);
@@ -678,6 +739,8 @@ static const struct {
 	{ "another version", other_version, -EPROTO, "of one release" },
 	{ "another record size", other_record_size, -EBADMSG, "remove it" },
 	{ "another number of records", other_count, -EBADMSG, "remove it" },
+	{ "a number that is no power of two", count_is_no_power, -EBADMSG, "remove it" },
+	{ "a number beyond all bounds", count_is_beyond_all, -EBADMSG, "remove it" },
 	{ "an empty file", is_empty, -EBADMSG, "remove it" },
 	{ "a piece of a head", is_shrunk_into_the_head, -EBADMSG, "remove it" },
 	{ "a shrunk file", is_shrunk, -EBADMSG, "changed its size" },
@@ -801,6 +864,9 @@ int main(void)
 	tcase_add_loop_test(c, the_newest_records_stay_when_the_ring_is_full, 0, 6);
 	tcase_add_test(
 		c, a_follower_that_is_lapped_goes_on_with_the_oldest_and_says_how_many_it_missed);
+	tcase_add_loop_test(c, a_ring_has_as_many_records_as_it_was_made_with_also_for_a_successor,
+			    0, rk_countof(sizes));
+	tcase_add_loop_test(c, a_ring_of_another_size_is_not_made, 0, rk_countof(no_sizes));
 	tcase_add_loop_test(c, sequences_go_on_over_their_wrap, 0, 6);
 	tcase_add_loop_test(c, a_long_text_comes_back_whole_and_what_is_too_long_is_cut, 0, 6);
 	tcase_add_test(c, hostile_bytes_are_made_printable);
