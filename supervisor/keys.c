@@ -62,7 +62,8 @@ static const struct rk_key keys[] = {
 		  "a restart: once until it is healthy again, as ExecStartPre is, with REKINDLE_CAUSE saying "
 		  "what happened. systemd names units here. May be repeated." },
 	{ KEY("Kind", RUN, ENUM, NEVER, F(kind)), .words = "native", .normal = "native", .systemd = "Type",
-	  .help = "How workers get their jobs: native ones use librekindle." },
+	  .help = "How workers get their jobs. native ones use librekindle; this release knows no other kind, others "
+		  "come later." },
 	{ KEY("Workers", RUN, COUNT, NOW, F(n_workers)), RANGE(1, RK_WORKERS_MAX), .normal = "4",
 	  .supervisord = "numprocs", .letter = 'n',
 	  .help = "Workers to run. A reload scales, up to the slots that the fleet was started with: Workers and "

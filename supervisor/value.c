@@ -166,7 +166,8 @@ static int enum_parse(const struct rk_key *k, const char *text, void *at, struct
 	}
 	return strchr(k->words, '|')
 		       ? rk_err_set(err, -EINVAL, "'%s' is none of %s", text, k->words)
-		       : rk_err_set(err, -EINVAL, "'%s': this release knows only %s", text,
+		       : rk_err_set(err, -EINVAL,
+				    "'%s': this release knows only %s; others come later", text,
 				    k->words);
 }
 

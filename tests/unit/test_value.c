@@ -113,7 +113,7 @@ static const struct {
 	{ "Blocking", "maybe", "neither yes nor no" },
 	{ "Restart", "sometimes", "always|on-failure|no" },
 	{ "Restart", "always|no", "none of" },
-	{ "Kind", "http", "this release knows only native" },
+	{ "Kind", "http", "this release knows only native; others come later" },
 	{ "WorkingDirectory", "var", "begin it with '/'" },
 	{ "Exec", "'a", "no partner" },
 	{ "Exec", "''", "empty" },
