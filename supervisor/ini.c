@@ -221,16 +221,13 @@ static bool text_take(struct reader *r)
 
 /* ---- what a line says ---- */
 
-/* Something looked like a section and is none: what stands in it is not looked at. */
-static int section_unknown(struct reader *r, const char *kind)
-{
-	const char *nearest = rk_near_judge(kind, "Fleet") < RK_NEAR_NEVER        ? "Fleet NAME"
-			      : rk_near_judge(kind, "Supervisor") < RK_NEAR_NEVER ? "Supervisor"
-										  : NULL;
+#define UNREAD "; what stands in it was not looked at"
 
-	COMPLAIN(r, r->begin, "there is no section [%.40s]: %s%s%s", kind,
-		 nearest ? "did you mean [" : "there are [Supervisor] and [Fleet NAME",
-		 nearest ? nearest : "", nearest ? "]?" : "]");
+static int supervisor_enter(struct reader *r)
+{
+	r->where = INSIDE;
+	r->section = RK_INI_SUPERVISOR;
+	r->argument[0] = '\0';
 	return 0;
 }
 
@@ -239,11 +236,11 @@ static int fleet_enter(struct reader *r, const char *name)
 	struct rk_err err = { 0 };
 
 	if (!*name) {
-		COMPLAIN(r, r->begin, "the fleet has no name: write [Fleet NAME]");
+		COMPLAIN(r, r->begin, "the fleet has no name: write [Fleet NAME]" UNREAD);
 		return 0;
 	}
 	if (rk_name_check(name, &err) < 0) {
-		COMPLAIN(r, r->begin, "%s", err.text);
+		COMPLAIN(r, r->begin, "%s" UNREAD, err.text);
 		return 0;
 	}
 	r->where = INSIDE;
@@ -252,19 +249,58 @@ static int fleet_enter(struct reader *r, const char *name)
 	return fleet_mention(r->ini, r->file, r->begin, name);
 }
 
-static int section_read(struct reader *r, char *text, size_t len)
+/*
+ * Something looked like a section and is none. What stands in it is read as if the section that
+ * was probably meant stood there, so that all mistakes are told at once.
+ */
+static int section_unknown(struct reader *r, const char *kind, const char *argument)
+{
+	const char *blank = *argument ? " " : "";
+
+	if (rk_near_judge(kind, "Fleet") < RK_NEAR_NEVER) {
+		COMPLAIN(r, r->begin,
+			 "there is no section [%.40s%s%.63s]: did you mean [Fleet %.63s]?%s", kind,
+			 blank, argument, *argument ? argument : "NAME", *argument ? "" : UNREAD);
+		return *argument ? fleet_enter(r, argument) : 0;
+	}
+	if (rk_near_judge(kind, "Supervisor") < RK_NEAR_NEVER) {
+		COMPLAIN(r, r->begin,
+			 "there is no section [%.40s%s%.63s]: did you mean [Supervisor]?", kind,
+			 blank, argument);
+		return supervisor_enter(r);
+	}
+	COMPLAIN(
+		r, r->begin,
+		"there is no section [%.40s%s%.63s]: there are [Supervisor] and [Fleet NAME]" UNREAD,
+		kind, blank, argument);
+	return 0;
+}
+
+/* Cuts the head off behind its ']', which may be missing. */
+static void head_end(struct reader *r, char *text)
+{
+	char *end = strchr(text, ']');
+
+	if (!end)
+		COMPLAIN(r, r->begin, "a section's head ends in ']'");
+	else if (end[1])
+		COMPLAIN(
+			r, r->begin,
+			"'%.40s' stands behind the section's head: a comment needs a line of its own",
+			end + 1 + strspn(end + 1, " \t"));
+	if (end)
+		*end = '\0';
+	for (size_t len = strlen(text); len > 0 && is_blank(text[len - 1]); len--)
+		text[len - 1] = '\0';
+}
+
+/* text begins behind the '['. */
+static int section_read(struct reader *r, char *text)
 {
 	char *argument;
 
 	r->where = SKIPPING;
-	if (text[len - 1] != ']') {
-		COMPLAIN(r, r->begin, "a section's head ends in ']'");
-		return 0;
-	}
-	text[len - 1] = '\0';
-	for (len--; len > 1 && is_blank(text[len - 1]); len--)
-		text[len - 1] = '\0';
-	text++;
+	head_end(r, text);
 	argument = text + strcspn(text, " \t");
 	if (*argument)
 		*argument++ = '\0';
@@ -272,15 +308,10 @@ static int section_read(struct reader *r, char *text, size_t len)
 	if (strcmp(text, "Fleet") == 0)
 		return fleet_enter(r, argument);
 	if (strcmp(text, "Supervisor") != 0)
-		return section_unknown(r, text);
-	if (*argument) {
+		return section_unknown(r, text, argument);
+	if (*argument)
 		COMPLAIN(r, r->begin, "[Supervisor] takes no name");
-		return 0;
-	}
-	r->where = INSIDE;
-	r->section = RK_INI_SUPERVISOR;
-	r->argument[0] = '\0';
-	return 0;
+	return supervisor_enter(r);
 }
 
 /* A key and its value; both are trimmed. */
@@ -327,7 +358,7 @@ static int text_read(struct reader *r)
 		return 0;
 	r->text[(size_t)(text - r->text) + len] = '\0';
 	if (*text == '[')
-		return section_read(r, r->text + (text - r->text), len);
+		return section_read(r, r->text + (text - r->text) + 1);
 	if (r->where == INSIDE)
 		return setting_read(r, text, len);
 	if (r->where == NOWHERE)

@@ -42,6 +42,28 @@ run check "$tmp/five.conf"
 expect "five mistakes are 78" 78 'did you mean .Workers'
 result "and five lines, each with file and line" "$(printf '%s\n' "$err" | sed -n 's,^\(.*\):\([0-9]*\): .*,\1 \2,p' |
 	diff - <(for i in 2 3 4 5 6; do echo "$tmp/five.conf $i"; done))"
+cat >"$tmp/heads.conf" <<'FILE'
+[Supervisr]
+LogLevle=info
+[Flet words]
+Exec=cat
+Wrokers=4
+Kind=http
+[Service]
+ExecStart=cat
+FILE
+run check "$tmp/heads.conf"
+complaints='1 no section \[Supervisr\]: did you mean \[Supervisor\]\?
+2 unknown key .LogLevle.: did you mean .LogLevel.
+3 no section \[Flet words\]: did you mean \[Fleet words\]\?
+5 unknown key .Wrokers.: did you mean .Workers.
+6 Kind=: .http.: this release knows only native; others come later
+7 no section \[Service\]: .*; what stands in it was not looked at'
+expect "keys below a misspelt section are checked as those of the one that was meant" 78 'heads\.conf:3: '
+result "and each mistake is told" "$(while read -r line says; do
+	grep -qE "heads\.conf:$line: .*$says" <<<"$err" || echo "no $line $says in: $err"
+done <<<"$complaints")"
+result "once" "$([ "$(grep -c 'heads\.conf' <<<"$err")" -eq 6 ] || echo "$err")"
 run_program "$rekindled" --config "$tmp/five.conf"
 expect "rekindled refuses it too" 78 'five\.conf:4: StopTimeout=: .*give a unit'
 run run --config "$tmp/five.conf"

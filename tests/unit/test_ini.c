@@ -93,11 +93,14 @@ static const struct {
 	BAD("[Fleet a b]\n", 1, "use 1 to 63"),
 	BAD("[Fleet ../a]\n", 1, "use 1 to 63"),
 	BAD("[Supervisor x]\n", 1, "takes no name"),
-	BAD("[Service]\nB=1\nC=1\n", 1, "there are [Supervisor]"),
-	BAD("[fleet a]\nB=1\n", 1, "did you mean [Fleet NAME]"),
+	BAD("[Service]\nB=1\nC=1\n", 1,
+	    "there are [Supervisor] and [Fleet NAME]; what stands in it was not looked at"),
+	BAD("[fleet a]\nB=1\n", 1, "no section [fleet a]: did you mean [Fleet a]?"),
+	BAD("[Flet]\nB=1\n", 1, "did you mean [Fleet NAME]?; what stands in it was not looked at"),
+	BAD("[Supervisr 7]\nB=1\n", 1, "no section [Supervisr 7]: did you mean [Supervisor]?"),
+	BAD("[Fleet a] # one\nB=1\n", 1, "'# one' stands behind the section's head"),
 	BAD("[Superviser]\nB=1\n", 1, "did you mean [Supervisor]"),
 	BAD("[]\n", 1, "no section []"),
-	BAD("[\n", 1, "ends in ']'"),
 	BAD("[Fleet a]\n"
 	    "K123456789012345678901234567890123456789012345678901234567890123456789=1\n",
 	    2, "too long for a key"),
@@ -126,6 +129,33 @@ START_TEST(a_bad_line_costs_only_itself)
 	ck_assert_uint_eq(ini.n, 3);
 	ck_assert_str_eq(ini.at[1].key, "B");
 	ck_assert_str_eq(ini.at[2].key, "D");
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	enum rk_ini_section section;
+	const char *argument;
+} meant[] = {
+	{ "[Flet a]\nB=1\n", RK_INI_FLEET, "a" },
+	{ "[fleet  a ]\nB=1\n", RK_INI_FLEET, "a" },
+	{ "[Fleet a\nB=1\n", RK_INI_FLEET, "a" },
+	{ "[Fleet a] ; one\nB=1\n", RK_INI_FLEET, "a" },
+	{ "[Supervisr]\nB=1\n", RK_INI_SUPERVISOR, "" },
+	{ "[Supervisor x]\nB=1\n", RK_INI_SUPERVISOR, "" },
+};
+
+START_TEST(what_stands_below_a_misspelt_head_is_read_as_what_was_meant)
+{
+	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
+	rk_cleanup(rk_ini_free_p) struct rk_ini ini = { 0 };
+
+	must_read(&ini, meant[_i].text, strlen(meant[_i].text), &c);
+	ck_assert_msg(c.n == 1, "%u complaints for %s", c.n, meant[_i].text);
+	ck_assert_uint_eq(ini.n, 1);
+	ck_assert_int_eq(ini.at[0].section, meant[_i].section);
+	ck_assert_str_eq(ini.at[0].argument, meant[_i].argument);
+	ck_assert_str_eq(ini.at[0].key, "B");
 }
 END_TEST
 
@@ -211,6 +241,8 @@ int main(void)
 	tcase_add_loop_test(c, a_mistake_gives_one_complaint_with_its_line, 0,
 			    (int)(sizeof(bad) / sizeof(bad[0])));
 	tcase_add_test(c, a_bad_line_costs_only_itself);
+	tcase_add_loop_test(c, what_stands_below_a_misspelt_head_is_read_as_what_was_meant, 0,
+			    rk_countof(meant));
 	tcase_add_test(c, a_line_at_the_bound_is_read_and_one_beyond_is_refused);
 	tcase_add_test(c, files_and_settings_beyond_the_bounds_are_refused);
 	tcase_add_test(c, no_random_text_does_harm);
