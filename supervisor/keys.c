@@ -172,6 +172,11 @@ static const struct rk_key keys[] = {
 	{ KEY("JobTimeout", TIME, TIME, NOW, F(job_timeout_ns)), RANGE(RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "infinity",
 	  .help = "Longest time for one job whose client says none." },
+	{ KEY("JobTimeoutSignal", TIME, CATCHABLE, NOW, F(job_timeout_signal)), .normal = "",
+	  .help = "A signal such as SIGUSR1 for a worker whose job's deadline has passed, so that a system call it waits "
+		  "in ends with EINTR: once per job, when rk_cancelled() begins to say yes, before anything "
+		  "else is done. Only a worker that has a handler for it gets it; the handler is installed without "
+		  "SA_RESTART. Nothing is sent without this key." },
 	{ KEY("HangAfter", TIME, TIME, NOW, F(hang_after_ns)), RANGE(10 * RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "10s", .systemd = "WatchdogSec",
 	  .help = "How long a job without a deadline may keep a worker before it counts as hung. With Blocking=no "
@@ -278,6 +283,7 @@ bool rk_key_is_list(const struct rk_key *k)
 	case RK_VALUE_PATH:
 	case RK_VALUE_COMMAND:
 	case RK_VALUE_SIGNAL:
+	case RK_VALUE_CATCHABLE:
 	case RK_VALUE_USER:
 	case RK_VALUE_GROUP:
 	case RK_VALUE_MODE:
@@ -359,17 +365,17 @@ void rk_key_option(const struct rk_key *k, char ret[static RK_INI_KEY_MAX])
 const char *rk_value_type_name(enum rk_value_type type)
 {
 	static const char *const names[] = {
-		[RK_VALUE_COUNT] = "NUMBER",     [RK_VALUE_NICE] = "NUMBER",
-		[RK_VALUE_SIZE] = "SIZE",        [RK_VALUE_TIME] = "TIME",
-		[RK_VALUE_BOOL] = "yes|no",      [RK_VALUE_ENUM] = "WORD",
-		[RK_VALUE_PATH] = "PATH",        [RK_VALUE_COMMAND] = "COMMAND",
-		[RK_VALUE_COMMANDS] = "COMMAND", [RK_VALUE_ENVIRONMENT] = "NAME=VALUE...",
-		[RK_VALUE_PATHS] = "PATH...",    [RK_VALUE_FLEETS] = "FLEET...",
-		[RK_VALUE_SIGNAL] = "SIGNAL",    [RK_VALUE_STATUSES] = "STATUS...",
-		[RK_VALUE_CPUS] = "CPUS",        [RK_VALUE_USER] = "USER",
-		[RK_VALUE_GROUP] = "GROUP",      [RK_VALUE_MODE] = "MODE",
-		[RK_VALUE_LIMIT] = "LIMIT",      [RK_VALUE_LIMIT_SIZE] = "SIZE",
-		[RK_VALUE_OUTPUT] = "OUTPUT",
+		[RK_VALUE_COUNT] = "NUMBER",       [RK_VALUE_NICE] = "NUMBER",
+		[RK_VALUE_SIZE] = "SIZE",          [RK_VALUE_TIME] = "TIME",
+		[RK_VALUE_BOOL] = "yes|no",        [RK_VALUE_ENUM] = "WORD",
+		[RK_VALUE_PATH] = "PATH",          [RK_VALUE_COMMAND] = "COMMAND",
+		[RK_VALUE_COMMANDS] = "COMMAND",   [RK_VALUE_ENVIRONMENT] = "NAME=VALUE...",
+		[RK_VALUE_PATHS] = "PATH...",      [RK_VALUE_FLEETS] = "FLEET...",
+		[RK_VALUE_CATCHABLE] = "SIGNAL",   [RK_VALUE_SIGNAL] = "SIGNAL",
+		[RK_VALUE_STATUSES] = "STATUS...", [RK_VALUE_CPUS] = "CPUS",
+		[RK_VALUE_USER] = "USER",          [RK_VALUE_GROUP] = "GROUP",
+		[RK_VALUE_MODE] = "MODE",          [RK_VALUE_LIMIT] = "LIMIT",
+		[RK_VALUE_LIMIT_SIZE] = "SIZE",    [RK_VALUE_OUTPUT] = "OUTPUT",
 	};
 
 	_Static_assert(rk_countof(names) == RK_VALUE_TYPES, "a name for every type");

@@ -30,6 +30,7 @@ enum rk_value_type {
 	RK_VALUE_PATHS,      /* struct rk_wordlist; a list of absolute paths, '-' may precede one */
 	RK_VALUE_FLEETS,     /* struct rk_wordlist; a list of names */
 	RK_VALUE_SIGNAL,     /* uint32_t */
+	RK_VALUE_CATCHABLE,  /* uint32_t: a signal that a process goes on after; 0 = none */
 	RK_VALUE_STATUSES,   /* struct rk_restart_exits; a list */
 	RK_VALUE_CPUS,       /* struct rk_cpus; a list */
 	RK_VALUE_USER,       /* struct rk_who */

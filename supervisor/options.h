@@ -107,7 +107,8 @@ struct rk_fleet_options {
 
 	/* time */
 	uint64_t start_timeout_ns, stop_timeout_ns, job_timeout_ns;
-	uint64_t hang_after_ns; /* checked against Blocking: 100 ms where workers never wait */
+	uint32_t job_timeout_signal; /* 0: none */
+	uint64_t hang_after_ns;      /* checked against Blocking: 100 ms where workers never wait */
 	bool is_blocking;
 	uint64_t core_timeout_ns; /* 0: no core is wanted */
 	uint32_t kill_signal;

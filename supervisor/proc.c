@@ -160,6 +160,33 @@ int rk_proc_oom_kills(uint64_t *ret)
 	return rk_proc_parse_oom_kills(text, ret);
 }
 
+int rk_proc_parse_catches(const char *text, uint32_t sig)
+{
+	static const char word[] = "\nSigCgt:\t";
+	const char *at = strstr(text, word);
+	char *end;
+	uint64_t caught;
+
+	if (!at || sig < 1 || sig > 64)
+		return -EPROTO;
+	at += sizeof(word) - 1;
+	caught = strtoull(at, &end, 16);
+	return end == at ? -EPROTO : (int)(caught >> (sig - 1) & 1);
+}
+
+int rk_proc_catches(pid_t pid, uint32_t sig)
+{
+	char path[32], text[4096];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	rk_cleanup(rk_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = text_read(fd, text, sizeof(text));
+	return r < 0 ? r : rk_proc_parse_catches(text, sig);
+}
+
 bool rk_proc_parse_running(const char *text)
 {
 	const char *end = strrchr(text, ')'); /* a name may hold anything */

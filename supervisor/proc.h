@@ -54,4 +54,13 @@ RK_MUST_USE int rk_proc_oom_kills(uint64_t *ret);
 /* The same from the text of /proc/vmstat; pure. */
 RK_MUST_USE int rk_proc_parse_oom_kills(const char *text, uint64_t *ret);
 
+/*
+ * Whether a process has a handler for a signal, and does not only die of it. By its pid: ask only
+ * about one that a pidfd says to live behind it. True or false; -errno, -EPROTO.
+ */
+RK_MUST_USE int rk_proc_catches(pid_t pid, uint32_t sig);
+
+/* The same from the text of a status file; pure. */
+RK_MUST_USE int rk_proc_parse_catches(const char *text, uint32_t sig);
+
 #endif

@@ -5,13 +5,16 @@
  */
 #include "supervisor/slot.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "shm/beat.h"
+#include "supervisor/proc.h"
 
 /* ---- what is told ---- */
 
@@ -141,6 +144,30 @@ static void judged(struct rk_slot *s, const struct rk_finding *f, enum rk_respon
 	rk_slot_event(s, RK_FSM_EV_VERDICT);
 }
 
+/*
+ * The optional signal of a job whose deadline has passed. Who has no handler would die of it, of
+ * which nobody would know that it was meant: it is not sent. Should the pid be another's by now,
+ * the pidfd is nobody's.
+ */
+static void signal_late(struct rk_slot *s)
+{
+	uint32_t sig = s->host->c->conf->o.job_timeout_signal;
+	const char *name = sigabbrev_np((int)sig);
+	int r;
+
+	if (!sig)
+		return;
+	r = rk_proc_catches(s->process.pid, sig);
+	if (r > 0 && syscall(SYS_pidfd_send_signal, s->process.pidfd, (int)sig, NULL, 0) < 0)
+		r = -errno;
+	if (r > 0)
+		response_note(s, "worker signalled signal=SIG%s", name);
+	else if (r == 0)
+		response_note(s, "worker not signalled, it has no handler signal=SIG%s", name);
+	else
+		response_note(s, "worker not signalled signal=SIG%s: %s", name, strerror(-r));
+}
+
 static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 {
 	switch (f->response) {
@@ -149,6 +176,7 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 			       f->found.job);
 		s->late = job_of(&f->found);
 		response_note(s, "job asked to give up");
+		signal_late(s); /* behind the word: who is woken by it finds rk_cancelled() true */
 		return;
 	case RK_RESPOND_MOVE:
 		move(s, &f->found);
@@ -165,12 +193,23 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 	}
 }
 
+/* Found late before: it only became suspect, or less so. Its job has been asked, and signalled. */
+static bool is_late_again(const struct rk_slot *s, const struct rk_ward_finding *f)
+{
+	return f->response == RK_RESPOND_CANCEL && s->late.is_set &&
+	       s->late.partition == f->found.partition && s->late.number == f->found.job;
+}
+
 void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f)
 {
 	if (f->incarnation != s->incarnation || f->pid != s->process.pid)
 		return; /* of a process that is gone */
 	if (s->verdict != RK_VERDICT_FINE)
 		return; /* it is ending already */
+	if (is_late_again(s, f)) {
+		stand_follow(s, f->stand);
+		return;
+	}
 	if (f->evidence || f->response == RK_RESPOND_CANCEL)
 		verdict_note(s, &f->found, f->response, f->evidence);
 	stand_follow(s, f->stand);

@@ -205,6 +205,7 @@ static const struct type types[] = {
 	[RK_VALUE_PATHS] = { rk_value_paths_parse, rk_value_words_print, rk_value_words_free, sizeof(struct rk_wordlist), true },
 	[RK_VALUE_FLEETS] = { rk_value_fleets_parse, rk_value_words_print, rk_value_words_free, sizeof(struct rk_wordlist), true },
 	[RK_VALUE_SIGNAL] = { rk_value_signal_parse, rk_value_signal_print, NULL, sizeof(uint32_t), false },
+	[RK_VALUE_CATCHABLE] = { rk_value_catchable_parse, rk_value_catchable_print, NULL, sizeof(uint32_t), false },
 	[RK_VALUE_STATUSES] = { rk_value_statuses_parse, rk_value_statuses_print, NULL, sizeof(struct rk_restart_exits), true },
 	[RK_VALUE_CPUS] = { rk_value_cpus_parse, rk_value_cpus_print, NULL, sizeof(struct rk_cpus), true },
 	[RK_VALUE_USER] = { rk_value_who_parse, rk_value_who_print, NULL, sizeof(struct rk_who), false },

@@ -59,6 +59,34 @@ void rk_value_signal_print(const struct rk_key *k, const void *at, FILE *to)
 	(void)fprintf(to, "SIG%s", name ? name : "?");
 }
 
+/* What the kernel sends for a fault would be taken for one; what stops or kills cannot be caught.
+ */
+int rk_value_catchable_parse(const struct rk_key *k, const char *text, void *at, struct rk_err *err)
+{
+	uint32_t sig = signal_of(text);
+
+	(void)k;
+	if (sig == 0)
+		return rk_err_set(err, -EINVAL, "'%s' is no signal such as SIGUSR1 or SIGUSR2",
+				  text);
+	if (sig == SIGKILL || sig == SIGSTOP)
+		return rk_err_set(err, -EINVAL, "%s cannot be caught: use SIGUSR1 or SIGUSR2",
+				  text);
+	if (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE || sig == SIGTRAP ||
+	    sig == SIGSYS || sig == SIGABRT || sig == SIGCHLD || sig == SIGCONT || sig == SIGPIPE)
+		return rk_err_set(err, -EINVAL,
+				  "%s means something else to a process: use SIGUSR1 or SIGUSR2",
+				  text);
+	*(uint32_t *)at = sig;
+	return 0;
+}
+
+void rk_value_catchable_print(const struct rk_key *k, const void *at, FILE *to)
+{
+	if (*(const uint32_t *)at)
+		rk_value_signal_print(k, at, to);
+}
+
 static int status_add(struct rk_restart_exits *s, const char *word, struct rk_err *err)
 {
 	uint32_t sig = signal_of(word);

@@ -42,6 +42,8 @@ rk_value_parse_fn rk_value_path_parse;
 rk_value_print_fn rk_value_path_print;
 rk_value_parse_fn rk_value_paths_parse;
 rk_value_parse_fn rk_value_signal_parse;
+rk_value_parse_fn rk_value_catchable_parse;
+rk_value_print_fn rk_value_catchable_print;
 rk_value_print_fn rk_value_signal_print;
 rk_value_parse_fn rk_value_statuses_parse;
 rk_value_print_fn rk_value_statuses_print;

@@ -90,6 +90,26 @@ static int while_broken(const char *body)
 	return strstr(body, " refuse") ? -1 : 0;
 }
 
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+/* Waits for a byte that nobody writes; whoever is interrupted looks whether it is to give up. */
+static int read_nothing(struct rk_job *job)
+{
+	int ends[2];
+	char byte;
+
+	if (pipe(ends) < 0)
+		return -1;
+	while (read(ends[0], &byte, 1) < 0 && !is_cancelled(job))
+		;
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	return rk_reply(job, "interrupted", 11);
+}
+
 static int misbehave(struct rk_job *job, const char *body)
 {
 	unsigned long ms;
@@ -127,6 +147,8 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	(void)arg;
 	if (is_first && strcmp(job->body, "until cancelled") == 0)
 		return misbehave(job, job->body);
+	if (is_first && strcmp(job->body, "read") == 0)
+		return read_nothing(job);
 	if (is_first && misbehave(job, job->body) < 0)
 		return -1;
 	if (strncmp(job->body, ALWAYS, strlen(ALWAYS)) == 0 &&
@@ -138,7 +160,8 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 			(size_t)snprintf(reply, sizeof(reply), "%llu", (unsigned long long)*n));
 }
 
-/* RK_TEST_MUTE=1: never attaches, like a program that knows nothing of us. */
+/* RK_TEST_MUTE=1: never attaches, like a program that knows nothing of us. RK_TEST_CATCH=1: has a
+ * handler for SIGUSR2. */
 int main(void)
 {
 	const char *worker = getenv("REKINDLE_WORKER");
@@ -146,6 +169,8 @@ int main(void)
 	if (getenv("RK_TEST_MUTE"))
 		for (;;)
 			(void)pause();
+	if (getenv("RK_TEST_CATCH"))
+		(void)sigaction(SIGUSR2, &(struct sigaction){ .sa_handler = on_signal }, NULL);
 	is_first = worker && strstr(worker, "incarnation=1 ");
 	return rk_worker_main(
 		&(struct rk_worker_def){ .state_size = sizeof(uint64_t), .on_job = on_job });

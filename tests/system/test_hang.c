@@ -259,6 +259,54 @@ START_TEST(one_that_honors_cancellation_answers_and_nobody_dies)
 }
 END_TEST
 
+START_TEST(one_that_waits_in_read_is_interrupted_by_the_signal_and_nobody_dies)
+{
+	static const char *const options[] = { "--job-timeout",
+					       "300ms",
+					       "--hang-after",
+					       "20s",
+					       "--set",
+					       "JobTimeoutSignal=SIGUSR2",
+					       NULL };
+
+	ck_assert_int_eq(setenv("RK_TEST_CATCH", "1", 1), 0);
+	start(options);
+	ck_assert_int_eq(unsetenv("RK_TEST_CATCH"), 0);
+	begin("read");
+	await_reply("interrupted");
+	await_told("events --kind verdict,response", "worker signalled signal=SIGUSR2");
+	must_say("verdict=late");
+	must_say("job asked to give up");
+	(void)ask("events --kind death");
+	must_not_say("worker died");
+	ck_assert(fleet_lives(fleet.worker[0]));
+	stop();
+}
+END_TEST
+
+START_TEST(who_has_no_handler_is_not_killed_by_the_signal)
+{
+	static const char *const options[] = { "--job-timeout",
+					       "300ms",
+					       "--hang-after",
+					       "1500ms",
+					       "--set",
+					       "JobTimeoutSignal=SIGUSR2",
+					       NULL };
+
+	start(options);
+	begin("read");
+	await_reply("1"); /* by the successor: the staged response went on */
+	await_told("events --kind verdict,response,death", "worker died");
+	must_say("worker not signalled, it has no handler signal=SIGUSR2");
+	must_say("verdict=asleep");
+	must_say("cause=\"SIGKILL\"");
+	ck_assert_ptr_null(
+		strstr(strstr(told, "not signalled") + 1, "not signalled")); /* once per job */
+	stop();
+}
+END_TEST
+
 /* ---- pauses ---- */
 
 START_TEST(a_stopped_worker_is_reported_and_goes_on_when_it_is_continued)
@@ -418,6 +466,8 @@ int main(void)
 	tcase_add_test(c, who_never_waits_is_found_asleep_at_once);
 	tcase_add_test(c, a_job_past_its_deadline_that_goes_on_ends_with_its_worker);
 	tcase_add_test(c, one_that_honors_cancellation_answers_and_nobody_dies);
+	tcase_add_test(c, one_that_waits_in_read_is_interrupted_by_the_signal_and_nobody_dies);
+	tcase_add_test(c, who_has_no_handler_is_not_killed_by_the_signal);
 	tcase_add_test(c, a_stopped_worker_is_reported_and_goes_on_when_it_is_continued);
 	tcase_add_test(c, a_stopped_worker_is_killed_where_that_is_wanted);
 	tcase_add_test(c, a_parked_worker_that_is_stopped_is_found_when_work_comes);

@@ -121,11 +121,11 @@ static const char *other_value(const struct rk_key *k)
 		[RK_VALUE_PATH] = "/x",       [RK_VALUE_COMMAND] = "z",
 		[RK_VALUE_COMMANDS] = "z",    [RK_VALUE_ENVIRONMENT] = "Z=1",
 		[RK_VALUE_PATHS] = "/z",      [RK_VALUE_FLEETS] = "b",
-		[RK_VALUE_SIGNAL] = "SIGINT", [RK_VALUE_STATUSES] = "3",
-		[RK_VALUE_CPUS] = "0",        [RK_VALUE_USER] = "0",
-		[RK_VALUE_GROUP] = "0",       [RK_VALUE_MODE] = "0666",
-		[RK_VALUE_LIMIT] = "3",       [RK_VALUE_LIMIT_SIZE] = "3K",
-		[RK_VALUE_OUTPUT] = "null",
+		[RK_VALUE_SIGNAL] = "SIGINT", [RK_VALUE_CATCHABLE] = "SIGUSR2",
+		[RK_VALUE_STATUSES] = "3",    [RK_VALUE_CPUS] = "0",
+		[RK_VALUE_USER] = "0",        [RK_VALUE_GROUP] = "0",
+		[RK_VALUE_MODE] = "0666",     [RK_VALUE_LIMIT] = "3",
+		[RK_VALUE_LIMIT_SIZE] = "3K", [RK_VALUE_OUTPUT] = "null",
 	};
 
 	if (k->type == RK_VALUE_BOOL)

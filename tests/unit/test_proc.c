@@ -53,6 +53,44 @@ START_TEST(whether_it_can_run_is_read_whatever_the_name)
 }
 END_TEST
 
+static const struct {
+	const char *text;
+	uint32_t sig;
+	int catches;
+} statuses[] = {
+	{ "Name:\tw\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000000200\n", SIGUSR1, 1 },
+	{ "Name:\tw\nSigIgn:\t0000000000000200\nSigCgt:\t0000000000000800\n", SIGUSR1, 0 },
+	{ "Name:\tSigCgt:\nSigCgt:\t8000000000000000\n", 64, 1 },
+	{ "Name:\tw\nSigCgt:\t0000000000000200\n", 0, -EPROTO },
+	{ "Name:\tw\nSigCgt:\t0000000000000200\n", 65, -EPROTO },
+	{ "Name:\tw\nSigCgt:\t", SIGUSR1, -EPROTO },
+	{ "Name:\tw\n", SIGUSR1, -EPROTO },
+	{ "", SIGUSR1, -EPROTO },
+};
+
+START_TEST(whether_it_has_a_handler_is_read)
+{
+	ck_assert_int_eq(rk_proc_parse_catches(statuses[_i].text, statuses[_i].sig),
+			 statuses[_i].catches);
+}
+END_TEST
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+START_TEST(a_handler_of_ours_is_found)
+{
+	ck_assert_int_eq(rk_proc_catches(getpid(), SIGWINCH), 0);
+	ck_assert(signal(SIGWINCH, on_signal) != SIG_ERR);
+	ck_assert_int_eq(rk_proc_catches(getpid(), SIGWINCH), 1);
+	ck_assert(signal(SIGWINCH, SIG_IGN) != SIG_ERR);
+	ck_assert_int_eq(rk_proc_catches(getpid(), SIGWINCH), 0);
+	ck_assert(signal(SIGWINCH, SIG_DFL) != SIG_ERR);
+}
+END_TEST
+
 START_TEST(a_process_that_is_stopped_or_gone_does_not_run)
 {
 	pid_t pid = fork();
@@ -193,6 +231,8 @@ int main(void)
 	tcase_add_test(c, whom_the_kernel_killed_for_want_of_memory_is_counted);
 	tcase_add_loop_test(c, whether_it_can_run_is_read_whatever_the_name, 0,
 			    (int)(sizeof(states) / sizeof(states[0])));
+	tcase_add_loop_test(c, whether_it_has_a_handler_is_read, 0, rk_countof(statuses));
+	tcase_add_test(c, a_handler_of_ours_is_found);
 	tcase_add_test(c, a_process_that_is_stopped_or_gone_does_not_run);
 	tcase_add_test(c, a_second_thread_is_counted);
 	tcase_add_test(c, a_process_that_is_gone_has_no_threads);

@@ -241,6 +241,13 @@ void rk_beat(struct rk_job *job);
  * Whether this job should be given up: its deadline has passed, or the
  * supervisor asks for it. For long handlers, to look at now and then and return
  * an error such as -ETIMEDOUT; nothing happens by itself. Never blocks.
+ *
+ * A handler that waits in a system call does not look. With JobTimeoutSignal=
+ * in the configuration, the worker gets that signal at the deadline: install a
+ * handler for it without SA_RESTART before rk_worker_main(), and the call ends
+ * with EINTR; rk_cancelled() is true by then. It goes to the process: block it
+ * in threads that run no jobs. One that comes just before the wait begins is
+ * gone; ppoll() with the signal blocked until then loses none.
  */
 int rk_cancelled(struct rk_job *job);
 
