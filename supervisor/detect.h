@@ -34,7 +34,7 @@
 #define RK_DETECT_LATE_NS (20 * RK_NS_PER_MS) /* of a tick later than this 10 ms count */
 #define RK_DETECT_PAUSE_NS (8 * RK_NS_PER_MS) /* between the two looks that prove a pause */
 #define RK_DETECT_PENDING_NS                                                                       \
-	(90 * RK_NS_PER_MS)                  /* work may lie this long before a pause matters      \
+	(40 * RK_NS_PER_MS)                  /* work may lie this long before a pause matters      \
 					      */
 #define RK_DETECT_HANG_NS (10 * RK_NS_PER_S) /* where neither HangAfter nor the job says */
 #define RK_DETECT_NONBLOCKING_NS (100 * RK_NS_PER_MS) /* Blocking=no: asleep in a handler */

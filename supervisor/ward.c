@@ -305,6 +305,16 @@ static bool was_idle(const struct charge *c)
 	       c->told_stand == RK_WARD_SOUND && c->told == RK_RESPOND_NONE;
 }
 
+/*
+ * Work has come to one that is parked and it has not woken. It does so within microseconds where a
+ * CPU is free, so a look is worth while before the next whole tick: it may have been stopped.
+ */
+static bool is_slow_to_wake(const struct charge *c, const struct rk_detect_input *in)
+{
+	return c->detect.phase == RK_PHASE_PENDING && !in->look &&
+	       in->beat.state == RK_BEAT_PARKED;
+}
+
 /* It was idle, and is: nothing to judge. */
 static bool is_quiet(const struct charge *c, const struct rk_detect_input *in)
 {
@@ -344,7 +354,7 @@ static void charge_judge(struct rk_ward *w, uint32_t slot, const struct subject 
 		in->look = &look;
 	}
 	rk_detect_step(&rules->bounds, &c->detect, in, &f);
-	tick->is_any_suspect |= f.is_suspect;
+	tick->is_any_suspect |= f.is_suspect || is_slow_to_wake(c, in);
 	tell(w, slot, s, &f, &rules->policies);
 	tick->is_any_awake |= c->told_stand != RK_WARD_SOUND || c->told != RK_RESPOND_NONE;
 }

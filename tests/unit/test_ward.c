@@ -386,6 +386,18 @@ START_TEST(who_is_awake_or_has_work_is_said_to_be)
 }
 END_TEST
 
+START_TEST(who_does_not_wake_for_its_work_is_looked_at_soon)
+{
+	begin(0, 1, RK_BEAT_PARKED);
+	ck_assert(!tick().is_any_suspect);
+	rk_bell_ring_partition(&segments.m, 0, 2);
+	ck_assert(tick().is_any_suspect);  /* it may have been stopped */
+	ck_assert(!tick().is_any_suspect); /* it has been looked at, and was not */
+	declare(0, 1, RK_BEAT_RUNNING, 2);
+	ck_assert(!tick().is_any_suspect); /* at work is no reason */
+}
+END_TEST
+
 START_TEST(a_process_that_is_followed_rings_a_parked_guard)
 {
 	uint32_t word = rk_bell_park(&bell);
@@ -415,6 +427,7 @@ int main(void)
 	tcase_add_test(c, what_finds_no_room_is_told_when_there_is_some);
 	tcase_add_test(c, who_gets_on_is_not_looked_at_and_who_rests_holds_no_descriptors);
 	tcase_add_test(c, who_is_awake_or_has_work_is_said_to_be);
+	tcase_add_test(c, who_does_not_wake_for_its_work_is_looked_at_soon);
 	tcase_add_test(c, a_process_that_is_followed_rings_a_parked_guard);
 	return unit_run(c);
 }
