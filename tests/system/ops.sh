@@ -78,6 +78,7 @@ column() {
 pids() { column "$1" 3; }
 pid_of() { pids "$1" | cut -d' ' -f$(($2 + 1)); }
 partitions() { column "$1" 6; }
+share_of() { partitions "$1" | cut -d' ' -f$(($2 + 1)); }
 
 # await FLEET PATTERN [COUNT]: until so many events (1) of this kind have happened; their count is told if not.
 await() {
@@ -302,6 +303,7 @@ run stop stuck
 start hung -n 3 --set OnHang=move --set HangAfter=300ms --set DeadLetterAfter=1 -- "$hang_worker"
 key1=$(keys_of hung 1 1)
 mapfile -t other < <(keys_of hung 0 2)
+own=$(share_of hung 0)
 run call --name hung "$key1" hello
 before=$(pids hung)
 run call --name hung "$key1" deadlock --timeout 20s
@@ -309,10 +311,18 @@ expect "OnHang=move: the job is charged to itself and put aside by the next" 1 '
 run call --name hung "$key1" hello
 expect "whose state goes on" 0 '^2$'
 result "and nobody was killed" "$([ "$(pids hung)" = "$before" ] || pids hung)"
+came=$(($(share_of hung 0) - own))
 run call --name hung "${other[0]}" deadlock --timeout 20s
 expect "one that hangs while another still does is put aside too" 1 'put aside'
 run call --name hung "${other[1]}" hello --timeout 20s
-expect "and what was its own goes on, but for what was taken from the first" 0 '^1$'
+expect "and what was its own goes on" 0 '^1$'
+await hung 'response +0 .*partitions taken from the worker n='
+result "all of it, but not the $came that came from the first, of which no bank is free" \
+	"$([ "$(share_of hung 0)" -eq "$came" ] || partitions hung)"
+kill -KILL "$(pid_of hung 1)"
+await hung 'partitions moved n=' 2
+result "which goes as soon as the first one's process is gone" \
+	"$([ "$(share_of hung 0)" -eq 0 ] || partitions hung)"
 run stop hung
 expect "the hung one ends with the fleet" 0 'stopped hung'
 
