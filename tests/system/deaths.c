@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "shm/part.h"
 #include "shm/words.h"
 
 void deaths_start(struct deaths *d, int n_workers, const char *const *options, const char *worker)
@@ -85,10 +86,7 @@ uint32_t deaths_letters(struct deaths *d, struct rk_dead_letter *ret,
 void deaths_assert_nobody_charged(struct deaths *d)
 {
 	for (uint32_t p = 0; p < d->look.m.g.n_partitions; p++)
-		ck_assert_uint_eq(atomic_load_explicit(&rk_shm_part(&d->look.m, p)->attempts,
-						       memory_order_relaxed) &
-					  RK_ATTEMPTS_MAX,
-				  0);
+		ck_assert_uint_eq(rk_part_attempts(&d->look.m, p), 0);
 }
 
 /* ---- calls ---- */

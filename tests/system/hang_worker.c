@@ -3,7 +3,9 @@
  * The worker of the hang and poison tests: does once what a job's body says, in the slot's first
  * process; its successors, who find the same job, count it. "always" before it: in every process.
  * "while FILE" crashes as long as there is such a file; behind it "until FILE" waits for one, and
- * "refuse" answers with an error.
+ * "refuse" answers with an error. "await FILE" waits for one too, and tells that it gets on.
+ * "exhaust" takes memory until there is no more and then aborts, "exhaust unchecked" does not look
+ * whether it got any, "recurse" does the same to the stack.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -18,6 +20,9 @@
 #include "workers/lib/rekindle.h"
 
 #define ALWAYS "always "
+#define BLOCK (1u << 20)
+#define BLOCKS_MAX 1024u /* for the machine's sake, if no limit holds */
+#define FRAMES_MAX (64u << 10)
 
 static bool is_first;
 
@@ -110,6 +115,34 @@ static int read_nothing(struct rk_job *job)
 	return rk_reply(job, "interrupted", 11);
 }
 
+/* Comes back only if nothing limits it. */
+static void exhaust(bool is_checked)
+{
+	for (uint32_t i = 0; i < BLOCKS_MAX; i++) {
+		char *block = malloc(BLOCK);
+
+		if (!block && is_checked)
+			abort();
+		for (uint32_t at = 0; at < BLOCK; at += 4096)
+			*(volatile char *)(block + at) = 1;
+	}
+}
+
+static uint32_t recurse(uint32_t depth) // NOLINT(misc-no-recursion)
+{
+	volatile char frame[4096];
+
+	frame[0] = (char)depth;
+	return depth == FRAMES_MAX ? 0 : recurse(depth + 1) + (uint32_t)frame[0];
+}
+
+static int await(struct rk_job *job, const char *path)
+{
+	for (; access(path, F_OK) != 0; sleep_ms(5))
+		rk_beat(job);
+	return 0;
+}
+
 static int misbehave(struct rk_job *job, const char *body)
 {
 	unsigned long ms;
@@ -121,6 +154,12 @@ static int misbehave(struct rk_job *job, const char *body)
 
 	if (strncmp(body, "while ", 6) == 0)
 		return while_broken(body);
+	if (strncmp(body, "await ", 6) == 0)
+		return await(job, body + 6);
+	if (strncmp(body, "exhaust", 7) == 0)
+		exhaust(body[7] == '\0');
+	if (strcmp(body, "recurse") == 0)
+		(void)recurse(0);
 	if (strcmp(body, "loop") == 0)
 		loop();
 	if (strcmp(body, "deadlock") == 0)

@@ -376,6 +376,7 @@ left=${said#* }
 group=$(group_of "$pid")
 if [[ $group != *rekindle-spawn-* ]]; then
 	skip "control groups" "cgroup: no control group (version 2) is delegated"
+	skip "jobs that use up MemoryMax" "cgroup: no control group (version 2) is delegated; system/poison has LimitAS"
 	kill -KILL "$left"
 	stop
 else
@@ -432,9 +433,24 @@ TasksMax=6"
 		run call apple
 		expect "and its successor works" 0 '^1$'
 		stop
+		exec=$build/tests/system/hang_worker
+		ready "MemoryMax=128M"
+		run call apple
+		expect "a worker with MemoryMax works" 0 '^1$'
+		run call apple 'always exhaust'
+		expect "a job that takes more each time is put aside" 1 'put aside'
+		run dead list
+		expect "and its letter says what it died of" 0 '^[0-9.]+ +0 +memory +SIGKILL +3 .* apple$'
+		run events -n 1000 --kind response,quarantine
+		equal "it was charged for using up the worker's memory, and nobody else was" \
+			"$(grep -c 'job charged.* job=1 .*the job used up the worker' <<<"$out") of $(grep -c 'job charged' <<<"$out")" "3 of 3"
+		run call apple
+		expect "and its partition goes on" 0 '^2$'
+		stop
 		exec=$wordcount
 	else
 		skip "MemoryHigh, MemoryMax, CPUWeight, TasksMax" "cgroup: no controllers memory, cpu and pids in version 2"
+		skip "jobs that use up MemoryMax" "cgroup: no controllers memory, cpu and pids in version 2; system/poison has LimitAS"
 	fi
 fi
 ready "MemoryMax=1G

@@ -8,6 +8,7 @@
  *         letters as a reader of the fleet maps them, the event log as the command prints it.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,10 @@
 #include "base/macro.h"
 #include "tests/system/deaths.h"
 #include "tests/unit/unit.h"
+
+#define LIMITED "--limit-as=160M" /* a worker has 60 MiB: its program, segments and state */
+#define WORKERS 3
+#define NEIGHBORS 10 /* jobs of each worker that surround one that takes all memory */
 
 static struct deaths d;
 
@@ -75,20 +80,44 @@ static const struct {
 	  RK_CAUSE_DEADLINE,
 	  CLD_KILLED,
 	  SIGKILL },
+	{ { LIMITED }, NULL, "always exhaust", false, 3, RK_CAUSE_CRASHED, CLD_KILLED, SIGABRT },
+	{ { LIMITED },
+	  NULL,
+	  "always exhaust unchecked",
+	  false,
+	  3,
+	  RK_CAUSE_CRASHED,
+	  CLD_KILLED,
+	  SIGSEGV },
+	{ { "--limit-stack=1M" },
+	  NULL,
+	  "always recurse",
+	  false,
+	  3,
+	  RK_CAUSE_CRASHED,
+	  CLD_KILLED,
+	  SIGSEGV },
 	{ { 0 }, "tests/system/test_worker", "exit 9", true, 3, RK_CAUSE_CRASHED, CLD_EXITED, 9 },
 };
 
-/* What is in the letter; the cause may come a moment behind the client's answer. */
-static void assert_letter(int i)
+/* The only letter; its cause may come a moment behind the client's answer. */
+static struct rk_dead_letter letter_await(char room[static DEATHS_LETTER_SIZE])
 {
-	struct rk_dead_letter l;
-	char room[DEATHS_LETTER_SIZE];
 	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
+	struct rk_dead_letter l;
 
 	do {
 		ck_assert_uint_eq(deaths_letters(&d, &l, room), 1);
 		ck_assert(rk_clock_ns() < end_ns);
 	} while (l.cause.code == 0);
+	return l;
+}
+
+static void assert_letter(int i)
+{
+	char room[DEATHS_LETTER_SIZE];
+	struct rk_dead_letter l = letter_await(room);
+
 	ck_assert_uint_eq(l.attempts, poisons[i].after);
 	ck_assert_uint_eq(l.job, 1);
 	ck_assert_uint_eq(l.key_len, 1);
@@ -156,14 +185,22 @@ START_TEST(its_client_is_told_again_also_in_its_next_process)
 }
 END_TEST
 
-static const char *const batch_poisons[] = { "always crash", "always deadlock" };
+static const struct {
+	const char *body, *option;
+	enum rk_dead_verdict verdict;
+} batch_poisons[] = {
+	{ "always crash", "--hang-after=10s", RK_CAUSE_CRASHED },
+	{ "always deadlock", "--hang-after=300ms", RK_CAUSE_HUNG },
+	{ "always exhaust", LIMITED, RK_CAUSE_CRASHED },
+};
 
 START_TEST(inside_a_batch_it_alone_is_charged)
 {
-	static const char *const options[] = { "--batch=64", "--hang-after=300ms", NULL };
+	const char *const options[] = { "--batch=64", batch_poisons[_i].option, NULL };
 	struct rk_request add = deaths_job("k", "add"), slow = deaths_job("k", "sleep 200"),
-			  poison = deaths_job("k", batch_poisons[_i]);
+			  poison = deaths_job("k", batch_poisons[_i].body);
 	struct rk_reply reply = { 0 };
+	char room[DEATHS_LETTER_SIZE];
 	uint32_t n_done = 0, n_quarantined = 0;
 	struct rk_client *c;
 	int r;
@@ -181,10 +218,61 @@ START_TEST(inside_a_batch_it_alone_is_charged)
 	}
 	ck_assert_uint_eq(n_done, 10);
 	ck_assert_uint_eq(n_quarantined, 1);
+	ck_assert_int_eq(letter_await(room).cause.verdict, batch_poisons[_i].verdict);
 	deaths_assert_added(c, "k", "11");
 	deaths_events(&d, "response,quarantine");
 	deaths_assert_told_or_more(&d, "job charged", 3);
 	deaths_assert_told_or_more(&d, "job charged job=6 ", 2);
+	rk_client_close(c);
+	deaths_stop(&d);
+}
+END_TEST
+
+/* Adds for each worker, and among those of the first one job that is poison. */
+static void send_around(struct rk_client *c, char keys[][16], const char *poison)
+{
+	for (int i = 0; i < NEIGHBORS; i++) {
+		struct rk_request request;
+
+		for (int w = 0; w < WORKERS; w++) {
+			request = deaths_job(keys[w], "add");
+			ck_assert_int_eq(rk_call_async(c, &request), 0);
+		}
+		request = deaths_job(keys[0], poison);
+		if (i == NEIGHBORS / 2)
+			ck_assert_int_eq(rk_call_async(c, &request), 0);
+	}
+}
+
+static const char *const batches[] = { "--batch=1", "--batch=64" };
+
+START_TEST(one_that_takes_all_memory_costs_its_neighbors_nothing)
+{
+	const char *const options[] = { batches[_i], LIMITED, "--slots=64", NULL };
+	uint32_t n_done = 0, n_quarantined = 0;
+	struct rk_reply reply = { 0 };
+	char keys[WORKERS][16], room[DEATHS_LETTER_SIZE], sum[16];
+	struct rk_client *c;
+	int r;
+
+	deaths_start(&d, WORKERS, options, NULL);
+	c = fleet_client(NULL);
+	deaths_keys(c, WORKERS, keys);
+	send_around(c, keys, "always exhaust");
+	while ((r = rk_next(c, 3 * FLEET_WAIT_MS, &reply)) != RK_EMPTY) {
+		n_done += r == RK_DONE;
+		n_quarantined += r == RK_FAILED && reply.error == RK_QUARANTINED;
+		rk_reply_release(c, &reply);
+	}
+	ck_assert_uint_eq(n_done, NEIGHBORS * WORKERS);
+	ck_assert_uint_eq(n_quarantined, 1);
+	ck_assert_uint_eq(letter_await(room).attempts, 3);
+	deaths_assert_nobody_charged(&d);
+	(void)snprintf(sum, sizeof(sum), "%d", NEIGHBORS + 1);
+	for (int w = 0; w < WORKERS; w++)
+		deaths_assert_added(c, keys[w], sum);
+	deaths_events(&d, "response,quarantine");
+	deaths_assert_told_or_more(&d, "job charged", 3);
 	rk_client_close(c);
 	deaths_stop(&d);
 }
@@ -226,6 +314,8 @@ int main(void)
 	tcase_add_test(c, its_client_is_told_again_also_in_its_next_process);
 	tcase_add_loop_test(c, inside_a_batch_it_alone_is_charged, 0,
 			    (int)rk_countof(batch_poisons));
+	tcase_add_loop_test(c, one_that_takes_all_memory_costs_its_neighbors_nothing, 0,
+			    (int)rk_countof(batches));
 	tcase_add_test(c, a_full_table_holds_up_the_next_ones_partition_alone);
 	return unit_run(c);
 }
