@@ -97,7 +97,10 @@ static void launch(struct fleet *f, int n_workers, const char *const *options, c
 	ck_assert_int_eq(setenv("REKINDLE_RUNTIME_DIR", f->directory, 1), 0);
 	ck_assert_int_eq(setenv("REKINDLE_NAME", "test", 1), 0);
 	fleet_path(rekindled, "rekindled");
-	fleet_path(program, worker ? worker : "tests/system/test_worker");
+	if (worker && worker[0] == '/')
+		snprintf(program, sizeof(program), "%.4000s", worker);
+	else
+		fleet_path(program, worker ? worker : "tests/system/test_worker");
 	snprintf(number, sizeof(number), "%d", n_workers);
 	while (options && *options)
 		argv[n++] = *options++;

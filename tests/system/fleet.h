@@ -29,7 +29,8 @@ struct fleet {
 
 /*
  * Starts a fleet named "test" of n workers; options (NULL-terminated, may be NULL) go to
- * rekindled, worker (NULL: tests/system/test_worker) is the program. Asserts that it gets ready.
+ * rekindled, worker (NULL: tests/system/test_worker) is the program, of the build directory unless
+ * it begins with '/'. Asserts that it gets ready.
  */
 void fleet_start(struct fleet *f, int n_workers, const char *const *options, const char *worker);
 
