@@ -56,6 +56,27 @@ static void duration_format(uint64_t ns, char *text, size_t size)
 		(void)snprintf(text, size, "%.1f s", ms / 1000);
 }
 
+/* What the successor waits for, and how long. Who was ready did not live until HealthyAfter. */
+static void waiting_format(const struct rk_obituary *o, char *text, size_t size)
+{
+	char took[32];
+	const char *failed = o->was_ready ? "dead" : "not ready";
+	const char *until = o->was_ready ? " before it was healthy" : "";
+
+	duration_format(o->took_ns, took, sizeof(took));
+	if (o->n_braked && o->n_failed)
+		(void)snprintf(
+			text, size,
+			"%s %u times in a row%s, and restarts are braked (%u deaths in 1 s), next try in %s",
+			failed, o->n_failed, until, o->n_braked, took);
+	else if (o->n_braked)
+		(void)snprintf(text, size, "restarts are braked: %u deaths in 1 s, next try in %s",
+			       o->n_braked, took);
+	else
+		(void)snprintf(text, size, "%s %u times in a row%s, next try in %s", failed,
+			       o->n_failed, until, took);
+}
+
 static void outcome_format(const struct rk_obituary *o, char *text, size_t size)
 {
 	char took[32], job[RK_NUM_TEXT];
@@ -74,12 +95,7 @@ static void outcome_format(const struct rk_obituary *o, char *text, size_t size)
 			       o->successor);
 		return;
 	case RK_OBITUARY_WAITING:
-		if (o->n_braked)
-			(void)snprintf(text, size, "restarts are braked: %u deaths in 1 s, next try in %s",
-				       o->n_braked, took);
-		else
-			(void)snprintf(text, size, "not ready %u times in a row, next try in %s",
-				       o->n_failed, took);
+		waiting_format(o, text, size);
 		return;
 	case RK_OBITUARY_BUSY:
 		(void)snprintf(text, size, "%d started, its first job not done after %s", o->successor, took);
@@ -159,7 +175,7 @@ static void end_format(const struct rk_obituary *o, char *text, size_t size)
 
 const char *rk_obituary_format(const struct rk_obituary *o, char text[static RK_OBITUARY_LINE])
 {
-	char end[288], outcome[128], pid[24] = "";
+	char end[288], outcome[192], pid[24] = "";
 
 	end_format(o, end, sizeof(end));
 	outcome_format(o, outcome, sizeof(outcome));

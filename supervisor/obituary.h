@@ -22,7 +22,7 @@
 #include "supervisor/detect.h"
 
 #define RK_OBITUARY_WORDS 256u
-#define RK_OBITUARY_LINE 640u
+#define RK_OBITUARY_LINE 704u
 #define RK_OBITUARY_FAILED 112u
 
 enum rk_obituary_outcome {
@@ -40,10 +40,11 @@ struct rk_obituary {
 	uint32_t worker;
 	int32_t pid; /* 0: there was none yet */
 	uint64_t noticed_ns;
-	uint32_t n_failed; /* processes in a row, this one included, that never were ready */
-	uint32_t n_braked; /* deaths in 1 s for which its successor waits; 0: it waits for n_failed */
-	bool was_ready;    /* the dead process had become ready */
-	bool was_in_job;   /* as its beat page said */
+	uint32_t n_failed;  /* processes in a row, this one included, that never were ready */
+	uint32_t n_braked;  /* deaths in 1 s for which its successor waits, beside n_failed if that
+			       is not 0 */
+	bool was_ready;     /* the dead process had become ready */
+	bool was_in_job;    /* as its beat page said */
 	uint32_t partition; /* of that job */
 	uint64_t in_job;    /* its number */
 	enum rk_verdict verdict; /* for which we ended it; FINE: we did not */

@@ -200,6 +200,7 @@ void rk_restart_stretch(struct rk_restart *r, struct rk_restart_step *step, uint
 		step->reason = RK_RESTART_BRAKE;
 		r->reason = RK_RESTART_BRAKE;
 	}
+	step->is_braked = true;
 	step->wait_ns += extra_ns;
 	r->next_ns = now_ns + step->wait_ns;
 }

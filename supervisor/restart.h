@@ -87,6 +87,7 @@ struct rk_restart_step {
 	enum rk_restart_kind kind;
 	enum rk_restart_reason reason;
 	uint64_t wait_ns; /* 0 unless LATER or SLOW */
+	bool is_braked;   /* the brake has a part in the wait */
 	bool is_news;     /* worth a line: not the same long wait as last time */
 };
 

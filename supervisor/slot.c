@@ -703,8 +703,12 @@ static void clock_follow(struct rk_slot *s)
 /* The backoff begins. */
 static void wait_tell(struct rk_slot *s)
 {
+	struct rk_obituary *o = &s->mourning.last.obituary;
+
+	if (s->next.is_braked)
+		o->n_braked = rk_brake_n_restarts(&s->host->storm->brake, rk_clock_ns());
 	if (s->next.reason == RK_RESTART_BRAKE)
-		s->mourning.last.obituary.n_braked = rk_brake_n_restarts(&s->host->storm->brake, rk_clock_ns());
+		o->n_failed = 0; /* for the brake alone */
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_WAITING, 0, 0, s->next.wait_ns);
 	if (!s->next.is_news)
 		rk_mourning_drop(&s->mourning); /* the longest wait: said before */
