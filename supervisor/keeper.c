@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/flight.h"
 #include "shm/rundir.h"
 #include "supervisor/cgroup.h"
 #include "supervisor/link.h"
@@ -48,9 +49,11 @@ struct keeper {
 	int link; /* non-blocking: a stopped supervisor must not stop keeper */
 	int signals;
 	pid_t supervisor; /* 0 = ended */
+	pid_t ended;      /* its pid, behind its end */
 	int code, status; /* how it ended */
-	bool stopping, killed;
-	bool hup_reloads; /* SIGHUP is the supervisor's business: it has files to read again */
+	bool stopping;
+	const char *killed; /* why keeper killed it; NULL = keeper did not */
+	bool hup_reloads;   /* SIGHUP is the supervisor's business: it has files to read again */
 	uint64_t stop_timeout_ns;
 	uint64_t kill_at_ns;    /* while stopping */
 	char name[RK_NAME_MAX]; /* "" until the supervisor owns the fleet's directory */
@@ -215,6 +218,7 @@ static void causes_report(struct keeper *k)
 static void child_ended(struct keeper *k, const siginfo_t *si)
 {
 	if (si->si_pid == k->supervisor) {
+		k->ended = k->supervisor;
 		k->supervisor = 0;
 		k->code = si->si_code;
 		k->status = si->si_status;
@@ -356,7 +360,7 @@ static int supervisor_start(struct keeper *k, char *const *argv)
 
 static void supervisor_kill(struct keeper *k, const char *why)
 {
-	k->killed = true;
+	k->killed = why;
 	rk_log(RK_LOG_WARNING, "%s: killing every process of the fleet", why);
 	if (k->supervisor)
 		(void)kill(k->supervisor, SIGKILL);
@@ -458,6 +462,32 @@ static void descriptors_allow(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/*
+ * The supervisor cannot record its own death. Everybody is gone by now, so nobody else writes; a
+ * file that is damaged, or another fleet's, stays as it is.
+ */
+static void death_record(const struct keeper *k)
+{
+	const char *signal = sigabbrev_np(k->status);
+	const struct rk_flight_event event = { .kind = RK_FLIGHT_DEATH,
+					       .severity = RK_LOG_ERROR,
+					       .fleet = k->name,
+					       .slot = RK_FLIGHT_NOBODY,
+					       .pid = k->ended,
+					       .now_ns = rk_clock_ns(),
+					       .wall_ns = rk_clock_wall_ns() };
+	rk_cleanup(rk_flight_close_p) struct rk_flight f = { .fd = -1 };
+	char path[RK_PATH_MAX];
+
+	if (k->code == CLD_EXITED || rk_rundir_path(k->name, RK_RUNDIR_FLIGHT, path, NULL) < 0 ||
+	    rk_flight_open(&f, path, k->name, NULL) < 0)
+		return;
+	(void)rk_flight_note(
+		&f, &event,
+		"supervisor died, every worker was ended with it cause=\"SIG%s\" by=\"%s\"",
+		signal ? signal : "?", k->killed ? k->killed : "");
+}
+
 static int verdict(const struct keeper *k)
 {
 	if (k->code == CLD_EXITED)
@@ -490,6 +520,7 @@ int rk_keeper_run(char *const *argv)
 	children_sweep(&k);
 	/* The lock is still ours, among what we hold: no other fleet of this name is there yet. */
 	if (k.name[0]) {
+		death_record(&k);
 		rk_cgroup_remove(k.name, getpid());
 		rk_rundir_close(k.name);
 	}
