@@ -67,15 +67,32 @@ bool rk_cli_begin(struct rk_args *ret, int argc, char **argv, int *ret_status)
 	return false;
 }
 
-int rk_cli_fleet(const struct rk_args *a, const char **ret, struct rk_err *err)
+static int fleet_of(const struct rk_args *a, const char *argument, const char **ret,
+		    struct rk_err *err)
 {
-	const char *option = rk_args_text(a, "name"), *argument = a->n_rest ? a->rest[0] : NULL;
+	const char *option = rk_args_text(a, "name");
 
 	if (option && argument && strcmp(option, argument) != 0)
 		return rk_err_set(err, -EINVAL, "two fleets are named, '%.63s' and '%.63s': name one",
 				  option, argument);
 	*ret = argument ? argument : option;
 	return 0;
+}
+
+int rk_cli_fleet(const struct rk_args *a, const char **ret, struct rk_err *err)
+{
+	return fleet_of(a, a->n_rest ? a->rest[0] : NULL, ret, err);
+}
+
+int rk_cli_fleet_take(struct rk_args *a, const char **ret, struct rk_err *err)
+{
+	const char *argument = NULL;
+
+	if (a->n_rest > 1 || (a->n_rest == 1 && !rk_cli_is_worker(a->rest[0]))) {
+		argument = *a->rest++;
+		a->n_rest--;
+	}
+	return fleet_of(a, argument, ret, err);
 }
 
 bool rk_cli_is_worker(const char *text)

@@ -36,6 +36,12 @@ RK_MUST_USE bool rk_cli_begin(struct rk_args *ret, int argc, char **argv, int *r
  */
 RK_MUST_USE int rk_cli_fleet(const struct rk_args *a, const char **ret, struct rk_err *err);
 
+/*
+ * The same for [NAME] [WORKER]: a first argument that is no WORKER, or is followed by another, is
+ * the NAME and is taken from a->rest.
+ */
+RK_MUST_USE int rk_cli_fleet_take(struct rk_args *a, const char **ret, struct rk_err *err);
+
 /* A WORKER, and not the NAME of a fleet: nothing but digits. */
 bool rk_cli_is_worker(const char *text);
 

@@ -75,6 +75,11 @@ static const struct rk_option cat_options[] = {
 	  0 },
 };
 
+#define UTC_OPTION                                                                                 \
+	{                                                                                          \
+		"utc", 0, RK_OPTION_FLAG, NULL, "times in UTC, not those of here", 0, 0            \
+	}
+
 static const struct rk_option status_options[] = {
 	FLEET_OPTION,
 	OUTPUT_OPTION,
@@ -84,7 +89,9 @@ static const struct rk_option status_options[] = {
 	  "until the fleet is there, all its workers are ready and all partitions served, so long at most (30s)",
 	  RK_NS_PER_MS, DAY_NS },
 	{ "check", 0, RK_OPTION_FLAG, NULL,
-	  "exit status 0 if all workers are ready and all partitions served, 2 some, 1 none, 3 no fleet runs", 0, 0 },
+	  "exit status 0 if all workers are ready and all partitions served, 2 some, 1 none, 3 no fleet runs",
+	  0, 0 },
+	UTC_OPTION,
 };
 
 static const struct rk_option events_options[] = {
@@ -95,6 +102,8 @@ static const struct rk_option events_options[] = {
 	{ "lines", 'n', RK_OPTION_COUNT, "N", "only the last N (all; with -f: 10)", 0, UINT32_MAX },
 	{ "worker", 0, RK_OPTION_COUNT, "WORKER", "only of this slot", 0, 0 },
 	{ "kind", 0, RK_OPTION_TEXT, "KIND[,KIND...]", "only of these kinds", 0, 0 },
+	{ "all", 'a', RK_OPTION_FLAG, NULL, "also each transition, start and client", 0, 0 },
+	UTC_OPTION,
 	{ "since", 0, RK_OPTION_TIME, "TIME", "only what is not older, such as 10min", 1,
 	  366 * DAY_NS },
 };
@@ -113,6 +122,7 @@ static const struct rk_option get_options[] = {
 	  "go on with a line for each change, until the fleet ends", 0, 0 },
 };
 
+static const struct rk_option why_options[] = { FLEET_OPTION, OUTPUT_OPTION, UTC_OPTION };
 static const struct rk_option common_options[] = { FLEET_OPTION, OUTPUT_OPTION };
 static const struct rk_option output_options[] = { OUTPUT_OPTION };
 
@@ -257,7 +267,8 @@ static const struct rk_member why_members[] = {
 
 static const struct rk_member get_members[] = {
 	{ "worker", "its slot" },
-	{ "state", "of the slot: starting, ready, suspect, paused, stopping, down, drained, stopped, empty" },
+	{ "state",
+	  "of the slot: starting, ready, suspect, paused, suspended, stopping, down, drained, stopped, empty" },
 	{ "pid", "null without a process" },
 	{ "incarnation", "of the process" },
 	{ "restarts", "since the fleet started" },
@@ -266,27 +277,30 @@ static const struct rk_member get_members[] = {
 
 static const struct rk_member status_members[] = {
 	{ "name", "name of the fleet" },
+	{ "fleet", "of a configuration with several, the one that was asked for; else null" },
 	{ "command", "what its workers run" },
 	{ "keeper_pid", "its root process" },
 	{ "supervisor_pid", "its control plane" },
 	{ "uptime_ms", "since the fleet started" },
 	{ "partitions", "of the key space" },
 	{ "clients", "that hold a place now" },
-	{ "ready_workers", "that are ready and not stopped" },
+	{ "ready_workers", "that are ready and not suspended" },
 	{ "queued_jobs", "published and neither committed nor withdrawn, in all partitions" },
 	{ "finished_jobs",
 	  "committed since the fleet started; duplicates and withdrawn ones count too" },
 	{ "dead_letters", "jobs that were put aside, see 'rekindle dead'" },
 	{ "dead_letters_room", "how many it can keep" },
 	{ "blocked_partitions", "how many stand still until a dead letter is dropped" },
-	{ "unserved_partitions", "how many belong to workers that do not work: stopped, paused, down" },
+	{ "unserved_partitions",
+	  "how many belong to workers that do not work: stopped, paused, suspended, down" },
 	{ "workers", "one object per slot that is in use, or was until it was drained or stopped" },
 	{ "workers[].slot", "its place in the fleet, stable over restarts" },
-	{ "workers[].state", "of the slot: starting, ready, suspect, paused, stopping, down, drained, stopped, empty" },
+	{ "workers[].state",
+	  "of the slot: starting, ready, suspect, paused, suspended, stopping, down, drained, stopped, empty" },
 	{ "workers[].declared",
 	  "what the process says of itself: starting, ready, running, calling, parked or "
 	  "stopping; null before it attached" },
-	{ "workers[].stopped", "whether a signal or a debugger has stopped it" },
+	{ "workers[].suspended", "whether a signal or a debugger has stopped its process" },
 	{ "workers[].pid", "null without a process" },
 	{ "workers[].incarnation", "of the process" },
 	{ "workers[].uptime_ms", "of the process; null without one" },
@@ -302,6 +316,8 @@ static const struct rk_member status_members[] = {
 	{ "workers[].last_death.cause", "exit, signal, core (a signal, core dumped) or unknown" },
 	{ "workers[].last_death.status", "exit status or number of the signal; null if unknown" },
 	{ "workers[].last_death.signal", "name of the signal, such as SIGKILL, or null" },
+	{ "workers[].last_death.verdict",
+	  "by which it was killed, as 'rekindle why' has it; null if by none, or the flight recorder does not know it any more" },
 	{ "workers[].last_death.ago_ms", "since the death was noticed" },
 	{ "standbys", "one object per process that is parked and may become any slot's" },
 	{ "standbys[].pid", "of the process" },
@@ -339,6 +355,7 @@ static const struct rk_member status_members[] = {
 
 static const struct rk_member key_members[] = {
 	{ "name", "name of the fleet" },
+	{ "fleet", "as in status" },
 	{ "keys", "one object per KEY, in their order" },
 	{ "keys[].key", "the key" },
 	{ "keys[].key_encoding", "utf-8, or base64 if the key is no UTF-8" },
@@ -347,7 +364,7 @@ static const struct rk_member key_members[] = {
 	{ "keys[].pid", "null when the owner is down" },
 	{ "keys[].state", "of the owner's slot, as in status; null if nobody owns it" },
 	{ "keys[].declared", "what the owner says of itself, as in status" },
-	{ "keys[].stopped", "whether a signal or a debugger has stopped the owner" },
+	{ "keys[].suspended", "whether a signal or a debugger has stopped the owner's process" },
 };
 
 static const struct rk_member call_members[] = {
@@ -520,47 +537,52 @@ static const struct rk_command commands[] = {
 	{
 		.name = "status",
 		.summary = "show a fleet, its workers and their last deaths",
-		.arguments = "[NAME|WORKER]",
+		.arguments = "[NAME] [WORKER]",
 		.text = "Reads the fleet's board, which the supervisor publishes, and the "
 			"counters that workers keep in shared memory. Nobody is interrupted by "
 			"it. NAME is the same as --name; with WORKER, the number of a slot, "
-			"only that one is shown, in more detail and with its last five events.\n\n"
-			"STATE is the slot's state (starting, ready, suspect, paused, stopping, "
-			"down; drained or stopped by an operator) and, behind a slash, what its process says of itself when that is something else "
+			"only that one is shown, in more detail and with the last five events that 'rekindle events' shows of it.\n\n"
+			"STATE is the slot's state (starting, ready, suspect, stopping, "
+			"down; paused, drained or stopped by an operator) and, behind a slash, what its process says of itself when that is something else "
 			"(parked: waits for work; running: is inside a job; calling: waits for "
-			"somebody else); or stopped, if a signal or a debugger holds it. QUEUED is "
+			"somebody else); or suspended, if a signal, a debugger or the freezer holds it. LAST DEATH says how it ended, "
+			"or killed and the verdict, while the flight recorder knows it. QUEUED is "
 			"what waits in the worker's partitions. JOBS and ERRORS are those of the "
 			"present process.\n\n"
 			"Without --check the exit status is 0 whenever the fleet could be looked "
-			"at. A partition is not served while its worker is stopped, paused or down: what "
+			"at. A partition is not served while its worker is stopped, paused, suspended or down: what "
 			"comes for it waits until that one works again, or others have it (MoveAfter). With "
 			"--wait it is 4 when the time was up, 3 if no fleet came; a "
-			"stopped worker is not ready.",
+			"suspended worker is not ready.",
 		OPTIONS(status_options),
 		MEMBERS(status_members),
-		.n_max = 1,
+		.n_max = 2,
 		.run = rk_cli_status,
 	},
 	{
 		.name = "get",
 		.summary = "print a line per worker, and one per change",
-		.arguments = "[WORKER]",
+		.arguments = "[NAME] [WORKER]",
 		.text = "With --watch it sleeps until the supervisor publishes another view, and "
 			"prints the workers that changed. Views that follow each other within "
 			"microseconds may be merged: 'rekindle events -f' leaves nothing out.",
 		OPTIONS(get_options),
 		MEMBERS(get_members),
-		.n_max = 1,
+		.n_max = 2,
 		.run = rk_cli_get,
 	},
 	{
 		.name = "events",
 		.summary = "print what happened to a fleet, and what happens",
-		.arguments = "",
+		.arguments = "[NAME]",
 		.text = "Reads the fleet's flight recorder, a file in its runtime directory that "
-			"holds the last thousand events, and is there when nobody is alive: only a "
+			"holds the last thousand events (FlightRecords=), and is there when nobody is alive: only a "
 			"clean stop removes it, and the next start replaces it. A line has the "
 			"time, the kind, the worker's slot, the pid, and what happened.\n\n"
+			"Left out is what is of severity debug: each transition of a slot, each start of a "
+			"process, clients that come and go. --all prints all of it, --kind "
+			"whatever is of the kinds. Times are those of here, as in the log; --utc, or TZ "
+			"in the environment, for others. JSON has UTC.\n\n"
 			"KIND is note, start, stop, ready, spawn, transition, death, obituary, "
 			"verdict, response, evidence, quarantine, move, scale, rolling, reload, "
 			"config, fault, client or standby. JSON is one object per line.\n\n"
@@ -568,12 +590,13 @@ static const struct rk_command commands[] = {
 			"started again, and ends when the fleet is stopped.",
 		OPTIONS(events_options),
 		MEMBERS(events_members),
+		.n_max = 1,
 		.run = rk_cli_events,
 	},
 	{
 		.name = "logs",
 		.summary = "print what workers print",
-		.arguments = "",
+		.arguments = "[NAME]",
 		.text = "Reads it from where the fleet's Output= sends it: the workers' files, or the "
 			"journal, for which it executes journalctl with the matches of this fleet's "
 			"workers (journalctl -t FLEET/SLOT). With several files each is headed by its "
@@ -581,20 +604,21 @@ static const struct rk_command commands[] = {
 			"With -f it sleeps until something is added. A file that was moved away or cut "
 			"is read to its end, and the new one from its beginning.",
 		OPTIONS(logs_options),
+		.n_max = 1,
 		.run = rk_cli_logs,
 	},
 	{
 		.name = "why",
 		.summary = "explain what last happened to a worker",
-		.arguments = "WORKER",
+		.arguments = "[NAME] WORKER",
 		.text = "Prints, from the flight recorder, the last verdict or death of the worker "
 			"in this slot, with what it stands on, what was done and what came of it; "
 			"then its last transitions. Needs no living process; without a flight "
 			"recorder the exit status is 3.",
-		OPTIONS(common_options),
+		OPTIONS(why_options),
 		MEMBERS(why_members),
 		.n_min = 1,
-		.n_max = 1,
+		.n_max = 2,
 		.rest_help = "a WORKER, the number of a slot",
 		.run = rk_cli_why,
 	},

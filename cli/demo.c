@@ -360,7 +360,8 @@ static void tell_changes(struct demo *d, pid_t *pids)
 			continue;
 		if (pids[w])
 			(void)fprintf(stderr, "  slot %u: pid %d, after %s\n", w, slot->pid,
-				      rk_snapshot_death(slot, d->fleet.look.now_ns, death, sizeof(death)));
+				      rk_snapshot_death(slot, NULL, d->fleet.look.now_ns, death,
+							sizeof(death)));
 		else
 			(void)fprintf(stderr, "  slot %u: pid %d\n", w, slot->pid);
 		pids[w] = slot->pid;

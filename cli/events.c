@@ -118,6 +118,7 @@ static int filter_read(const struct rk_args *a, struct rk_recall_filter *f, stru
 		r = rk_recall_worker(worker, &f->worker, err);
 	if (r == 0 && kind)
 		r = kinds_read(kind, &f->kinds, err);
+	f->is_quiet = !kind && !rk_args_flag(a, "all");
 	if (since_ns)
 		f->since_wall_ns = rk_clock_wall_ns() - since_ns;
 	return r;
@@ -127,6 +128,7 @@ int rk_cli_events(int argc, char **argv)
 {
 	struct events v = { .recall.reader.fd = -1 };
 	struct rk_err err = { 0 };
+	const char *name = NULL;
 	struct rk_args a;
 	bool follows;
 	int status, r;
@@ -137,8 +139,11 @@ int rk_cli_events(int argc, char **argv)
 	v.is_json = rk_args_json(&a);
 	v.n_last = rk_args_number(&a, "lines", follows ? FOLLOW_LINES : UINT64_MAX);
 	r = filter_read(&a, &v.filter, &err);
+	rk_recall_time(&a);
 	if (r == 0)
-		r = rk_recall_open(&v.recall, rk_args_text(&a, "name"), &err);
+		r = rk_cli_fleet(&a, &name, &err);
+	if (r == 0)
+		r = rk_recall_open(&v.recall, name, &err);
 	if (r == 0)
 		r = follows ? follow(&v, &err) : print_news(&v, false, v.n_last);
 	rk_recall_close_p(&v.recall);

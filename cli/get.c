@@ -23,12 +23,12 @@ struct get {
 	struct rk_view_slot *shown; /* by slot, as it was printed last */
 };
 
-static void print_json(uint32_t number, const struct rk_view_slot *s)
+static void print_json(const struct rk_look *l, uint32_t number, const struct rk_view_slot *s)
 {
 	struct json_object *o = json_object_new_object();
 
 	rk_out_json_int(o, "worker", number);
-	rk_out_json_text(o, "state", rk_look_state(s->state));
+	rk_out_json_text(o, "state", rk_look_slot_state(l, number));
 	rk_out_json_int_or_null(o, "pid", s->pid > 0, s->pid);
 	rk_out_json_int(o, "incarnation", (int64_t)s->incarnation);
 	rk_out_json_int(o, "restarts", (int64_t)s->restarts);
@@ -36,14 +36,14 @@ static void print_json(uint32_t number, const struct rk_view_slot *s)
 	rk_out_json_line(o);
 }
 
-static void print_text(uint32_t number, const struct rk_view_slot *s)
+static void print_text(const struct rk_look *l, uint32_t number, const struct rk_view_slot *s)
 {
 	char pid[16] = "-";
 
 	if (s->pid > 0)
 		(void)snprintf(pid, sizeof(pid), "%d", s->pid);
-	(void)printf("%6u  %-8s  %7s  %11llu  %8llu  %10u\n", number, rk_look_state(s->state), pid,
-		     (unsigned long long)s->incarnation, (unsigned long long)s->restarts,
+	(void)printf("%6u  %-9s  %7s  %11llu  %8llu  %10u\n", number, rk_look_slot_state(l, number),
+		     pid, (unsigned long long)s->incarnation, (unsigned long long)s->restarts,
 		     s->n_partitions);
 }
 
@@ -66,9 +66,9 @@ static void print_changes(struct get *g)
 		if (s->state == RK_SLOT_EMPTY && g->shown[i].state == RK_SLOT_EMPTY)
 			continue; /* it is not missed, and was not */
 		if (g->is_json)
-			print_json(i, s);
+			print_json(&g->look, i, s);
 		else
-			print_text(i, s);
+			print_text(&g->look, i, s);
 		g->shown[i] = *s;
 	}
 	(void)fflush(stdout);
@@ -101,9 +101,9 @@ static int watch(struct get *g, struct rk_err *err)
 	return r;
 }
 
-static int get(struct get *g, const struct rk_args *a, struct rk_err *err)
+static int get(struct get *g, const struct rk_args *a, const char *name, struct rk_err *err)
 {
-	int r = rk_look_open(&g->look, rk_args_text(a, "name"), err);
+	int r = rk_look_open(&g->look, name, err);
 
 	if (r < 0)
 		return r;
@@ -115,7 +115,7 @@ static int get(struct get *g, const struct rk_args *a, struct rk_err *err)
 		return rk_err_set(err, -ENOMEM, "no memory");
 	if (!g->is_json) {
 		rk_out_color(RK_OUT_BOLD, 0,
-			     "WORKER  STATE         PID  INCARNATION  RESTARTS  PARTITIONS");
+			     "WORKER  STATE          PID  INCARNATION  RESTARTS  PARTITIONS");
 		(void)putchar('\n');
 	}
 	print_changes(g);
@@ -126,16 +126,18 @@ int rk_cli_get(int argc, char **argv)
 {
 	struct get g = { .look.ask.sock = -1, .worker = RK_FLIGHT_NOBODY };
 	struct rk_err err = { 0 };
+	const char *name = NULL;
 	struct rk_args a;
-	int status, r = 0;
+	int status, r;
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
 	g.is_json = rk_args_json(&a);
-	if (a.n_rest)
+	r = rk_cli_fleet_take(&a, &name, &err);
+	if (r == 0 && a.n_rest)
 		r = rk_recall_worker(a.rest[0], &g.worker, &err);
 	if (r == 0)
-		r = get(&g, &a, &err);
+		r = get(&g, &a, name, &err);
 	rk_free_p(&g.shown);
 	rk_look_close_p(&g.look);
 	return r < 0 ? rk_cli_fail(&err) : RK_CLI_OK;

@@ -75,13 +75,14 @@ static void print_json(const struct rk_look *l, const struct rk_args *a)
 		rk_out_json_int(k, "partition", o.partition);
 		rk_out_json_int_or_null(k, "worker", o.is_there, o.worker);
 		rk_out_json_int_or_null(k, "pid", o.slot.view.pid > 0, o.slot.view.pid);
-		rk_out_json_text(k, "state",
-				 o.is_there ? rk_look_state(o.slot.view.state) : NULL);
+		rk_out_json_text(k, "state", o.is_there ? o.slot.state : NULL);
 		rk_out_json_text(k, "declared", o.slot.declared);
-		json_object_object_add(k, "stopped", json_object_new_boolean(o.slot.is_stopped));
+		json_object_object_add(k, "suspended",
+				       json_object_new_boolean(o.slot.is_suspended));
 		json_object_array_add(keys, k);
 	}
 	rk_out_json_text(all, "name", l->ask.fleet);
+	rk_out_json_text(all, "fleet", l->part[0] ? l->part : NULL);
 	json_object_object_add(all, "keys", keys);
 	rk_out_json(all);
 }

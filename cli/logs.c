@@ -355,7 +355,7 @@ int rk_cli_logs(int argc, char **argv)
 {
 	struct logs l = { .ask.sock = -1, .worker = RK_FLIGHT_NOBODY };
 	struct rk_err err = { 0 };
-	const char *worker;
+	const char *worker, *name = NULL;
 	struct rk_args a;
 	int status, r = 0;
 
@@ -367,7 +367,9 @@ int rk_cli_logs(int argc, char **argv)
 	if (worker)
 		r = rk_recall_worker(worker, &l.worker, &err);
 	if (r == 0)
-		r = output_ask(&l, rk_args_text(&a, "name"), &err);
+		r = rk_cli_fleet(&a, &name, &err);
+	if (r == 0)
+		r = output_ask(&l, name, &err);
 	if (r == 0)
 		r = show(&l, &err);
 	files_free(&l);

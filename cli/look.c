@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "shm/beat.h"
 #include "shm/epoch.h"
 #include "shm/rundir.h"
 #include "workers/lib/attach.h"
@@ -71,6 +72,8 @@ int rk_look_open_until(struct rk_look *l, const char *name, uint64_t deadline_ns
 	int r;
 
 	*l = (struct rk_look){ .ask.sock = -1 };
+	if (part) /* no longer than a name: rk_ask_open_until() checks it */
+		(void)snprintf(l->part, sizeof(l->part), "%s", part);
 	r = rk_ask_open_until(&l->ask, name, deadline_ns, err);
 	if (r < 0)
 		return r;
@@ -117,4 +120,14 @@ const char *rk_look_state(uint32_t state)
 
 	static_assert(rk_countof(names) == RK_SLOT_STATES, "a name for every state");
 	return state < RK_SLOT_STATES ? names[state] : "?";
+}
+
+const char *rk_look_slot_state(const struct rk_look *l, uint32_t worker)
+{
+	const struct rk_view_slot *slot = rk_look_slot(l, worker);
+	uint32_t state = slot ? slot->state : RK_SLOT_EMPTY;
+
+	if (state == RK_SLOT_PAUSED && !rk_beat_is_pause_wanted(rk_shm_beat(&l->m, worker)))
+		return "suspended";
+	return rk_look_state(state);
 }

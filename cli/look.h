@@ -15,7 +15,9 @@
 
 struct rk_look {
 	struct rk_ask ask;
-	struct rk_shm m; /* board, beats, parts, queues: read-only; readers */
+	char part[RK_NAME_MAX]; /* of several fleets, the one that was asked for; "" = there is one
+				 */
+	struct rk_shm m;        /* board, beats, parts, queues: read-only; readers */
 	struct rk_reader *line;
 	struct rk_view *view; /* a copy, owned: its slots and clients behind it */
 	uint64_t now_ns;      /* when it was copied */
@@ -37,5 +39,11 @@ const struct rk_view_slot *rk_look_slot(const struct rk_look *l, uint32_t worker
 
 /* Name of a slot's state; "?" outside. */
 const char *rk_look_state(uint32_t state);
+
+/*
+ * The same of a slot of the copied view. "suspended" for one whose process is stopped, traced or
+ * frozen; "paused" is who was told to run no job, by an operator.
+ */
+const char *rk_look_slot_state(const struct rk_look *l, uint32_t worker);
 
 #endif

@@ -61,6 +61,14 @@ int rk_recall_worker(const char *text, uint32_t *ret, struct rk_err *err)
 	return 0;
 }
 
+void rk_recall_time(const struct rk_args *a)
+{
+	if (!rk_args_flag(a, "utc"))
+		return;
+	(void)setenv("TZ", "UTC0", 1);
+	tzset();
+}
+
 /* ---- choosing ---- */
 
 bool rk_recall_fits(const struct rk_recall_filter *filter, const struct rk_flight_entry *e)
@@ -69,6 +77,7 @@ bool rk_recall_fits(const struct rk_recall_filter *filter, const struct rk_fligh
 
 	return (filter->worker == RK_FLIGHT_NOBODY || r->slot == filter->worker) &&
 	       (filter->group == 0 || r->group == filter->group) &&
+	       !(filter->is_quiet && r->severity >= RK_LOG_DEBUG) &&
 	       (filter->kinds == 0 ||
 		(r->kind < RK_FLIGHT_KINDS && (filter->kinds >> r->kind & 1))) &&
 	       r->wall_ns >= filter->since_wall_ns;

@@ -11,6 +11,7 @@
 
 #include <json-c/json.h>
 
+#include "cli/args.h"
 #include "shm/flight_reader.h"
 #include "shm/rundir.h"
 
@@ -34,6 +35,7 @@ struct rk_recall_filter {
 	uint64_t kinds;         /* bits 1 << enum rk_flight_kind */
 	uint64_t since_wall_ns; /* not before */
 	uint64_t group;         /* only of this group */
+	bool is_quiet;          /* without what is for debugging: transitions, starts, clients */
 };
 
 struct rk_recall_list {
@@ -68,6 +70,9 @@ struct json_object *rk_recall_json(const struct rk_recalled *e);
 
 /* Their objects, as an array. */
 struct json_object *rk_recall_json_list(const struct rk_recall_list *l);
+
+/* With --utc, times are printed in UTC from here on: sets TZ for this process. */
+void rk_recall_time(const struct rk_args *a);
 
 /* A slot's number. 0; -EINVAL with a sentence. */
 RK_MUST_USE int rk_recall_worker(const char *text, uint32_t *ret, struct rk_err *err);

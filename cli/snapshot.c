@@ -23,7 +23,7 @@ static uint64_t load(const _Atomic uint64_t *word)
 /* ---- workers ---- */
 
 /* What the kernel says of the process, whatever the process itself said last. */
-static bool is_stopped(pid_t pid)
+static bool is_suspended(pid_t pid)
 {
 	char path[32], text[256];
 	const char *at;
@@ -50,7 +50,7 @@ static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 	w->n_jobs = load(&beat->n_jobs);
 	w->n_errors = load(&beat->n_errors);
 	w->n_refused = load(&beat->n_refused);
-	w->is_stopped = w->view.pid > 0 && is_stopped(w->view.pid);
+	w->is_suspended = w->view.pid > 0 && is_suspended(w->view.pid);
 	if (w->view.pid > 0)
 		w->declared = rk_beat_state_name(
 			atomic_load_explicit(&beat->state, memory_order_relaxed));
@@ -73,7 +73,9 @@ static bool is_used(const struct rk_view_slot *slot)
 
 struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *l, uint32_t slot)
 {
-	struct rk_snapshot_worker w = { .slot = slot, .view = *rk_look_slot(l, slot) };
+	struct rk_snapshot_worker w = { .slot = slot,
+					.view = *rk_look_slot(l, slot),
+					.state = rk_look_slot_state(l, slot) };
 
 	read_beat(l, &w);
 	return w;
@@ -81,19 +83,18 @@ struct rk_snapshot_worker rk_snapshot_worker(const struct rk_look *l, uint32_t s
 
 bool rk_snapshot_is_ready(const struct rk_snapshot_worker *w)
 {
-	return w->view.state == RK_SLOT_READY && !w->is_stopped;
+	return w->view.state == RK_SLOT_READY && !w->is_suspended;
 }
 
 const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
 			      const struct rk_snapshot_worker *w)
 {
-	const char *state = rk_look_state(w->view.state);
-	bool is_news = w->declared && strcmp(w->declared, state) != 0;
+	bool is_news = w->declared && strcmp(w->declared, w->state) != 0;
 
-	if (w->is_stopped)
-		(void)snprintf(text, RK_SNAPSHOT_STATE, "stopped");
+	if (w->is_suspended)
+		(void)snprintf(text, RK_SNAPSHOT_STATE, "suspended");
 	else
-		(void)snprintf(text, RK_SNAPSHOT_STATE, "%s%s%s", state, is_news ? "/" : "",
+		(void)snprintf(text, RK_SNAPSHOT_STATE, "%s%s%s", w->state, is_news ? "/" : "",
 			       is_news ? w->declared : "");
 	return text;
 }
@@ -101,7 +102,7 @@ const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
 /* A suspect one may be at work. */
 static bool is_serving(const struct rk_snapshot_worker *w)
 {
-	return rk_snapshot_is_ready(w) || (w->view.state == RK_SLOT_SUSPECT && !w->is_stopped);
+	return rk_snapshot_is_ready(w) || (w->view.state == RK_SLOT_SUSPECT && !w->is_suspended);
 }
 
 uint32_t rk_snapshot_n_unserved(const struct rk_look *l)
@@ -256,11 +257,11 @@ const char *rk_snapshot_signal(int32_t signal, char *text, size_t size)
 	return text;
 }
 
-const char *rk_snapshot_death(const struct rk_view_slot *slot, uint64_t now_ns, char *text,
-			      size_t size)
+const char *rk_snapshot_death(const struct rk_view_slot *slot, const char *verdict, uint64_t now_ns,
+			      char *text, size_t size)
 {
 	uint64_t ago_ns = slot->died_ns < now_ns ? now_ns - slot->died_ns : 0;
-	char how[40], ago[RK_OUT_TIME];
+	char how[64], ago[RK_OUT_TIME];
 
 	if (slot->died_ns == 0) {
 		(void)snprintf(text, size, "-");
@@ -277,6 +278,9 @@ const char *rk_snapshot_death(const struct rk_view_slot *slot, uint64_t now_ns, 
 	default:
 		(void)snprintf(how, sizeof(how), "unknown cause");
 	}
+	if (verdict && (slot->exit_code == CLD_KILLED || slot->exit_code == CLD_DUMPED))
+		(void)snprintf(how, sizeof(how), "killed: %s%s", verdict,
+			       slot->exit_code == CLD_DUMPED ? "" : ",");
 	(void)snprintf(text, size, "%s%s %s ago (pid %d)", how,
 		       slot->exit_code == CLD_DUMPED ? ", core dumped," : "",
 		       rk_out_span(ago, ago_ns), slot->died_pid);

@@ -18,7 +18,8 @@ struct rk_snapshot_worker {
 	uint32_t slot;
 	struct rk_view_slot view;
 	const char *declared; /* what it says of itself, or NULL: not attached yet, or no process */
-	bool is_stopped; /* by a signal, or a debugger: what it says of itself may be long past */
+	bool is_suspended; /* by a signal, or a debugger: what it says of itself may be long past */
+	const char *state; /* rk_look_slot_state() */
 	uint64_t n_jobs, n_errors;
 	uint64_t n_refused; /* jobs it had no room to keep a reply of */
 	char last_words[256]; /* "" = none */
@@ -37,7 +38,7 @@ struct rk_snapshot {
 	const struct rk_look *look;
 	uint32_t n_workers; /* slots in use, drained or stopped */
 	uint32_t n_wanted;  /* of them, that shall have a process */
-	uint32_t n_ready;   /* of those; a stopped one is not ready */
+	uint32_t n_ready;   /* of those; a suspended one is not ready */
 	struct rk_snapshot_worker *workers;
 	uint32_t n_standbys; /* parked */
 	struct rk_view_slot *standbys;
@@ -70,7 +71,7 @@ bool rk_snapshot_is_ready(const struct rk_snapshot_worker *w);
 
 /*
  * A worker's state as all commands write it: the slot's, "/" and what the process says of itself
- * if that is another word; "stopped" if it is held. Returns text.
+ * if that is another word; "suspended" if a signal or a debugger holds it. Returns text.
  */
 const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
 			      const struct rk_snapshot_worker *w);
@@ -78,9 +79,12 @@ const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
 /* Jobs published at a partition, neither committed nor withdrawn. */
 uint32_t rk_snapshot_depth(const struct rk_shm *m, uint32_t partition);
 
-/* "SIGKILL 12s ago (pid 815)"; "-" when nothing died in this slot. */
-const char *rk_snapshot_death(const struct rk_view_slot *slot, uint64_t now_ns, char *text,
-			      size_t size);
+/*
+ * "SIGKILL 12s ago (pid 815)"; "-" when nothing died in this slot. verdict: the words of the one by
+ * which it was killed, "hung" for "killed: hung, 12s ago (pid 815)"; else NULL.
+ */
+const char *rk_snapshot_death(const struct rk_view_slot *slot, const char *verdict, uint64_t now_ns,
+			      char *text, size_t size);
 
 /* What ended a process: exit, signal, core or unknown. */
 const char *rk_snapshot_cause(int32_t exit_code);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cli/cli.h"
+#include "cli/last_verdict.h"
 #include "cli/out.h"
 #include "cli/ready.h"
 #include "cli/recall.h"
@@ -38,11 +39,12 @@ static void text_head(const struct rk_snapshot *s)
 {
 	const struct rk_view *v = s->look->view;
 	char up[RK_OUT_TIME], command[sizeof(v->command)], queued[RK_NUM_TEXT],
-		finished[RK_NUM_TEXT];
+		finished[RK_NUM_TEXT], name[2 * RK_NAME_MAX];
 
-	rk_out_color(RK_OUT_BOLD, 0, s->look->ask.fleet);
-	(void)printf("  %u of %u ready, up %s, keeper %d, supervisor %d\n", s->n_ready,
-		     s->n_wanted,
+	(void)snprintf(name, sizeof(name), "%s%s%s", s->look->ask.fleet,
+		       s->look->part[0] ? "/" : "", s->look->part);
+	rk_out_color(RK_OUT_BOLD, 0, name);
+	(void)printf("  %u of %u ready, up %s, keeper %d, supervisor %d\n", s->n_ready, s->n_wanted,
 		     rk_out_time(up, s->look->now_ns > v->started_ns
 					     ? s->look->now_ns - v->started_ns
 					     : 0),
@@ -96,7 +98,8 @@ static enum rk_out_color color_of(uint32_t state)
 	}
 }
 
-static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_worker *w)
+static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_worker *w,
+			const struct rk_recall_list *verdicts)
 {
 	uint64_t now_ns = s->look->now_ns, up_ns = now_ns - rk_min_u64(w->view.started_ns, now_ns);
 	char pid[16] = "-", up[RK_OUT_TIME] = "-", state[RK_SNAPSHOT_STATE], queued[RK_NUM_TEXT],
@@ -107,13 +110,14 @@ static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_wo
 		(void)rk_out_span(up, up_ns);
 	}
 	(void)printf("%4u ", w->slot);
-	rk_out_color(w->is_stopped ? RK_OUT_RED : color_of(w->view.state), -13,
+	rk_out_color(w->is_suspended ? RK_OUT_RED : color_of(w->view.state), -13,
 		     rk_snapshot_state(state, w));
 	(void)printf(" %7s %6s %8llu %5u %6s %8s %6s %s\n", pid, up,
 		     (unsigned long long)w->view.restarts, w->view.n_partitions,
 		     rk_num_format(queued, w->n_queued), rk_num_format(jobs, w->n_jobs),
 		     rk_num_format(errors, w->n_errors),
-		     rk_snapshot_death(&w->view, now_ns, death, sizeof(death)));
+		     rk_snapshot_death(&w->view, rk_last_verdict_words(verdicts, &w->view), now_ns,
+				       death, sizeof(death)));
 	if (w->n_refused)
 		(void)printf("     refused %s job%s: more replies are unread than --dedup keeps\n",
 			     rk_num_format(jobs, w->n_refused), rk_num_plural(w->n_refused));
@@ -143,12 +147,12 @@ static void text_columns(void)
 
 /* What a slot's last column and lines cannot hold. */
 static void text_detail(const struct rk_snapshot *s, const struct rk_snapshot_worker *w,
-			const struct rk_recall_list *events)
+			const struct rk_recall_list *verdicts, const struct rk_recall_list *events)
 {
 	char up[RK_OUT_TIME];
 	uint32_t n_owned = 0, n_queued = 0;
 
-	text_worker(s, w);
+	text_worker(s, w, verdicts);
 	for (uint32_t i = 0; i < s->n_busy; i++)
 		if (s->busy[i].is_owned && s->busy[i].worker == w->slot) {
 			n_owned++;
@@ -157,7 +161,7 @@ static void text_detail(const struct rk_snapshot *s, const struct rk_snapshot_wo
 	if (w->view.pid > 0)
 		(void)printf(
 			"\nslot %s, process %s for %s, %u of its partitions busy with %u job%s\n",
-			rk_look_state(w->view.state), w->declared ? w->declared : "not attached",
+			w->state, w->declared ? w->declared : "not attached",
 			rk_out_time(up, s->look->now_ns > w->view.started_ns
 						? s->look->now_ns - w->view.started_ns
 						: 0),
@@ -253,17 +257,17 @@ static void text_parts(const struct rk_snapshot *s)
 	}
 }
 
-static void print_text(const struct rk_snapshot *s, const struct rk_recall_list *events,
-		       bool with_internals)
+static void print_text(const struct rk_snapshot *s, const struct rk_recall_list *verdicts,
+		       const struct rk_recall_list *events, bool with_internals)
 {
 	text_head(s);
 	text_letters(s);
 	text_columns();
 	for (uint32_t i = 0; i < s->n_workers; i++)
 		if (events)
-			text_detail(s, &s->workers[i], events);
+			text_detail(s, &s->workers[i], verdicts, events);
 		else
-			text_worker(s, &s->workers[i]);
+			text_worker(s, &s->workers[i], verdicts);
 	for (uint32_t i = 0; i < s->n_standbys && !events; i++)
 		text_standby(s, &s->standbys[i]);
 	if (!with_internals)
@@ -275,7 +279,8 @@ static void print_text(const struct rk_snapshot *s, const struct rk_recall_list 
 
 /* ---- JSON ---- */
 
-static struct json_object *json_death(const struct rk_view_slot *slot, uint64_t now_ns)
+static struct json_object *json_death(const struct rk_view_slot *slot, const char *verdict,
+				      uint64_t now_ns)
 {
 	bool is_signal = slot->exit_code == CLD_KILLED || slot->exit_code == CLD_DUMPED;
 	struct json_object *o;
@@ -291,20 +296,23 @@ static struct json_object *json_death(const struct rk_view_slot *slot, uint64_t 
 	rk_out_json_text(o, "signal",
 			 is_signal ? rk_snapshot_signal(slot->exit_status, name, sizeof(name))
 				   : NULL);
+	rk_out_json_text(o, "verdict", verdict);
 	rk_out_json_int(o, "ago_ms", rk_out_ms_since(slot->died_ns, now_ns));
 	return o;
 }
 
 static struct json_object *json_worker(const struct rk_snapshot *s,
-				       const struct rk_snapshot_worker *w)
+				       const struct rk_snapshot_worker *w,
+				       const struct rk_recall_list *verdicts)
 {
+	char verdict[32];
 	struct json_object *o = json_object_new_object();
 	bool has_process = w->view.pid > 0;
 
 	rk_out_json_int(o, "slot", w->slot);
-	rk_out_json_text(o, "state", rk_look_state(w->view.state));
+	rk_out_json_text(o, "state", w->state);
 	rk_out_json_text(o, "declared", w->declared);
-	json_object_object_add(o, "stopped", json_object_new_boolean(w->is_stopped));
+	json_object_object_add(o, "suspended", json_object_new_boolean(w->is_suspended));
 	rk_out_json_int_or_null(o, "pid", has_process, w->view.pid);
 	rk_out_json_int(o, "incarnation", (int64_t)w->view.incarnation);
 	rk_out_json_int_or_null(o, "uptime_ms", has_process,
@@ -316,7 +324,11 @@ static struct json_object *json_worker(const struct rk_snapshot *s,
 	rk_out_json_int(o, "errors", (int64_t)w->n_errors);
 	rk_out_json_int(o, "refused", (int64_t)w->n_refused);
 	rk_out_json_text(o, "last_words", w->last_words[0] ? w->last_words : NULL);
-	json_object_object_add(o, "last_death", json_death(&w->view, s->look->now_ns));
+	json_object_object_add(o, "last_death",
+			       json_death(&w->view,
+					  rk_last_verdict(verdicts, &w->view, verdict,
+							  sizeof(verdict)),
+					  s->look->now_ns));
 	return o;
 }
 
@@ -416,16 +428,17 @@ static struct json_object *json_internals(const struct rk_snapshot *s)
 	return o;
 }
 
-static void print_json(const struct rk_snapshot *s, const struct rk_recall_list *events,
-		       bool with_internals)
+static void print_json(const struct rk_snapshot *s, const struct rk_recall_list *verdicts,
+		       const struct rk_recall_list *events, bool with_internals)
 {
 	struct json_object *o = json_object_new_object(), *workers = json_object_new_array();
 	const struct rk_view *v = s->look->view;
 	char command[sizeof(v->command)];
 
 	for (uint32_t i = 0; i < s->n_workers; i++)
-		json_object_array_add(workers, json_worker(s, &s->workers[i]));
+		json_object_array_add(workers, json_worker(s, &s->workers[i], verdicts));
 	rk_out_json_text(o, "name", s->look->ask.fleet);
+	rk_out_json_text(o, "fleet", s->look->part[0] ? s->look->part : NULL);
 	rk_out_json_text(o, "command",
 			 rk_out_clean(command, sizeof(command), v->command, sizeof(v->command)));
 	rk_out_json_int(o, "keeper_pid", v->keeper_pid);
@@ -466,7 +479,7 @@ static int worker_keep(struct rk_snapshot *s, uint32_t slot, struct rk_err *err)
 /* Its last events; none without a flight recorder, which is no reason to show nothing. */
 static void events_read(const char *fleet, uint32_t slot, struct rk_recall_list *ret)
 {
-	const struct rk_recall_filter filter = { .worker = slot };
+	const struct rk_recall_filter filter = { .worker = slot, .is_quiet = true };
 	rk_cleanup(rk_recall_close_p) struct rk_recall c = { .reader.fd = -1 };
 
 	if (rk_recall_open(&c, fleet, NULL) == 0 && rk_recall_load(&c, &filter, false, ret) == 0)
@@ -482,14 +495,12 @@ static int check(const struct rk_snapshot *s)
 }
 
 /* Opens the look, with --wait not before all are ready; sets *ret_late when the time was up. */
-static int look(struct rk_look *l, const struct rk_args *a, bool *ret_late, struct rk_err *err)
+static int look(struct rk_look *l, const struct rk_args *a, const char *name, bool *ret_late,
+		struct rk_err *err)
 {
 	uint64_t wait_ns = rk_args_number(a, "wait", 0);
-	const char *name;
-	int r = rk_cli_fleet(a, &name, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (!rk_args_flag(a, "wait"))
 		return rk_look_open(l, name, err);
 	r = rk_ready_wait(l, name, rk_clock_ns() + (wait_ns ? wait_ns : WAIT_DEFAULT_NS), err);
@@ -502,6 +513,7 @@ int rk_cli_status(int argc, char **argv)
 	rk_cleanup(rk_look_close_p) struct rk_look l = { .ask.sock = -1 };
 	rk_cleanup(rk_snapshot_free_p) struct rk_snapshot s = { 0 };
 	rk_cleanup(rk_recall_list_free_p) struct rk_recall_list events = { 0 };
+	rk_cleanup(rk_recall_list_free_p) struct rk_recall_list verdicts = { 0 };
 	struct rk_err err = { 0 };
 	bool is_late = false, is_one;
 	struct rk_args a;
@@ -511,24 +523,26 @@ int rk_cli_status(int argc, char **argv)
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
-	is_one = a.n_rest && rk_cli_is_worker(a.rest[0]);
+	rk_recall_time(&a);
+	if (rk_cli_fleet_take(&a, &name, &err) < 0)
+		return rk_cli_fail(&err);
+	is_one = a.n_rest > 0;
 	if (is_one && rk_recall_worker(a.rest[0], &slot, &err) < 0)
 		return rk_cli_fail(&err);
-	if (is_one)
-		a.n_rest = 0; /* no NAME */
-	if (look(&l, &a, &is_late, &err) < 0)
+	if (look(&l, &a, name, &is_late, &err) < 0)
 		return rk_cli_fail(&err);
 	if (rk_snapshot_take(&s, &l) < 0)
 		return rk_cli_complain(RK_CLI_FAILED, "no memory");
 	if (is_one) {
 		if (worker_keep(&s, slot, &err) < 0)
 			return rk_cli_fail(&err);
-		events_read(rk_cli_fleet(&a, &name, &err) == 0 ? name : l.ask.fleet, slot, &events);
+		events_read(name ? name : l.ask.fleet, slot, &events);
 	}
+	rk_last_verdicts_load(&s, name ? name : l.ask.fleet, &verdicts);
 	if (rk_args_json(&a))
-		print_json(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
+		print_json(&s, &verdicts, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
 	else
-		print_text(&s, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
+		print_text(&s, &verdicts, is_one ? &events : NULL, rk_args_flag(&a, "internals"));
 	if (is_late)
 		return rk_cli_complain(RK_CLI_TIMEOUT,
 				       "the time was up: %u of %u worker%s ready, %u partition%s not served",

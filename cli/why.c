@@ -93,14 +93,18 @@ int rk_cli_why(int argc, char **argv)
 	rk_cleanup(rk_recall_close_p) struct rk_recall c = { .reader.fd = -1 };
 	struct rk_err err = { 0 };
 	struct rk_args a;
+	const char *name = NULL;
 	uint32_t worker;
 	int status, r;
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
-	r = rk_recall_worker(a.rest[0], &worker, &err);
+	rk_recall_time(&a);
+	r = a.n_rest > 1 ? rk_cli_fleet_take(&a, &name, &err) : 0;
 	if (r == 0)
-		r = rk_recall_open(&c, rk_args_text(&a, "name"), &err);
+		r = rk_recall_worker(a.rest[0], &worker, &err);
+	if (r == 0)
+		r = rk_recall_open(&c, name ? name : rk_args_text(&a, "name"), &err);
 	if (r == 0)
 		r = load(&c, worker, INCIDENT_KINDS, &incident, &err);
 	if (r == 0)

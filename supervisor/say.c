@@ -20,7 +20,8 @@ static bool has_room(void)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) && !(p.revents & (POLLERR | POLLNVAL));
 }
 
-/* "2026-11-24T16:20:11.123Z carts ": where lines are kept, somebody wants to know when and whose. */
+/* "2026-11-24 16:20:11.123 carts ", the time of here as in 'rekindle events': where lines are kept,
+ * somebody wants to know when and whose. */
 static size_t stamp(const char *fleet, char *text, size_t size)
 {
 	uint64_t now_ns = rk_clock_wall_ns();
@@ -28,10 +29,10 @@ static size_t stamp(const char *fleet, char *text, size_t size)
 	char date[32] = "";
 	struct tm tm;
 
-	if (gmtime_r(&seconds, &tm))
-		(void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	return (size_t)snprintf(text, size, "%s.%03uZ %s ", date, (unsigned int)(now_ns % RK_NS_PER_S / RK_NS_PER_MS),
-				fleet);
+	if (localtime_r(&seconds, &tm))
+		(void)strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
+	return (size_t)snprintf(text, size, "%s.%03u %s ", date,
+				(unsigned int)(now_ns % RK_NS_PER_S / RK_NS_PER_MS), fleet);
 }
 
 void rk_say(struct rk_say *s, const char *fmt, ...)

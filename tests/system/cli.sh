@@ -210,7 +210,7 @@ expect "key" 0 "^hello +[0-9]+ +[0-9] +[0-9]+ +ready"
 run key hello $'\xff' -o json
 json "key as JSON, also of what is no UTF-8" '.keys[0].key == "hello" and .keys[1].key == "/w==" and .keys[1].key_encoding == "base64"'
 documented_whole key
-json "key says the same of a worker as status" '.keys[0] | .state == "ready" and (.declared | type) == "string" and .stopped == false'
+json "key says the same of a worker as status" '.keys[0] | .state == "ready" and (.declared | type) == "string" and .suspended == false'
 run key $'\e[31mred'
 result "control characters do not reach the terminal" "$(printf '%s' "$out" | grep -q $'\e' && echo "ESC came through")"
 
@@ -275,16 +275,16 @@ documented status
 stopped=$(owner hello)
 stand_still "$stopped"
 run status
-expect "status says who is stopped" 0 "^ *[0-9]+ stopped +$stopped "
+expect "status says who is stopped" 0 "^ *[0-9]+ suspended +$stopped "
 expect "who is not ready then" 0 "^one  2 of 3 ready"
 run key hello
-expect "and key does" 0 "^hello .* $stopped  stopped$"
+expect "and key does" 0 "^hello .* $stopped  suspended$"
 run status --check
 expect "status --check: some are ready" 2 "2 of 3 ready"
 run status --wait=50ms
 expect "status --wait: the time is up" 4 "2 of 3 workers are ready"
 run status -o json
-json "and so it does as JSON" "[.workers[] | select(.stopped) | .pid] == [$stopped]"
+json "and so it does as JSON" "[.workers[] | select(.suspended) | .pid] == [$stopped]"
 run call hello --timeout 200ms -o json
 json "a call that no worker takes is withdrawn when its time is up" '(.outcome == "not-applied" or .outcome == "no-worker") and .timed_out and .reply == null'
 result "and that is a time-out" "$([ "$status" -eq 4 ] || echo "expected status 4")"

@@ -147,8 +147,23 @@ expect "status shows the one that is asked for" 0 '2 of 2 ready'
 fleets_in() { "$rekindle" events --name "$1" -o json | grep -o '"fleet":"[a-z]*"' | sort -u | tr '\n' ' '; }
 result "events of one do not tell of the other" "$([[ $(fleets_in two) == *back*front* && $(fleets_in two/front) == '"fleet":"front" ' ]] ||
 	{ fleets_in two; fleets_in two/front; })"
+run status two/front
+expect "its head says which" 0 '^two/front  2 of 2 ready'
+run get two/front 1
+expect "get takes the name, too" 0 '^ +1  ready '
+result "and shows that worker alone" "$([ "$(wc -l <<<"$out")" -eq 2 ] || echo "$out")"
+run get two/back
+expect "also without a worker" 0 '^ +0  ready '
+run status two/front 1
+expect "and so does status" 0 '^slot ready, process '
+run events two/back
+expect "and events" 0 'fleet ready workers=1'
+run logs two/back
+expect "and logs" 0 "output of back's workers goes"
 run why 1 --name two/back
 expect "nor do they say why of it" 1 'says nothing of a worker 1'
+run why two/back 1
+expect "why takes the name, too" 1 'says nothing of a worker 1'
 size=$(stat -c %s "$REKINDLE_RUNTIME_DIR/two/flight")
 result "FlightRecords= is the size of the flight recorder" "$([ "$size" = $((4096 + 64 * 1024)) ] || echo "$size bytes")"
 sed -i 's/^FlightRecords=.*/FlightRecords=128/' "$tmp/two.conf"

@@ -83,8 +83,8 @@ share_of() { partitions "$1" | cut -d' ' -f$(($2 + 1)); }
 # await FLEET PATTERN [COUNT]: until so many events (1) of this kind have happened; their count is told if not.
 await() {
 	local seen
-	seen=$(timeout 30 "$rekindle" events -f -n 1000 --name "$1" 2>/dev/null | grep -m "${3:-1}" -cE -e "$2")
-	[ "$seen" -ge "${3:-1}" ] || result "await $1 /$2/" "it came $seen times of ${3:-1}: $("$rekindle" events -n 30 --name "$1")"
+	seen=$(timeout 30 "$rekindle" events --all -f -n 1000 --name "$1" 2>/dev/null | grep -m "${3:-1}" -cE -e "$2")
+	[ "$seen" -ge "${3:-1}" ] || result "await $1 /$2/" "it came $seen times of ${3:-1}: $("$rekindle" events --all -n 30 --name "$1")"
 }
 
 # Calls eight keys over and over; each reply has to be the last one plus one.
@@ -649,7 +649,7 @@ run reload
 expect "a reload gives the guard its new rules" 0 'words: HangAfter=1h -> 300ms \(now\)'
 wait "$waiter"
 result "by which a deadlock is found, and its job is done by the next" "$([ "$(cat "$tmp/reply")" = 1 ] || cat "$tmp/reply")"
-run events -n 200 --name ruled
+run events --all -n 200 --name ruled
 expect "and by which jobs are charged" 0 'job charged .*attempts=1 of=7'
 await ruled 'gone: is gone state=done' # and with it the old configuration
 run fault --name ruled kill 0

@@ -57,7 +57,7 @@ run restart --cancel
 for ((w = 0; w < n_workers + 4; w++)); do run resume $w; done
 run scale $n_workers --timeout 8s
 for ((w = 0; w < n_workers; w++)); do run start $w --timeout 5s; done
-run events -n 100000
+run events --all -n 100000
 moves=$(grep -c 'partitions moved n=' <<<"$out")
 
 reap "$demo"

@@ -138,6 +138,11 @@ START_TEST(a_hung_worker_is_killed_with_its_evidence_and_its_job_done)
 	must_say("worker killed");
 	must_say("worker died");
 	must_say(strcmp(hangs[_i].body, "breed") == 0 ? "below=3" : "below=0");
+	(void)ask("status");
+	must_say(strcmp(hangs[_i].body, "loop") == 0 ? "killed: looped, " : "killed: hung, ");
+	(void)ask("status -o json");
+	must_say(strcmp(hangs[_i].body, "loop") == 0 ? "\"verdict\":\"loop\""
+						     : "\"verdict\":\"asleep\"");
 	ck_assert_int_eq(call("add", FLEET_WAIT_MS), RK_DONE);
 	stop();
 }
@@ -314,9 +319,9 @@ START_TEST(a_stopped_worker_is_reported_and_goes_on_when_it_is_continued)
 	start(NULL);
 	begin("sleep 200");
 	ck_assert_int_eq(kill(fleet.worker[0], SIGSTOP), 0);
-	await_told("status", "stopped"); /* as the process is; of the slot below */
+	await_told("status", "suspended"); /* as the process is; of the slot below */
 	await_told("events --kind transition", "to=paused");
-	await_told("status -o json", "\"state\":\"paused\"");
+	await_told("status -o json", "\"state\":\"suspended\"");
 	await_told(VERDICTS, "verdict=stopped");
 	must_say("response=report");
 	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);

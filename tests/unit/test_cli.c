@@ -93,7 +93,7 @@ static const struct {
 	{ { "status", "-o", "xml" }, "--output: 'xml' is none of text|json" },
 	{ { "status", "-o", "" }, "is none of" },
 	{ { "status", "-o", "text|json" }, "is none of" },
-	{ { "status", "more", "than" }, "'than' is one argument too many" },
+	{ { "status", "more", "1", "than" }, "'than' is one argument too many" },
 	{ { "list", "more" }, "'more' is one argument too many" },
 	{ { "status", "--wait=5" }, "--wait: '5' is not a duration; give a unit: 5s or 5ms" },
 	{ { "status", "--wait=0" }, "must be 1ms..24h" },

@@ -178,21 +178,26 @@ END_TEST
 static const struct {
 	struct rk_view_slot slot;
 	const char *want;
+	const char *verdict;
 } deaths[] = {
-	{ { 0 }, "-" },
-	{ DIED(CLD_KILLED, SIGKILL), "SIGKILL 12s ago (pid 815)" },
-	{ DIED(CLD_DUMPED, SIGSEGV), "SIGSEGV, core dumped, 12s ago (pid 815)" },
-	{ DIED(CLD_EXITED, 3), "exit 3 12s ago (pid 815)" },
-	{ DIED(CLD_KILLED, 34), "signal 34 12s ago (pid 815)" },
-	{ DIED(-1, 0), "unknown cause 12s ago (pid 815)" },
-	{ DIED(12345, 67), "unknown cause 12s ago (pid 815)" },
+	{ { 0 }, "-", NULL },
+	{ DIED(CLD_KILLED, SIGKILL), "SIGKILL 12s ago (pid 815)", NULL },
+	{ DIED(CLD_DUMPED, SIGSEGV), "SIGSEGV, core dumped, 12s ago (pid 815)", NULL },
+	{ DIED(CLD_KILLED, SIGKILL), "killed: hung, 12s ago (pid 815)", "hung" },
+	{ DIED(CLD_DUMPED, SIGABRT), "killed: looped, core dumped, 12s ago (pid 815)", "looped" },
+	{ DIED(CLD_EXITED, 3), "exit 3 12s ago (pid 815)", "hung" },
+	{ DIED(CLD_EXITED, 3), "exit 3 12s ago (pid 815)", NULL },
+	{ DIED(CLD_KILLED, 34), "signal 34 12s ago (pid 815)", NULL },
+	{ DIED(-1, 0), "unknown cause 12s ago (pid 815)", NULL },
+	{ DIED(12345, 67), "unknown cause 12s ago (pid 815)", NULL },
 };
 
 START_TEST(a_death_is_told_with_its_cause)
 {
 	char text[96];
 
-	ck_assert_str_eq(rk_snapshot_death(&deaths[_i].slot, 13 * RK_NS_PER_S, text, sizeof(text)),
+	ck_assert_str_eq(rk_snapshot_death(&deaths[_i].slot, deaths[_i].verdict, 13 * RK_NS_PER_S,
+					   text, sizeof(text)),
 			 deaths[_i].want);
 }
 END_TEST

@@ -60,12 +60,12 @@ END_TEST
 static const struct {
 	uint32_t state;
 	const char *declared;
-	bool is_stopped, is_ready;
+	bool is_suspended, is_ready;
 	const char *want;
 } states[] = {
 	{ RK_SLOT_READY, "parked", false, true, "ready/parked" },
 	{ RK_SLOT_READY, "ready", false, true, "ready" },
-	{ RK_SLOT_READY, "running", true, false, "stopped" },
+	{ RK_SLOT_READY, "running", true, false, "suspended" },
 	{ RK_SLOT_STARTING, NULL, false, false, "starting" },
 	{ RK_SLOT_STARTING, "starting", false, false, "starting" },
 	{ RK_SLOT_STOPPING, "running", false, false, "stopping/running" },
@@ -79,7 +79,8 @@ START_TEST(a_state_is_the_slot_s_and_what_its_process_adds)
 {
 	struct rk_snapshot_worker w = { .view.state = states[_i].state,
 					.declared = states[_i].declared,
-					.is_stopped = states[_i].is_stopped };
+					.state = rk_look_state(states[_i].state),
+					.is_suspended = states[_i].is_suspended };
 	char text[RK_SNAPSHOT_STATE];
 
 	ck_assert_str_eq(rk_snapshot_state(text, &w), states[_i].want);

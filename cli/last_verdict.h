@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Last verdict: of a worker that the supervisor killed, why. The board has only the signal; the
+ * verdict is the flight recorder's, while that still knows it.
+ *
+ * Who       rekindle, one thread. What the recorder says is input, cleaned by recall.h.
+ * Blocking  never; allocates.
+ */
+#ifndef RK_CLI_LAST_VERDICT_H
+#define RK_CLI_LAST_VERDICT_H
+
+#include "cli/recall.h"
+#include "cli/snapshot.h"
+
+/*
+ * Reads the verdicts by which a process was ended, if a worker of the snapshot died of a signal at
+ * all. name as rk_recall_open() takes it. Without a flight recorder there are none.
+ */
+void rk_last_verdicts_load(const struct rk_snapshot *s, const char *name,
+			   struct rk_recall_list *ret);
+
+/* What stands there of the slot's last death: "hung", "looped"; NULL if it was no verdict's. The
+ * list's. */
+const char *rk_last_verdict_words(const struct rk_recall_list *l, const struct rk_view_slot *slot);
+
+/* Its name, as 'rekindle why' has it: "asleep". NULL as above, else text. */
+const char *rk_last_verdict(const struct rk_recall_list *l, const struct rk_view_slot *slot,
+			    char *text, size_t size);
+
+#endif
