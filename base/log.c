@@ -51,6 +51,11 @@ static void line_clean(char *line, size_t len)
 			line[i] = '?';
 }
 
+bool rk_log_is_wanted(enum rk_log_level level)
+{
+	return level <= log_process.conf.most;
+}
+
 void rk_log(enum rk_log_level level, const char *fmt, ...)
 {
 	char line[LINE_MAX_LEN + 2]; /* newline and NUL */
@@ -59,7 +64,7 @@ void rk_log(enum rk_log_level level, const char *fmt, ...)
 	va_list args;
 	int n;
 
-	if (level > log_process.conf.most)
+	if (!rk_log_is_wanted(level))
 		return;
 	len = rk_min_size((size_t)head_format(line, LINE_MAX_LEN / 2, level), LINE_MAX_LEN / 2 - 1);
 	errno = saved; /* for %m */

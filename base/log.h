@@ -15,6 +15,8 @@
 #ifndef RK_BASE_LOG_H
 #define RK_BASE_LOG_H
 
+#include <stdbool.h>
+
 #include "base/macro.h"
 
 /* The values are syslog's priorities. */
@@ -34,6 +36,9 @@ struct rk_log_conf {
 
 /* Once, by main() before it starts threads: conf and whether stderr is the journal. */
 void rk_log_init(const struct rk_log_conf *conf);
+
+/* Whether a line of this level is printed: for callers whose line takes work. */
+bool rk_log_is_wanted(enum rk_log_level level);
 
 /*
  * Prints one line. Control characters in it become '?', since a line may quote input, and

@@ -440,6 +440,18 @@ uint64_t rk_flight_write(struct rk_flight *f, const struct rk_flight_event *e, c
 	return first;
 }
 
+void rk_flight_put(struct rk_flight *f, const struct rk_flight_event *e, const char *text)
+{
+	if (f->fd >= 0)
+		event_write(f, e, text);
+}
+
+void rk_flight_announce(struct rk_flight *f)
+{
+	if (f->fd >= 0)
+		announce(f, f->next - 1);
+}
+
 uint64_t rk_flight_note(struct rk_flight *f, const struct rk_flight_event *e, const char *fmt, ...)
 {
 	char text[RK_FLIGHT_TEXT_MAX + 1];

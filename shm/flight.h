@@ -29,7 +29,7 @@
 #include "base/macro.h"
 #include "shm/abi.h"
 
-#define RK_FLIGHT_PARTS_MAX 8u  /* records that one text may take */
+#define RK_FLIGHT_PARTS_MAX 8u /* records that one text may take */
 #define RK_FLIGHT_TEXT_MAX (RK_FLIGHT_PARTS_MAX * RK_FLIGHT_TEXT)
 
 struct rk_flight {
@@ -77,6 +77,13 @@ RK_MUST_USE int rk_flight_open(struct rk_flight *f, const char *path, const char
 RK_PRINTF(3, 4)
 uint64_t rk_flight_note(struct rk_flight *f, const struct rk_flight_event *e, const char *fmt, ...);
 uint64_t rk_flight_write(struct rk_flight *f, const struct rk_flight_event *e, const char *text);
+
+/*
+ * The two halves of rk_flight_write(), for several events at once: the first writes one and wakes
+ * nobody, the second wakes who follows once all are there.
+ */
+void rk_flight_put(struct rk_flight *f, const struct rk_flight_event *e, const char *text);
+void rk_flight_announce(struct rk_flight *f);
 
 /* A clean stop: writes the last event, wakes who follows it, and removes the file. */
 void rk_flight_end(struct rk_flight *f, const char *path, const struct rk_flight_event *last,

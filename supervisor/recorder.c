@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/recorder.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,8 @@ static void log_note(const struct rk_note *note, const char *text)
 	char about[96] = "";
 	size_t at = 0;
 
+	if (!rk_log_is_wanted(level))
+		return;
 	if (note->slot != RK_FLIGHT_NOBODY)
 		at += (size_t)snprintf(about + at, sizeof(about) - at, " slot=%u", note->slot);
 	if (note->pid)
@@ -81,6 +84,52 @@ static struct rk_flight_event event_of(const struct rk_note *note)
 					 .wall_ns = rk_clock_wall_ns() };
 }
 
+/* ---- for later ---- */
+
+static void later_write(struct rk_recorder *r)
+{
+	if (r->n_later == 0)
+		return;
+	for (uint32_t i = 0; i < r->n_later; i++)
+		rk_flight_put(&r->flight, &r->later[i].event, r->later[i].text);
+	r->n_later = 0;
+	rk_flight_announce(&r->flight);
+	lost_warn(r);
+}
+
+void rk_recorder_hold(struct rk_recorder *r)
+{
+	r->n_holds++;
+}
+
+void rk_recorder_release(struct rk_recorder *r)
+{
+	if (--r->n_holds == 0)
+		later_write(r);
+}
+
+void rk_recorder_note_later(struct rk_recorder *r, const struct rk_note *note, const char *fmt, ...)
+{
+	struct rk_recorder_later *l;
+	va_list args;
+	int n;
+
+	if (r->n_later == RK_RECORDER_LATER)
+		later_write(r);
+	l = &r->later[r->n_later];
+	l->event = event_of(note);
+	va_start(args, fmt);
+	n = vsnprintf(l->text, sizeof(l->text), fmt, args);
+	va_end(args);
+	assert(n >= 0 && (size_t)n < sizeof(l->text)); /* our own short sentences */
+	r->n_later++;
+	log_note(note, l->text);
+	if (r->n_holds == 0)
+		later_write(r);
+}
+
+/* ---- at once ---- */
+
 uint64_t rk_recorder_note(struct rk_recorder *r, const struct rk_note *note, const char *fmt, ...)
 {
 	struct rk_flight_event event = event_of(note);
@@ -91,6 +140,7 @@ uint64_t rk_recorder_note(struct rk_recorder *r, const struct rk_note *note, con
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	later_write(r);
 	sequence = rk_flight_write(&r->flight, &event, text); /* before the log, which may block */
 	log_note(note, text);
 	lost_warn(r);
@@ -104,10 +154,12 @@ void rk_recorder_end(struct rk_recorder *r)
 				      .slot = RK_FLIGHT_NOBODY };
 	struct rk_flight_event event = event_of(&note);
 
+	later_write(r);
 	rk_flight_end(&r->flight, r->path, &event, "fleet ended");
 }
 
 void rk_recorder_close(struct rk_recorder *r)
 {
+	later_write(r);
 	rk_flight_close_p(&r->flight);
 }

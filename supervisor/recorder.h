@@ -11,7 +11,8 @@
  * verdict, its evidence, the response, the death) carry the group that the first one returned.
  *
  * Who       the supervisor's loop; not its other threads.
- * Crash     as shm/flight.h says: what was noted is there.
+ * Crash     as shm/flight.h says: what was noted is there. What was noted for later is lost when
+ *           this process is killed before the release; the journal is what a successor goes by.
  * Blocking  never waits; a note costs a few µs. A file that cannot be written is warned of once.
  */
 #ifndef RK_SUPERVISOR_RECORDER_H
@@ -22,8 +23,19 @@
 #include "shm/rundir.h"
 #include "supervisor/say.h"
 
+#define RK_RECORDER_LATER 12u       /* notes; more are written at once */
+#define RK_RECORDER_LATER_TEXT 192u /* bytes with the NUL: only short sentences are for later */
+
+/* A note that is written when somebody has time for it. */
+struct rk_recorder_later {
+	struct rk_flight_event event;
+	char text[RK_RECORDER_LATER_TEXT];
+};
+
 struct rk_recorder {
 	struct rk_flight flight;
+	uint32_t n_holds, n_later;
+	struct rk_recorder_later later[RK_RECORDER_LATER];
 	char path[RK_PATH_MAX];
 	bool has_warned;
 };
@@ -55,6 +67,18 @@ void rk_recorder_adopt(struct rk_recorder *r, const char *name, uint32_t n_recor
 /* Returns the record's sequence, for the group of others; 0 if there is no file. */
 RK_PRINTF(3, 4)
 uint64_t rk_recorder_note(struct rk_recorder *r, const struct rk_note *note, const char *fmt, ...);
+
+/*
+ * For what a dead worker's successor would have to wait for: between hold and release, which may be
+ * nested, a note for later is kept with its time and written at the last release, or before the
+ * next rk_recorder_note(), so that the order is true. The note's fleet has to stay valid for as
+ * long. Outside of them it is written at once.
+ */
+void rk_recorder_hold(struct rk_recorder *r);
+void rk_recorder_release(struct rk_recorder *r);
+RK_PRINTF(3, 4)
+void rk_recorder_note_later(struct rk_recorder *r, const struct rk_note *note, const char *fmt,
+			    ...);
 
 /* Ends the file and removes it: the fleet was stopped, nothing is left to be asked. */
 void rk_recorder_end(struct rk_recorder *r);

@@ -535,7 +535,7 @@ void rk_slot_begin(struct rk_slot *s, int kept)
 		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-kept));
 	process_attend(s);
 	note = rk_slot_note(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
-	(void)rk_recorder_note(s->host->c->recorder, &note, "worker started%s after_notice_us=%llu",
+	rk_recorder_note_later(s->host->c->recorder, &note, "worker started%s after_notice_us=%llu",
 			       s->is_promoted ? " from a standby" : "",
 			       (unsigned long long)(rk_mourning_is_open(m) ?
 							    s->started_ns - m->last.obituary.noticed_ns :
@@ -797,7 +797,7 @@ static void note_step(const struct rk_slot *s, enum rk_fsm_event event, struct r
 
 	if (step.next == s->state && step.action == RK_FSM_NOTHING)
 		return;
-	(void)rk_recorder_note(s->host->c->recorder, &note, "slot changed event=%s from=%s to=%s action=%s n=%llu",
+	rk_recorder_note_later(s->host->c->recorder, &note, "slot changed event=%s from=%s to=%s action=%s n=%llu",
 			       rk_fsm_event_name(event), rk_fsm_state_name(s->state), rk_fsm_state_name(step.next),
 			       rk_fsm_action_name(step.action),
 			       (unsigned long long)s->host->n_steps[s->state][event]);
@@ -813,6 +813,7 @@ void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
 		return; /* that it runs again is not for the detector to say */
 	if (s->noticed_ns == 0 && (event == RK_FSM_EV_LEASE || event == RK_FSM_EV_EXITED))
 		s->noticed_ns = rk_clock_ns();
+	rk_recorder_hold(s->host->c->recorder); /* a successor need not wait for what is told of it */
 	s->host->n_steps[s->state][event]++;
 	note_step(s, event, step);
 	if (step.next != s->state)
@@ -823,6 +824,7 @@ void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
 	act(s, step.action);
 	clock_follow(s);
 	s->host->on_step(s, step, s->host->arg);
+	rk_recorder_release(s->host->c->recorder);
 }
 
 /* ---- what operators want ---- */

@@ -8,7 +8,8 @@
  * the process's only one: a lease also dies on exec, so the process is killed first. Then, in
  * this order: sweep the cell it declared, ring parked workers that have work, charge the job it
  * was in (blame.h), give its partitions a new incarnation of the same slot, reset the lease, spawn. Nothing on that path
- * allocates or logs, but the flight recorder gets a record of each step, a few µs.
+ * allocates, logs or writes to the flight recorder: the records of its steps are held and written
+ * when the outermost event of the slot is over (rk_recorder_note_later()).
  *
  * A process that is due at once is a standby's where one is parked (standby.h), else a new one.
  *
