@@ -43,11 +43,10 @@ static int number_write(int dir, const char *file, uint64_t value)
 }
 
 /* The number behind "key " in a file of such lines; 0 if there is none. */
-static uint64_t number_read(int dir, const char *file, const char *key)
+static uint64_t number_read(int fd, const char *key)
 {
-	rk_cleanup(rk_close_p) int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
 	char text[1024];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
 	size_t len = strlen(key);
 
 	text[n > 0 ? n : 0] = '\0';
@@ -374,10 +373,15 @@ int rk_cgroup_slot_open(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 {
 	char name[SLOT_MAX];
 
-	if (s->dir < 0 && c->dir >= 0)
-		s->dir = sub_open(c->dir, slot_name(s, name));
-	if (s->dir < 0)
+	if (s->dir >= 0 || c->dir < 0)
+		return s->dir;
+	s->dir = sub_open(c->dir, slot_name(s, name));
+	if (s->dir < 0) {
 		s->dir = -1;
+		return -1;
+	}
+	s->events = openat(s->dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	s->has_memory = faccessat(s->dir, "memory.events", F_OK, 0) == 0;
 	return s->dir;
 }
 
@@ -388,6 +392,7 @@ void rk_cgroup_slot_close(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 	if (s->dir < 0)
 		return;
 	rk_close_p(&s->dir);
+	rk_close_p(&s->events);
 	(void)unlinkat(c->dir, slot_name(s, name), AT_REMOVEDIR);
 }
 
@@ -396,7 +401,7 @@ bool rk_cgroup_slot_kill(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 	struct rk_cgroup_slot before = *s;
 	char name[SLOT_MAX];
 
-	if (s->dir < 0 || number_read(s->dir, "cgroup.events", "populated") == 0)
+	if (s->dir < 0 || number_read(s->events, "populated") == 0)
 		return false;
 	(void)file_write(s->dir, "cgroup.kill", "1");
 	rk_cgroup_slot_close(c, s); /* rarely removes it: they are still dying */
@@ -408,5 +413,10 @@ bool rk_cgroup_slot_kill(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 
 uint64_t rk_cgroup_slot_oom_kills(const struct rk_cgroup_slot *s)
 {
-	return s->dir < 0 ? 0 : number_read(s->dir, "memory.events", "oom_kill");
+	rk_cleanup(rk_close_p) int fd = -1;
+
+	if (s->dir < 0 || !s->has_memory)
+		return 0;
+	fd = openat(s->dir, "memory.events", O_RDONLY | O_CLOEXEC);
+	return number_read(fd, "oom_kill");
 }

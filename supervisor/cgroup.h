@@ -45,7 +45,9 @@ struct rk_cgroup_name {
 
 /* A slot's. */
 struct rk_cgroup_slot {
-	int dir; /* -1 = none */
+	int dir;         /* -1 = none */
+	int events;      /* its cgroup.events, which every death asks; -1 with dir */
+	bool has_memory; /* there is a memory.events, decided with dir */
 	uint32_t slot;
 	uint32_t n; /* how often its tree had to be killed */
 };

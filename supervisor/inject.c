@@ -217,7 +217,7 @@ static int kill_process(struct rk_slot *s, struct rk_err *err)
 {
 	int r;
 
-	rk_slot_charge_see(s); /* before the signal: what it ended of is its own */
+	(void)rk_slot_charge_see(s); /* before the signal: what it ended of is its own */
 	if (s->exit_code)
 		return rk_err_set(err, -EAGAIN, "worker %u has just died: nothing was done, try again", s->number);
 	r = signal_send(s->process.pidfd, SIGKILL, s->number, err);

@@ -106,22 +106,13 @@ static int text_read(int stat_fd, char *text, size_t size)
 	return 0;
 }
 
-int rk_proc_threads(int stat_fd)
-{
-	char text[512];
-	int r = text_read(stat_fd, text, sizeof(text));
-
-	if (r < 0)
-		return r == -ESRCH ? 0 : r;
-	return rk_proc_parse_threads(text);
-}
-
-int rk_proc_exit(int stat_fd, int *ret_code, int *ret_status)
+int rk_proc_end(int stat_fd, struct rk_proc_end *ret)
 {
 	char text[1024];
 	int r = text_read(stat_fd, text, sizeof(text));
 
-	return r < 0 ? r : rk_proc_parse_exit(text, ret_code, ret_status);
+	ret->n_threads = r == -ESRCH ? 0 : r < 0 ? r : rk_proc_parse_threads(text);
+	return r < 0 ? r : rk_proc_parse_exit(text, &ret->code, &ret->status);
 }
 
 int rk_proc_parse_oom_kills(const char *text, uint64_t *ret)

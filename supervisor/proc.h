@@ -17,10 +17,7 @@
 /* Opens /proc/PID/stat. Returns a descriptor the caller owns, or -errno. */
 RK_MUST_USE int rk_proc_open(pid_t pid);
 
-/* Threads of the process: 0 when it is gone, -errno when that cannot be told. */
-int rk_proc_threads(int stat_fd);
-
-/* The same from the text of a stat file; pure. -EPROTO if it is none. */
+/* Threads of the process, from the text of a stat file; pure. -EPROTO if it is none. */
 int rk_proc_parse_threads(const char *text);
 
 /* Whether it can run: not stopped, traced, dead or gone. Of what cannot be read, too. */
@@ -29,12 +26,17 @@ bool rk_proc_is_running(int stat_fd);
 /* The same from the text of a stat file; pure. False if it is none. */
 bool rk_proc_parse_running(const char *text);
 
+struct rk_proc_end {
+	int code, status; /* as its parent will be told: CLD_EXITED and so on */
+	int n_threads;    /* 0 when it is gone; -errno when that cannot be told */
+};
+
 /*
- * How a process that is ending, or has ended and is not reaped yet, will be told to its parent:
- * CLD_EXITED and so on. Returns 0; -ENODATA where that is not known, as for an exit status of 0,
- * which a living process shows too; -ESRCH when it is reaped.
+ * How a process is ending, or has ended and is not reaped yet, in one read: it is on the way of a
+ * dead worker's successor. Returns 0; -ENODATA where code and status are not known, as for an exit
+ * status of 0, which a living process shows too; -ESRCH when it is reaped. Sets n_threads always.
  */
-RK_MUST_USE int rk_proc_exit(int stat_fd, int *ret_code, int *ret_status);
+RK_MUST_USE int rk_proc_end(int stat_fd, struct rk_proc_end *ret);
 
 /*
  * The same of one that may have been reaped, by its pidfd, with a status of 0 too. Linux 6.15;

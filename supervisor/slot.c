@@ -385,13 +385,12 @@ static void settle(struct rk_slot *s)
 static void fence(struct rk_slot *s)
 {
 	uint32_t holder = rk_watch_holder(s->host->c->watch, s->number);
-	int n;
+	/* Before the signal: what it ended of is its own. No thread comes after the last one's end. */
+	int n = rk_slot_charge_see(s);
 
-	rk_slot_charge_see(s); /* before the signal: what it ended of is its own */
 	(void)rk_child_signal(&s->process, SIGKILL); /* a lease dies on exec too */
 	if (s->stat_fd < 0 || holder != (uint32_t)s->process.pid)
 		return; /* its job thread was not the first: that one may live on */
-	n = rk_proc_threads(s->stat_fd);
 	if (n >= 0 && n <= 1)
 		rk_slot_event(s, RK_FSM_EV_EXITED);
 }
@@ -873,7 +872,7 @@ void rk_slot_init(struct rk_slot *s, struct rk_slot_host *host, uint32_t number)
 	*s = (struct rk_slot){ .host = host,
 			       .number = number,
 			       .process = no_process,
-			       .cgroup = { .dir = -1, .slot = number },
+			       .cgroup = { .dir = -1, .events = -1, .slot = number },
 			       .stat_fd = -1,
 			       .clocked = RK_FSM_EMPTY,
 			       .mourning = { .fleet = host->c->conf->name,

@@ -176,11 +176,12 @@ void rk_slot_kill(struct rk_slot *s);
 
 /*
  * Who is charged for a death, of slot_charge.c, for slot.c alone. See: how the process ended, while
- * /proc has it still. Charge: behind the repair, before its partitions pass on and the slot forgets
- * the process. Cause: keeper tells how one ended whose cause was not known then. Moved: as charge,
- * for a process that is alive and about to lose its partitions for this verdict.
+ * /proc has it still; returns how many threads it has, or -errno. Charge: behind the repair, before
+ * its partitions pass on and the slot forgets the process. Cause: keeper tells how one ended whose
+ * cause was not known then. Moved: as charge, for a process that is alive and about to lose its
+ * partitions for this verdict.
  */
-void rk_slot_charge_see(struct rk_slot *s);
+int rk_slot_charge_see(struct rk_slot *s);
 void rk_slot_charge(struct rk_slot *s);
 void rk_slot_charge_cause(struct rk_slot *s, const struct rk_link_msg *msg);
 void rk_slot_charge_moved(struct rk_slot *s, enum rk_verdict verdict);

@@ -10,6 +10,7 @@
  */
 #include "supervisor/slot.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #include "base/clock.h"
@@ -22,17 +23,18 @@
 
 /* ---- the case ---- */
 
-void rk_slot_charge_see(struct rk_slot *s)
+int rk_slot_charge_see(struct rk_slot *s)
 {
-	int code, status;
+	struct rk_proc_end end = { .n_threads = -EBADF };
+	int r = s->stat_fd < 0 ? -EBADF : rk_proc_end(s->stat_fd, &end);
 
 	if (s->exit_code)
-		return;
-	if ((s->stat_fd >= 0 && rk_proc_exit(s->stat_fd, &code, &status) == 0) ||
-	    rk_proc_reaped(s->process.pidfd, &code, &status) == 0) {
-		s->exit_code = code;
-		s->exit_status = status;
+		return end.n_threads;
+	if (r == 0 || rk_proc_reaped(s->process.pidfd, &end.code, &end.status) == 0) {
+		s->exit_code = end.code;
+		s->exit_status = end.status;
 	}
+	return end.n_threads;
 }
 
 static bool is_of(const struct rk_slot_job *job, uint32_t partition, uint64_t number)
@@ -259,7 +261,7 @@ void rk_slot_charge(struct rk_slot *s)
 	enum rk_blame_verdict verdict;
 	struct rk_blame_case c;
 
-	rk_slot_charge_see(s);
+	(void)rk_slot_charge_see(s);
 	c = case_of(s, s->noticed_ns);
 	verdict = decide(s, &c, s->process.pid);
 	if (c.code >= 0 || verdict == RK_BLAME_SPARED)
@@ -296,7 +298,8 @@ void rk_slot_charge_moved(struct rk_slot *s, enum rk_verdict verdict)
 {
 	struct rk_blame_case c;
 
-	s->verdict = verdict; /* it stands for as long as its job is looked at: the process need not end */
+	s->verdict = verdict; /* it stands for as long as its job is looked at: the process need not
+				 end */
 	c = case_of(s, rk_clock_ns());
 	(void)decide(s, &c, s->process.pid);
 	s->verdict = RK_VERDICT_FINE;

@@ -390,7 +390,7 @@ int rk_standby_open(const struct rk_standby_conf *conf, struct rk_standby **ret)
 					      .order = -1,
 					      .out = -1,
 					      .stat_fd = -1,
-					      .cgroup = { .dir = -1, .slot = conf->c->m->g.n_workers + i } };
+					      .cgroup = { .dir = -1, .events = -1, .slot = conf->c->m->g.n_workers + i } };
 		c = restart_conf(o);
 		rk_restart_reset(&o->restart, &c);
 		rk_hook_init(&o->pre, conf->hooks, RK_HOOK_PRE, NO_SLOT);

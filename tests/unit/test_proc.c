@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal    The number of threads is read from a stat file whatever the process calls itself,
- *         and a process that is gone has none, and whether it is stopped. How it ended can be read until it is reaped.
- * Method  Texts as the kernel writes them; this process with a second thread; a child that ends.
+ *         and a process that is gone has none, and whether it is stopped. How it ended can be read
+ * until it is reaped. Method  Texts as the kernel writes them; this process with a second thread; a
+ * child that ends.
  */
 #include "supervisor/proc.h"
 
@@ -41,10 +42,18 @@ static const struct {
 	const char *text;
 	bool is_running;
 } states[] = {
-	{ "812 (w) S 1 812", true },   { "812 (w) R 1 812", true },    { "812 (a) T (b) S 1 2", true },
-	{ "812 (w) D 1 812", true },   { "812 (w) T 1 812", false },   { "812 (w) t 1 812", false },
-	{ "812 (a) S (b) T 1", false }, { "812 (w) Z 1 812", false }, { "812 (w) X 1 812", false },
-	{ "812 (w) ", false },	       { "812 (w", false },	       { "", false },
+	{ "812 (w) S 1 812", true },
+	{ "812 (w) R 1 812", true },
+	{ "812 (a) T (b) S 1 2", true },
+	{ "812 (w) D 1 812", true },
+	{ "812 (w) T 1 812", false },
+	{ "812 (w) t 1 812", false },
+	{ "812 (a) S (b) T 1", false },
+	{ "812 (w) Z 1 812", false },
+	{ "812 (w) X 1 812", false },
+	{ "812 (w) ", false },
+	{ "812 (w", false },
+	{ "", false },
 };
 
 START_TEST(whether_it_can_run_is_read_whatever_the_name)
@@ -111,6 +120,14 @@ START_TEST(a_process_that_is_stopped_or_gone_does_not_run)
 }
 END_TEST
 
+static int n_threads(int fd)
+{
+	struct rk_proc_end end;
+
+	(void)!rk_proc_end(fd, &end);
+	return end.n_threads;
+}
+
 static void *wait_for_end(void *arg)
 {
 	char byte;
@@ -121,13 +138,13 @@ static void *wait_for_end(void *arg)
 START_TEST(a_second_thread_is_counted)
 {
 	rk_cleanup(rk_close_p) int fd = rk_proc_open(getpid());
-	int gate[2], before = rk_proc_threads(fd);
+	int gate[2], before = n_threads(fd);
 	pthread_t thread;
 
 	ck_assert_int_ge(before, 1);
 	ck_assert_int_eq(pipe(gate), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_end, &gate[0]), 0);
-	ck_assert_int_eq(rk_proc_threads(fd), before + 1);
+	ck_assert_int_eq(n_threads(fd), before + 1);
 	(void)close(gate[1]);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	(void)close(gate[0]);
@@ -146,11 +163,11 @@ START_TEST(a_process_that_is_gone_has_no_threads)
 		_exit(wait_for_end(&gate[0]) != NULL);
 	}
 	rk_cleanup(rk_close_p) int fd = rk_proc_open(pid);
-	ck_assert_int_eq(rk_proc_threads(fd), 1);
+	ck_assert_int_eq(n_threads(fd), 1);
 	(void)close(gate[1]);
 	(void)close(gate[0]);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	ck_assert_int_eq(rk_proc_threads(fd), 0);
+	ck_assert_int_eq(n_threads(fd), 0);
 	ck_assert_int_eq(rk_proc_open(pid), -ENOENT);
 }
 END_TEST
@@ -183,6 +200,7 @@ END_TEST
 START_TEST(and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it)
 {
 	siginfo_t si;
+	struct rk_proc_end end;
 	int code, status, r;
 	pid_t pid = fork();
 
@@ -191,14 +209,15 @@ START_TEST(and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it)
 			(void)pause();
 	rk_cleanup(rk_close_p) int fd = rk_proc_open(pid),
 				   pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	ck_assert_int_eq(rk_proc_exit(fd, &code, &status), -ENODATA);
+	ck_assert_int_eq(rk_proc_end(fd, &end), -ENODATA);
 	ck_assert_int_lt(rk_proc_reaped(pidfd, &code, &status), 0);
 	ck_assert_int_eq(kill(pid, SIGUSR1), 0);
 	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT), 0);
-	ck_assert_int_eq(rk_proc_exit(fd, &code, &status), 0);
-	ck_assert(code == CLD_KILLED && status == SIGUSR1);
+	ck_assert_int_eq(rk_proc_end(fd, &end), 0);
+	ck_assert(end.code == CLD_KILLED && end.status == SIGUSR1 && end.n_threads == 1);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	ck_assert_int_eq(rk_proc_exit(fd, &code, &status), -ESRCH);
+	ck_assert_int_eq(rk_proc_end(fd, &end), -ESRCH);
+	ck_assert_int_eq(end.n_threads, 0);
 	code = status = 0;
 	r = rk_proc_reaped(pidfd, &code, &status);
 	ck_assert(r < 0 || (code == CLD_KILLED && status == SIGUSR1)); /* Linux before 6.15 */
