@@ -182,7 +182,7 @@ static const struct rk_option fleet_options[] = { FLEET_OPTION };
 static const struct rk_option restart_options[] = {
 	FOLLOW_OPTIONS,
 	{ "all", 0, RK_OPTION_FLAG, NULL, "all workers, as without a WORKER", 0, 0 },
-	{ "max-unavailable", 0, RK_OPTION_COUNT, "N", "workers that may be away at once (1)", 1,
+	{ "max-unavailable", 0, RK_OPTION_COUNT, "N", "workers that may be away at once (1); 0: standbys take over, one by one", 0,
 	  RK_WORKERS_MAX },
 	{ "resume", 0, RK_OPTION_FLAG, NULL, "one that is held goes on", 0, 0 },
 	{ "cancel", 0, RK_OPTION_FLAG, NULL, "one that is under way touches no further worker", 0,

@@ -151,6 +151,7 @@ static void on_standby(void *arg)
 	struct rk_crew *f = arg;
 
 	f->c.on_change(f->c.arg);
+	rk_crew_roll_progress(f); /* it may wait for one */
 	end_check(f);
 }
 

@@ -65,6 +65,8 @@ void rk_crew_roll_progress(struct rk_crew *f)
 	if (!f->roll.is_open || f->roll.is_obeying || f->is_stopping)
 		return;
 	f->roll.is_obeying = true; /* orders lead to steps, which lead here */
+	if (f->roll.plan.c.kind == RK_ROLLING_RESTART && f->roll.plan.c.max_unavailable == 0)
+		rk_rolling_standbys(&f->roll.plan, rk_standby_n_able(f->host.standby));
 	while (rk_rolling_next(&f->roll.plan, rk_clock_ns(), &order))
 		obey(f, &order);
 	f->roll.is_obeying = false;
@@ -140,6 +142,24 @@ static int choose(struct rk_crew *f, const struct rk_crew_restart *what, struct 
 	return 0;
 }
 
+/* With no worker away there has to be a standby: so much is known before anything is done. */
+static int standby_check(struct rk_crew *f, struct rk_err *err)
+{
+	if (rk_standby_n_wanted(f->host.standby) == 0)
+		return rk_err_set(
+			err, -EINVAL,
+			"with no worker unavailable there has to be a standby, and %s has none: set Standby=1 and "
+			"reload, or give --max-unavailable=1 or more",
+			f->c.conf->name);
+	if (rk_standby_n_able(f->host.standby) == 0)
+		return rk_err_set(
+			err, -EAGAIN,
+			"with no worker unavailable there has to be a standby, and none of %s is ready: try again "
+			"when 'rekindle status' shows one, or give --max-unavailable=1 or more",
+			f->c.conf->name);
+	return 0;
+}
+
 int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint64_t *ret_group,
 		    struct rk_err *err)
 {
@@ -156,12 +176,9 @@ int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint6
 
 	if (is_on(f))
 		return busy(f, err);
-	if (what->max_unavailable == 0)
-		return rk_err_set(
-			err, -EINVAL,
-			"with no worker unavailable there has to be a standby, and there is none: "
-			"give --max-unavailable=1 or more");
-	r = choose(f, what, err);
+	r = what->max_unavailable == 0 ? standby_check(f, err) : 0;
+	if (r == 0)
+		r = choose(f, what, err);
 	if (r < 0)
 		return r;
 	rk_rolling_begin(&f->roll.plan, &conf, f->roll.slots, f->n_slots);
@@ -172,8 +189,8 @@ int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint6
 		rk_rolling_progress(&f->roll.plan).n_planned, what->max_unavailable);
 	f->roll.group = what->group ? what->group : sequence;
 	f->roll.line[0] = '\0';
-	f->roll.is_open = true;
 	rk_standby_renew(f->host.standby); /* they run what there was when they were started */
+	f->roll.is_open = true;
 	*ret_group = f->roll.group;
 	rk_crew_roll_progress(f);
 	return 0;

@@ -202,9 +202,6 @@ void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t s
 		if (slot < r->n_slots)
 			on_down(r, slot, now_ns);
 		break;
-	case RK_ROLLING_EV_STANDBY:
-		r->c.n_standbys++;
-		break;
 	case RK_ROLLING_EV_TIMER:
 		on_timer(r, now_ns);
 		break;
@@ -218,6 +215,11 @@ void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t s
 		break;
 	}
 	check_end(r);
+}
+
+void rk_rolling_standbys(struct rk_rolling *r, uint32_t n)
+{
+	r->c.n_standbys = n;
 }
 
 /* ---- what to do ---- */

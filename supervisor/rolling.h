@@ -50,12 +50,11 @@ enum rk_rolling_stage {
 };
 
 enum rk_rolling_event {
-	RK_ROLLING_EV_READY,   /* the slot's process is ready */
-	RK_ROLLING_EV_DOWN,    /* its process's death is confirmed, whoever caused it */
-	RK_ROLLING_EV_STANDBY, /* one more standby is ready; the slot does not count */
-	RK_ROLLING_EV_TIMER,   /* due_ns has come; the slot does not count */
-	RK_ROLLING_EV_RESUME,  /* go on; a failed slot is tried again */
-	RK_ROLLING_EV_CANCEL,  /* touch no further slot */
+	RK_ROLLING_EV_READY,  /* the slot's process is ready */
+	RK_ROLLING_EV_DOWN,   /* its process's death is confirmed, whoever caused it */
+	RK_ROLLING_EV_TIMER,  /* due_ns has come; the slot does not count */
+	RK_ROLLING_EV_RESUME, /* go on; a failed slot is tried again */
+	RK_ROLLING_EV_CANCEL, /* touch no further slot */
 	RK_ROLLING_EVENTS
 };
 
@@ -71,7 +70,7 @@ enum rk_rolling_reason { RK_ROLLING_NONE, RK_ROLLING_DIED, RK_ROLLING_LATE };
 struct rk_rolling_conf {
 	enum rk_rolling_kind kind;
 	uint32_t max_unavailable;
-	uint32_t n_standbys;       /* ready now, of the new kind */
+	uint32_t n_standbys;       /* that can take over now */
 	uint64_t ready_timeout_ns; /* 0 = none */
 	uint64_t settle_ns;
 };
@@ -120,6 +119,10 @@ void rk_rolling_begin(struct rk_rolling *r, const struct rk_rolling_conf *c,
 /* Slots and events that do not exist change nothing. */
 void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t slot,
 		   uint64_t now_ns);
+
+/* How many standbys can take over now: told whenever that has changed, and before
+ * rk_rolling_next(). */
+void rk_rolling_standbys(struct rk_rolling *r, uint32_t n);
 
 /* The next thing to do, behind begin and behind each event, until it returns false. */
 bool rk_rolling_next(struct rk_rolling *r, uint64_t now_ns, struct rk_rolling_order *ret);

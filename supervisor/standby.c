@@ -439,6 +439,11 @@ void rk_standby_renew(struct rk_standby *b)
 		on_event(&b->at[i], RK_SPARE_EV_UNWANT);
 }
 
+uint32_t rk_standby_n_wanted(const struct rk_standby *b)
+{
+	return b->n_wanted;
+}
+
 bool rk_standby_is_empty(const struct rk_standby *b)
 {
 	for (uint32_t i = 0; i < STANDBYS_MAX; i++)
@@ -498,6 +503,15 @@ static bool is_able(struct rk_standby_one *o)
 	(void)rk_recorder_note(crew_of(o)->recorder, &note, "standby not used, another one is made why=\"%s\"", why);
 	on_event(o, *why == 's' ? RK_SPARE_EV_MISSPOKE : RK_SPARE_EV_UNWANT);
 	return false;
+}
+
+uint32_t rk_standby_n_able(struct rk_standby *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->n_wanted; i++)
+		n += b->at[i].state == RK_SPARE_PARKED && is_able(&b->at[i]);
+	return n;
 }
 
 struct rk_standby_one *rk_standby_choose(struct rk_standby *b, uint32_t slot)

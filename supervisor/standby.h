@@ -54,11 +54,17 @@ void rk_standby_stop(struct rk_standby *b);
 /* They run what was configured before, or may: each is ended and made anew. */
 void rk_standby_renew(struct rk_standby *b);
 
+/* How many are wanted. */
+uint32_t rk_standby_n_wanted(const struct rk_standby *b);
+
 /* Whether no process is left. */
 bool rk_standby_is_empty(const struct rk_standby *b);
 
 /* Keeper says how one of them, or an ExecStartPre of theirs, has ended. */
 void rk_standby_on_exited(struct rk_standby *b, const struct rk_link_msg *msg);
+
+/* How many could take over now. Those that are parked and could not are ended and made anew. */
+uint32_t rk_standby_n_able(struct rk_standby *b);
 
 /* One that can become this slot's process now; NULL: there is none. */
 struct rk_standby_one *rk_standby_choose(struct rk_standby *b, uint32_t slot);

@@ -6,11 +6,16 @@
  *                                the last request it holds the connection until it is killed
  *   probe outstanding            calls without taking replies until the library refuses: prints how
  *                                many it let through
+ *   probe listen SOCKET COMMAND...  runs it while a stream socket is there that takes connections
+ * and whatever is written to them; ends with its exit status
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -70,10 +75,35 @@ static int outstanding(void)
 	return 0;
 }
 
+/* Nobody accepts: the kernel does, as far as the backlog goes. */
+static int listens(const char *path, char *const *command)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
+	pid_t pid;
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	if (sock < 0 || bind(sock, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(sock, 64) < 0) {
+		perror("probe");
+		return 1;
+	}
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)execv(command[0], command);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+									       : 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 3 && strcmp(argv[1], "ask") == 0)
 		return asks(argv[2], argv + 3);
+	if (argc > 3 && strcmp(argv[1], "listen") == 0)
+		return listens(argv[2], argv + 3);
 	if (argc == 2 && strcmp(argv[1], "outstanding") == 0)
 		return outstanding();
 	return 64;

@@ -31,7 +31,7 @@ static void enter(void)
 	ck_assert_int_eq(setenv("REKINDLE_RUNTIME_DIR", base, 1), 0);
 	snprintf(directory, sizeof(directory), "%s/carts", base);
 	ck_assert_int_eq(mkdir(directory, 0700), 0);
-	rk_recorder_open(&recorder, "carts");
+	rk_recorder_open(&recorder, "carts", 64);
 	ck_assert_int_ge(recorder.flight.fd, 0);
 }
 

@@ -252,13 +252,38 @@ START_TEST(standbys_are_used_and_without_room_they_are_waited_for)
 	on(&p, RK_ROLLING_EV_READY, 0);
 	ck_assert(!next(&p));
 	ck_assert_str_eq(line(&p), "restarted 1 of 2, waiting for a standby");
-	on(&p, RK_ROLLING_EV_STANDBY, 0);
+	rk_rolling_standbys(&p.r, 1);
 	expect(&p, RK_ROLLING_SWAP, 1);
 	c.max_unavailable = 2;
 	plan_begin(&p, &c, 3);
 	expect(&p, RK_ROLLING_SWAP, 0);
 	expect(&p, RK_ROLLING_RECYCLE, 1);
 	ck_assert(!next(&p));
+}
+END_TEST
+
+START_TEST(a_standby_that_is_gone_again_is_waited_for_anew)
+{
+	struct rk_rolling_conf c = { .n_standbys = 0 };
+	struct plan p;
+
+	plan_begin(&p, &c, 2);
+	ck_assert(!next(&p));
+	ck_assert_str_eq(line(&p), "restarted 0 of 2, waiting for a standby");
+	rk_rolling_standbys(&p.r, 2);
+	rk_rolling_standbys(&p.r, 0);
+	ck_assert(!next(&p));
+	rk_rolling_standbys(&p.r, 2);
+	expect(&p, RK_ROLLING_SWAP, 0);
+	rk_rolling_standbys(&p.r, 1);
+	ck_assert(!next(&p)); /* one behind the other, however many there are */
+	on(&p, RK_ROLLING_EV_DOWN, 0);
+	on(&p, RK_ROLLING_EV_DOWN, 1); /* by itself: it may go at once, it has nothing to lose */
+	on(&p, RK_ROLLING_EV_READY, 0);
+	expect(&p, RK_ROLLING_START, 1);
+	ck_assert(!next(&p));
+	on(&p, RK_ROLLING_EV_READY, 1);
+	ck_assert_int_eq(p.r.state, RK_ROLLING_DONE);
 }
 END_TEST
 
@@ -386,6 +411,7 @@ int main(void)
 	tcase_add_test(c, deaths_that_are_none_of_the_plans_count_as_away);
 	tcase_add_test(c, one_that_is_ending_is_away_though_its_old_process_says_ready);
 	tcase_add_test(c, standbys_are_used_and_without_room_they_are_waited_for);
+	tcase_add_test(c, a_standby_that_is_gone_again_is_waited_for_anew);
 	tcase_add_test(c, a_drain_ends_with_its_slots_and_starts_nothing);
 	tcase_add_test(c, an_empty_plan_is_done_and_strange_events_change_nothing);
 	tcase_add_loop_test(c, random_plans_reach_every_slot_and_take_no_more_than_may_be_away, 0,
