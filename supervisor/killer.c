@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/killer.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,12 +31,21 @@ static pid_t parent_of(pid_t pid)
 	return at && sscanf(at, ") %*c %d", &parent) == 1 ? parent : 0;
 }
 
-/* The pid may be another's by now: the descriptor first, then whether it still has its parent. */
-static bool kill_child(pid_t pid, pid_t parent)
+/* Whether the process is reaped: then its pid may be another's. */
+static bool is_reaped(int pidfd)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0 && errno == ESRCH;
+}
+
+/*
+ * The pid may be another's by now: the descriptor first, then whether it still has its parent, then
+ * whether the root has its own pid, without which what is listed below that is somebody else's.
+ */
+static bool kill_child(pid_t pid, pid_t parent, int root)
 {
 	rk_cleanup(rk_close_p) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-	return pidfd >= 0 && parent_of(pid) == parent &&
+	return pidfd >= 0 && parent_of(pid) == parent && !is_reaped(root) &&
 	       syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
 }
 
@@ -56,8 +66,8 @@ static bool is_among(const int32_t *pids, uint32_t n, int32_t pid)
 }
 
 /* One listing. Returns how many are new; they follow those that had their signal before. */
-static uint32_t pass(struct rk_tree *t, pid_t root, int32_t killed[static RK_OBSERVE_PROCESSES],
-		     uint32_t n_killed)
+static uint32_t pass(struct rk_tree *t, pid_t root, int pidfd,
+		     int32_t killed[static RK_OBSERVE_PROCESSES], uint32_t n_killed)
 {
 	int32_t below[RK_OBSERVE_PROCESSES];
 	bool is_cut;
@@ -66,7 +76,7 @@ static uint32_t pass(struct rk_tree *t, pid_t root, int32_t killed[static RK_OBS
 	/* The farthest first: whoever loses its parent looks like another's. */
 	while (n-- > 0 && n_killed + n_new < RK_OBSERVE_PROCESSES)
 		if (!is_among(killed, n_killed, below[n]) &&
-		    kill_child(below[n], listed_parent(t, below[n])))
+		    kill_child(below[n], listed_parent(t, below[n]), pidfd))
 			killed[n_killed + n_new++] = below[n];
 	return n_new;
 }
@@ -79,7 +89,7 @@ uint32_t rk_killer_kill(struct rk_killer *k, pid_t pid, int pidfd)
 	for (uint32_t i = 0; n_new && i < RK_KILLER_PASSES; i++) {
 		if (rk_tree_refresh(&k->observatory.tree, rk_clock_ns(), i ? 0 : YOUNG_NS) < 0)
 			break;
-		n_new = pass(&k->observatory.tree, pid, killed, n_killed);
+		n_new = pass(&k->observatory.tree, pid, pidfd, killed, n_killed);
 		n_killed += n_new;
 	}
 	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);

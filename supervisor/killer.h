@@ -21,7 +21,8 @@ struct rk_killer {
 
 /*
  * SIGKILL to every process below this one and, last, to itself, which pidfd says it is. Returns
- * how many below it were sent one; 0 also where /proc shows nothing.
+ * how many below it were sent one; 0 also where /proc shows nothing, and when it is reaped: whoever
+ * has its pid by then, and what that has started, is left alone.
  */
 uint32_t rk_killer_kill(struct rk_killer *k, pid_t pid, int pidfd);
 
