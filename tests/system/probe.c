@@ -2,14 +2,21 @@
 /*
  * A client for the shell tests.
  *
- *   probe ask SOCKET REQUEST...  prints each answer and the number of its descriptors; with "-" as
- *                                the last request it holds the connection until it is killed
- *   probe outstanding            calls without taking replies until the library refuses: prints how
- *                                many it let through
- *   probe listen SOCKET COMMAND...  runs it while a stream socket is there that takes connections
- * and whatever is written to them; ends with its exit status
+ *   probe ask SOCKET REQUEST...
+ *     prints each answer and the number of its descriptors; with "-" as the last request it holds
+ *     the connection until it is killed
+ *   probe segments SOCKET REQUEST
+ *     prints the answer, and of each segment that comes with it the name and what its descriptor
+ *     allows, as it is or opened again
+ *   probe outstanding
+ *     calls without taking replies until the library refuses: prints how many it let through
+ *   probe listen SOCKET COMMAND...
+ *     runs it while a stream socket is there that takes connections and whatever is written to
+ *     them; ends with its exit status
  */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -40,7 +47,32 @@ static void ask(int sock, const char *request)
 	rk_fds_close_p(&fds);
 }
 
-static int asks(const char *path, char *const *requests)
+/* As it is, or opened anew through /proc, where modes decide. */
+static bool is_writable(int fd)
+{
+	char path[32];
+	int flags = fcntl(fd, F_GETFL), again;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	if (again >= 0)
+		(void)close(again);
+	return again >= 0 || (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static void tell(int fd)
+{
+	char path[32], to[128] = "", name[64] = "?";
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, to, sizeof(to) - 1);
+	if (n > 0)
+		(void)sscanf(to, "/memfd:rekindle-%63s", name);
+	(void)printf("%s read-%s\n", name, is_writable(fd) ? "write" : "only");
+}
+
+static int dial(const char *path)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -48,8 +80,34 @@ static int asks(const char *path, char *const *requests)
 	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
 	if (sock < 0 || connect(sock, (struct sockaddr *)&at, sizeof(at)) < 0) {
 		perror("probe");
-		return 1;
+		return -1;
 	}
+	return sock;
+}
+
+static int segments(const char *path, const char *request)
+{
+	struct rk_fds fds = { 0 };
+	char text[ANSWER_MAX] = "";
+	size_t len = 0;
+	int sock = dial(path);
+
+	if (sock < 0 || rk_fd_send(sock, request, strlen(request) + 1, NULL) < 0 ||
+	    rk_fd_recv(sock, text, sizeof(text) - 1, &len, &fds) < 0)
+		return 1;
+	(void)printf("%.*s\n", (int)len, text);
+	for (uint32_t i = 0; i < fds.n; i++)
+		tell(fds.fd[i]);
+	rk_fds_close_p(&fds);
+	return 0;
+}
+
+static int asks(const char *path, char *const *requests)
+{
+	int sock = dial(path);
+
+	if (sock < 0)
+		return 1;
 	for (; *requests; requests++) {
 		if (strcmp(*requests, "-") == 0)
 			(void)pause();
@@ -104,6 +162,8 @@ int main(int argc, char **argv)
 		return asks(argv[2], argv + 3);
 	if (argc > 3 && strcmp(argv[1], "listen") == 0)
 		return listens(argv[2], argv + 3);
+	if (argc == 4 && strcmp(argv[1], "segments") == 0)
+		return segments(argv[2], argv[3]);
 	if (argc == 2 && strcmp(argv[1], "outstanding") == 0)
 		return outstanding();
 	return 64;

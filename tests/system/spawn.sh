@@ -6,60 +6,7 @@
 # Method  real fleets of wordcount with the programs of $BUILD; what a worker became is read from
 #         /proc. Nothing waits by the clock: event lines and the hooks' own FIFOs tell. What needs
 #         root, a delegated control group or journald is skipped where there is none.
-. "$(dirname "$0")/lib.sh"
-
-chmod 755 "$tmp" # other users come here too
-exec=$wordcount  # what launch() runs
-
-details() {
-	printf '%s\n' "status $status" "stdout: $out" "stderr: $err" "fleet: $(cat "$tmp/run.err" 2>/dev/null)" | head -40
-}
-
-# equal NAME HAVE WANT
-equal() {
-	result "$1" "$([ "$2" = "$3" ] || echo "'$2' instead of '$3'")"
-}
-
-# sees PATTERN: reads the fleet's event lines until one fits (ERE), which is left in line
-sees() {
-	while IFS= read -r -t 30 -u 7 line; do
-		[[ ! $line =~ $1 ]] || return 0
-	done
-	echo "no line /$1/"
-	return 1
-}
-
-# serve: runs what $tmp/spawn.conf says; its event lines come on descriptor 7
-serve() {
-	rm -f "$tmp/run.err"
-	lines 7 "$tmp/run.err" "$rekindle" run --config "$tmp/spawn.conf"
-	keeper=$!
-}
-
-# launch CONFIGURATION-LINES: a fleet "spawn" of one worker
-launch() {
-	printf '[Fleet spawn]\nExec=%s\nWorkers=1\n%s\n' "$exec" "$1" >"$tmp/spawn.conf"
-	serve
-}
-
-# ready LINES: the same, and until it is ready; pid is the worker's
-ready() {
-	launch "$1"
-	sees '^(spawn )?.*fleet spawn, 1 worker: ' || return 1
-	pid=${line##* }
-}
-
-# gone: the fleet has ended, or will by itself
-gone() {
-	reap "$keeper"
-	keeper=
-}
-
-stop() {
-	[ -n "$keeper" ] || return 0
-	"$rekindle" stop >/dev/null 2>&1
-	gone
-}
+. "$(dirname "$0")/serve.sh"
 
 # of FIELD: of the worker's /proc/PID/status
 of() {
@@ -82,12 +29,6 @@ lives() {
 		[[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [!ZX]* ]] || return 0
 	done
 	echo "process $1 lives"
-}
-
-is_root=
-[ "$(id -u)" -ne 0 ] || is_root=1
-as_other() {
-	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$@"
 }
 
 # ---- what a worker starts with ----------------------------------------------------------------
@@ -535,106 +476,6 @@ run logs
 expect "logs without a fleet" 3 'no fleet is running'
 
 # ---- clients ----------------------------------------------------------------------------------
-
-probe=$build/tests/system/probe
-abi=$("$rekindle" version -o json | sed 's/.*"abi":\([0-9]*\).*/\1/')
-if [ -z "$is_root" ]; then
-	skip "roles" "user: needs root"
-elif ! as_other test -x "$wordcount"; then
-	skip "roles" "user: others cannot enter the build directory"
-else
-	export REKINDLE_NAME=spawn
-	socket=$tmp/r/spawn/control
-	as_group() {
-		setpriv --reuid=65533 --regid=65533 --groups=1 --inh-caps=-all "$@"
-	}
-	as_foreign() {
-		setpriv --reuid=65532 --regid=65532 --clear-groups --inh-caps=-all "$@"
-	}
-
-	ready ""
-	run_program as_other "$rekindle" call apple
-	expect "without ClientUser nobody else gets at the socket" 77 '[Pp]ermission denied'
-	equal "its directory is ours alone" "$(stat -c %a "$tmp/r/spawn")" 700
-	stop
-
-	ready "ClientUser=65534
-ClientGroup=daemon
-SocketMode=0666"
-	equal "SocketMode" "$(stat -c '%a' "$socket")" 666
-	equal "the socket belongs to ClientUser and ClientGroup" "$(stat -c '%u %g' "$socket")" "65534 1"
-	result "directories can be passed, not listed" "$([ "$(stat -c %a "$tmp/r/spawn") $(stat -c %a "$tmp/r")" = "711 711" ] ||
-		stat -c %a "$tmp/r/spawn" "$tmp/r")"
-	for who in as_other as_group; do
-		run_program $who "$rekindle" call apple
-		expect "$who: may call" 0 '^[0-9]+$'
-		run_program $who "$rekindle" stop
-		expect "$who: may not stop" 77 "is for root and the owner"
-		run_program $who "$rekindle" logs
-		expect "$who: may not see the logs" 77 "is for root and the owner"
-		run_program $who "$rekindle" status
-		expect "$who: may not see what workers do" 77 "you are a client"
-		run_program $who "$probe" ask "$socket" '{"verb":"ping"}'
-		expect "$who: may ping" 0 '"ok":true'
-		run_program $who "$probe" ask "$socket" "{\"verb\":\"read\",\"abi\":$abi}"
-		expect "$who: reads the board, and gets no other segment" 0 '"ok":true.* 2$'
-		run_program $who "$probe" ask "$socket" "{\"verb\":\"open\",\"abi\":$abi}"
-		expect "$who: opens with what a client needs" 0 '"ok":true.* 4$'
-	done
-	for verb in restart scale drain undrain worker-start worker-stop pause resume reload; do
-		run_program as_other "$probe" ask "$socket" "{\"verb\":\"$verb\",\"worker\":0,\"workers\":1}"
-		expect "a client may not operate: $verb" 0 '^\{"ok":false,"code":"EPERM".*is for root and the owner.* 0$'
-	done
-	for verb in open read ping stop output fault dead restart reload nonsense; do
-		run_program as_foreign "$probe" ask "$socket" "{\"verb\":\"$verb\",\"abi\":$abi}"
-		expect "a foreign uid is refused: $verb" 0 '^(cut off|\{"ok":false,"code":"EPERM".* 0)$'
-	done
-	run status --check
-	expect "none of that harmed the fleet" 0 ''
-	stop
-	rm -rf "$tmp/r"
-
-	ready "ClientGroup=daemon
-SocketMode=0660"
-	equal "ClientGroup alone: the directory is the group's to pass" "$(stat -c '%a %g' "$tmp/r/spawn")" "710 1"
-	run_program as_group "$rekindle" call apple
-	expect "a member may call" 0 '^1$'
-	run_program as_foreign "$rekindle" call apple
-	expect "nobody else gets at the socket" 77 '[Pp]ermission denied'
-	stop
-	rm -rf "$tmp/r"
-
-	printf '[Fleet a]\nExec=%s\nWorkers=1\nClientUser=65534\n[Fleet b]\nExec=%s\nWorkers=1\n' \
-		"$wordcount" "$wordcount" >"$tmp/spawn.conf"
-	serve
-	sees "fleet b" >/dev/null
-	run_program as_other "$rekindle" call --name spawn/a apple
-	expect "one of two fleets: its client may call" 0 '^1$'
-	run_program as_other "$rekindle" call --name spawn/b apple
-	expect "but not the other's workers" 77 "may not use fleet 'b'"
-	stop
-	serve_text() { printf '[Fleet a]\nExec=%s\nWorkers=1\n%s\n' "$wordcount" "$1" >"$tmp/spawn.conf"; }
-	serve_text ""
-	serve
-	sees "fleet a" >/dev/null
-	run_program as_other "$rekindle" call apple
-	expect "nobody else may call" 77 '[Pp]ermission denied'
-	serve_text "ClientUser=65534"
-	run reload
-	expect "a reload lets ClientUser in" 0 'ClientUser= -> 65534 \(now\)'
-	run_program as_other "$rekindle" call apple
-	expect "who may call from then on" 0 '^1$'
-	serve_text ""
-	run reload
-	expect "and another one takes that back" 0 'ClientUser=65534 -> '
-	run_program as_other "$rekindle" call apple
-	expect "from those that connect behind it" 77 '[Pp]ermission denied|may not use'
-	stop
-	printf '[Fleet a]\nExec=%s\nClientUser=65534\n[Fleet b]\nExec=%s\nClientUser=65533\n' \
-		"$wordcount" "$wordcount" >"$tmp/spawn.conf"
-	run check "$tmp/spawn.conf"
-	expect "two fleets that disagree about their socket are a mistake" 78 "spawn\.conf:6: ClientUser=65533: fleet 'a' says 65534"
-fi
 
 # The only client page, once who had it before has left it; $holder has it until it is killed.
 hold() {
