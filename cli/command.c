@@ -142,6 +142,7 @@ static const struct rk_option dead_options[] = {
 	TIMEOUT_OPTION("with retry: how long to wait for each (60s)"),
 	{ "all", 0, RK_OPTION_FLAG, NULL, "with retry and drop: every letter there is", 0, 0 },
 	{ "body", 0, RK_OPTION_FLAG, NULL, "with show: print the job's body as it is, and nothing else", 0, 0 },
+	UTC_OPTION,
 };
 
 static const struct rk_option put_options[] = {

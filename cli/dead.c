@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "cli/out.h"
+#include "cli/recall.h"
 
 void rk_cli_dead_print(const struct rk_dead_command *c, struct json_object *letters)
 {
@@ -198,6 +199,7 @@ int rk_cli_dead(int argc, char **argv)
 
 	if (!rk_cli_begin(&c.a, argc, argv, &status))
 		return status;
+	rk_recall_time(&c.a);
 	w = word_find(c.a.rest[0]);
 	if (!w)
 		return rk_cli_complain(RK_CLI_USAGE,

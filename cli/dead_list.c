@@ -30,12 +30,15 @@ static uint64_t age_ns(const struct rk_dead_letter *l)
 	return l->realtime_ns < now_ns ? now_ns - l->realtime_ns : 0;
 }
 
-static const char *time_format(char text[static 32], uint64_t wall_ns)
+/* "2026-01-31 12:00:00" of here, as in 'rekindle events', or "2026-01-31T11:00:00Z" for programs.
+ */
+static const char *time_format(char text[static 32], uint64_t wall_ns, bool is_utc)
 {
 	time_t s = (time_t)(wall_ns / RK_NS_PER_S);
 	struct tm tm;
 
-	if (!gmtime_r(&s, &tm) || strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (!(is_utc ? gmtime_r(&s, &tm) : localtime_r(&s, &tm)) ||
+	    strftime(text, 32, is_utc ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%d %H:%M:%S", &tm) == 0)
 		(void)snprintf(text, 32, "?");
 	return text;
 }
@@ -55,7 +58,7 @@ struct json_object *rk_cli_dead_json(const struct rk_dead_letter *l)
 	rk_out_json_text(o, "verdict", rk_letter_verdict(l->cause.verdict));
 	rk_out_json_text(o, "end", has_end ? rk_letter_end(end, &l->cause) : NULL);
 	rk_out_json_int(o, "attempts", l->attempts);
-	rk_out_json_text(o, "time", time_format(when, l->realtime_ns));
+	rk_out_json_text(o, "time", time_format(when, l->realtime_ns, true));
 	rk_out_json_int(o, "age_ms", (int64_t)(age_ns(l) / RK_NS_PER_MS));
 	rk_out_json_int(o, "client_id", (int64_t)l->client_id);
 	rk_out_json_int(o, "sequence", (int64_t)l->sequence);
@@ -195,8 +198,9 @@ static void show_text(const struct rk_dead_letter *l, const struct rk_recall_lis
 	(void)printf("verdict   %s; the last process ended with %s\n",
 		     rk_letter_verdict(l->cause.verdict), rk_letter_end(end, &l->cause));
 	(void)printf("attempts  %u\n", l->attempts);
-	(void)printf("time      %s, %s ago, by worker %u\n", time_format(when, l->realtime_ns),
-		     rk_out_time(age, age_ns(l)), rk_deadword_worker(l->word));
+	(void)printf("time      %s, %s ago, by worker %u\n",
+		     time_format(when, l->realtime_ns, false), rk_out_time(age, age_ns(l)),
+		     rk_deadword_worker(l->word));
 	(void)printf("client    id %" PRIu64 ", its call %" PRIu64 "\n", l->client_id, l->sequence);
 	print_bytes("key", bytes, l->key_len);
 	print_bytes("body", bytes + l->key_len, l->len);

@@ -121,6 +121,9 @@ until_told "$first"
 expect "show prints its body" 0 "^  always while $broken$"
 expect "and how its attempts ended" 0 'job charged for the last time.*why='
 expect "by the death of a process" 0 ' death '
+local=$(TZ=XYZ-5:30 "$rekindle" dead show "$first" | sed -n 's/^time *\([^,]*\),.*/\1/p')
+utc=$(TZ=XYZ-5:30 "$rekindle" dead show "$first" --utc | sed -n 's/^time *\([^,]*\),.*/\1/p')
+equal "show has the time of here, or with --utc that of UTC" "$(($(date -ud "$local" +%s) - $(date -ud "$utc" +%s)))" 19800
 run dead show "$first" -o json
 json "as JSON too" ".letters[0] | .body == \"always while $broken\" and (.history | length) >= 2"
 documented "dead show"
