@@ -11,6 +11,7 @@
  *         are answered by the right counts; then the memory is put back, and the standby steps on.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -170,18 +171,33 @@ static bool is_done(struct stage *s, struct rk_call *c)
 	return rk_call_look(&s->caller, c) == RK_CALL_DONE;
 }
 
+/* As a client sleeps: whoever delivers rings its page's bell. False when that does not happen. */
+static bool await_done(struct stage *s, struct rk_call *c)
+{
+	_Atomic uint32_t *bell = &rk_shm_page(&s->s.m, s->caller.page)->bell;
+	uint64_t until_ns = rk_clock_ns() + GIVE_UP_NS;
+	int r = 0;
+
+	for (;;) {
+		uint32_t word = rk_bell_park(bell);
+
+		if (is_done(s, c) || r == -ETIMEDOUT)
+			break;
+		r = rk_bell_wait(bell, word, until_ns);
+	}
+	rk_bell_unpark(bell);
+	return r != -ETIMEDOUT;
+}
+
 /* Waits for the reply, which must be this number. */
 static void answered(struct stage *s, struct rk_call *c, uint64_t want)
 {
-	uint64_t until_ns = rk_clock_ns() + GIVE_UP_NS, n = 0;
 	struct rk_call_reply reply;
+	uint64_t n = 0;
 
-	while (!is_done(s, c)) {
-		if (rk_clock_ns() > until_ns) {
-			fail(s, "a call is never answered");
-			return;
-		}
-		(void)usleep(50);
+	if (!await_done(s, c)) {
+		fail(s, "a call is never answered");
+		return;
 	}
 	rk_call_reply(&s->caller, c, &reply);
 	if (reply.error || reply.len != sizeof(n))
@@ -323,7 +339,7 @@ static pid_t standby_start(struct stage *s, int *ret_sock)
 	    ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_EXITKILL) < 0 || ptrace(PTRACE_CONT, pid, NULL, NULL) < 0)
 		return -1;
 	while ((r = rk_promotion_hear(pair[0])) == -EAGAIN)
-		(void)usleep(100);
+		(void)poll(&(struct pollfd){ .fd = pair[0], .events = POLLIN }, 1, -1); /* or its end */
 	(void)kill(pid, SIGSTOP);
 	if (r < 0 || waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
 		fail(s, "the standby does not park");
