@@ -212,6 +212,13 @@ static void on_announce(struct rk_crew *f, struct rk_slot *s)
 	rk_crew_recycle_on_ready(f, s->number);
 }
 
+/* It has a process, and is no choice for a new owner where there is a better one. */
+static bool is_unfit(enum rk_fsm_state state)
+{
+	return state == RK_FSM_SUSPECT || state == RK_FSM_PAUSED || state == RK_FSM_RECYCLING ||
+	       state == RK_FSM_ABORTING || state == RK_FSM_FENCING || state == RK_FSM_STOPPING;
+}
+
 /* What a step means for those who are not the slot. */
 static void step_tell(struct rk_crew *f, struct rk_slot *s, struct rk_fsm_step step)
 {
@@ -219,6 +226,8 @@ static void step_tell(struct rk_crew *f, struct rk_slot *s, struct rk_fsm_step s
 		rk_crew_layout_on(f, RK_MEMBER_EV_START, s->number);
 	if (step.action == RK_FSM_ANNOUNCE)
 		on_announce(f, s);
+	if (is_unfit(step.next))
+		rk_crew_layout_on(f, RK_MEMBER_EV_UNFIT, s->number);
 	if (step.action == RK_FSM_RESUME) /* if it was stuck, it is not */
 		rk_crew_layout_on(f, RK_MEMBER_EV_READY, s->number);
 	if (step.action == RK_FSM_RECOVER && !f->any_was_ready && s->restart.n_failed > 1)

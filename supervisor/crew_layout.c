@@ -30,10 +30,18 @@ static void moved(struct rk_crew *f, const struct rk_member_move *move, int r)
 	f->change.n_moved++;
 }
 
-/* The old owner has let go. Its heir may have died meanwhile: then it gets the partition back. */
+/* Whether it still is to have what the old owner has let go: it may have died meanwhile, or fallen ill. */
+static bool is_heir(const struct rk_crew *f, const struct rk_member_move *move)
+{
+	if (!rk_slot_is_up(&f->slots[move->to]))
+		return false;
+	return rk_member_is_fit(f->member, move->to) || !rk_member_is_fit(f->member, move->from);
+}
+
+/* The old owner has let go. If there is no heir it gets the partition back. */
 static void finish(struct rk_crew *f, const struct rk_member_move *move)
 {
-	if (rk_slot_is_up(&f->slots[move->to])) {
+	if (is_heir(f, move)) {
 		moved(f, move, rk_handover_give(f->c.m, move->partition, move->to));
 		return;
 	}

@@ -9,6 +9,7 @@ struct slot {
 	enum rk_member_state state;
 	bool has_process;
 	bool is_ready;
+	bool is_unfit;     /* ready, and suspect, paused or about to end */
 	bool is_stuck;     /* it has a process that cannot release anything */
 	uint64_t since_ns; /* of its last READY, DOWN or STUCK */
 	uint64_t down_ns;  /* of its grace used up before since_ns */
@@ -20,11 +21,13 @@ struct rk_member {
 	struct rk_member_conf c;
 	struct slot *slots;
 	/* partition -> slot */
-	uint16_t *owners;                /* as it is */
-	uint16_t *targets;               /* as it shall be now */
-	uint16_t *home;                  /* as it shall be when all that are wanted are there */
-	uint16_t *moving;                /* where it is going; RK_PLACE_NONE = nowhere */
-	bool *is_live;                   /* how; partition -> */
+	uint16_t *owners;  /* as it is */
+	uint16_t *targets; /* as it shall be now */
+	uint16_t *home;    /* as it shall be when all that are wanted are there */
+	uint16_t *moving;  /* where it is going; RK_PLACE_NONE = nowhere */
+	uint16_t *detour;  /* room: who would own it if only those that are well shared them */
+	bool is_detoured;  /* a target is not what it were if all were well */
+	bool *is_live;     /* how; partition -> */
 	struct rk_place_member *members; /* room */
 	void *scratch;                   /* room for place.h */
 	uint32_t at;                     /* where the search for moves goes on */
@@ -46,6 +49,16 @@ static bool has_home(const struct slot *s)
 	return is_member(s) || s->state == RK_MEMBER_GONE || s->state == RK_MEMBER_RETURNING;
 }
 
+static bool is_fit(const struct slot *s)
+{
+	return s->is_ready && !s->is_unfit;
+}
+
+static bool is_fit_member(const struct slot *s)
+{
+	return is_member(s) && is_fit(s);
+}
+
 /* Rebalances over the slots of a set; an empty set leaves the table alone. */
 static int rebalance(struct rk_member *m, uint16_t *table, bool (*is_in)(const struct slot *))
 {
@@ -62,6 +75,59 @@ static int rebalance(struct rk_member *m, uint16_t *table, bool (*is_in)(const s
 	return rk_place_rebalance(table, m->c.n_partitions, &view, m->scratch, &n_moves);
 }
 
+static bool is_pending(const struct rk_member *m, uint32_t p)
+{
+	return m->owners[p] != m->targets[p] && m->moving[p] == RK_PLACE_NONE;
+}
+
+/*
+ * Whether a partition has to move to one that would not serve it, though nothing keeps it where
+ * it is. From one that leaves and serves it meanwhile it can wait for a restart.
+ */
+static bool needs_detour(const struct rk_member *m, uint32_t p)
+{
+	const struct slot *to, *from;
+
+	if (!is_pending(m, p) || m->targets[p] == RK_PLACE_NONE)
+		return false;
+	to = &m->slots[m->targets[p]];
+	from = m->owners[p] == RK_PLACE_NONE ? NULL : &m->slots[m->owners[p]];
+	if (from && is_fit_member(from))
+		return false;
+	if (to->is_ready)
+		return to->is_unfit;
+	return to->state == RK_MEMBER_AWAY && (!from || !is_fit(from));
+}
+
+static bool any_needs_detour(const struct rk_member *m)
+{
+	for (uint32_t p = 0; p < m->c.n_partitions; p++)
+		if (needs_detour(m, p))
+			return true;
+	return false;
+}
+
+static bool any_is_fit_member(const struct rk_member *m)
+{
+	for (uint32_t i = 0; i < m->c.n_slots; i++)
+		if (is_fit_member(&m->slots[i]))
+			return true;
+	return false;
+}
+
+/* What would go to one that is not well goes where it went if only the others shared. */
+static void detour(struct rk_member *m)
+{
+	m->is_detoured = any_is_fit_member(m) && any_needs_detour(m);
+	if (!m->is_detoured)
+		return;
+	memcpy(m->detour, m->targets, m->c.n_partitions * sizeof(*m->detour));
+	(void)rebalance(m, m->detour, is_fit_member);
+	for (uint32_t p = 0; p < m->c.n_partitions; p++)
+		if (needs_detour(m, p))
+			m->targets[p] = m->detour[p];
+}
+
 /* Whoever is there gets what is its own; the rest stays where it went, and is shared anew. */
 static void aim(struct rk_member *m)
 {
@@ -69,6 +135,7 @@ static void aim(struct rk_member *m)
 		if (m->home[p] != RK_PLACE_NONE && is_member(&m->slots[m->home[p]]))
 			m->targets[p] = m->home[p];
 	(void)rebalance(m, m->targets, is_member); /* open has seen it succeed */
+	detour(m);
 }
 
 /* The set of those that are wanted has changed. */
@@ -114,9 +181,10 @@ static int alloc(struct rk_member *m)
 	m->targets = table_new(m);
 	m->home = table_new(m);
 	m->moving = table_new(m);
+	m->detour = table_new(m);
 	m->is_live = calloc(m->c.n_partitions, sizeof(*m->is_live));
 	if (!m->slots || !m->members || !m->scratch || !m->owners || !m->targets || !m->home ||
-	    !m->moving || !m->is_live)
+	    !m->moving || !m->detour || !m->is_live)
 		return -ENOMEM;
 	return 0;
 }
@@ -180,6 +248,7 @@ void rk_member_close(struct rk_member *m)
 	free(m->targets);
 	free(m->home);
 	free(m->moving);
+	free(m->detour);
 	free(m->is_live);
 	free(m);
 }
@@ -198,8 +267,16 @@ static uint64_t slot_due_ns(const struct rk_member *m, const struct slot *s)
 	return s->since_ns + m->c.move_after_ns - s->down_ns;
 }
 
+/* One is well again, or is not any more: who gets what nobody serves may depend on it. */
+static void health_follow(struct rk_member *m)
+{
+	if (m->is_detoured || (any_is_fit_member(m) && any_needs_detour(m)))
+		aim(m);
+}
+
 static void on_ready(struct rk_member *m, struct slot *s, uint64_t now_ns)
 {
+	s->is_unfit = false;
 	if (s->is_ready)
 		return;
 	s->has_process = true;
@@ -221,6 +298,7 @@ static void on_down(const struct rk_member *m, struct slot *s, uint64_t now_ns)
 {
 	s->has_process = false;
 	s->is_stuck = false;
+	s->is_unfit = false;
 	if (s->is_ready && now_ns - s->since_ns >= m->c.healthy_after_ns)
 		s->down_ns = 0;
 	if (s->state == RK_MEMBER_MEMBER)
@@ -259,9 +337,15 @@ void rk_member_on(struct rk_member *m, enum rk_member_event event, uint32_t slot
 		return;
 	case RK_MEMBER_EV_READY:
 		on_ready(m, s, now_ns);
+		health_follow(m);
 		return;
 	case RK_MEMBER_EV_DOWN:
 		on_down(m, s, now_ns);
+		health_follow(m);
+		return;
+	case RK_MEMBER_EV_UNFIT:
+		s->is_unfit = s->is_ready;
+		health_follow(m);
 		return;
 	case RK_MEMBER_EV_STUCK:
 		on_stuck(m, s, now_ns);
@@ -340,11 +424,6 @@ void rk_member_on_timer(struct rk_member *m, uint64_t now_ns)
 
 /* ---- moves ---- */
 
-static bool is_pending(const struct rk_member *m, uint32_t p)
-{
-	return m->owners[p] != m->targets[p] && m->moving[p] == RK_PLACE_NONE;
-}
-
 enum gate { OPEN_FREE, OPEN_COPY, OPEN_LIVE, SHUT };
 
 /* Whether a pending partition could go now, the pace of live moves apart. */
@@ -353,6 +432,8 @@ static enum gate find_gate(const struct rk_member *m, uint32_t p)
 	uint16_t from = m->owners[p];
 
 	if (m->targets[p] == RK_PLACE_NONE || !m->slots[m->targets[p]].is_ready)
+		return SHUT;
+	if (m->slots[m->targets[p]].is_unfit && any_is_fit_member(m))
 		return SHUT;
 	if (from == RK_PLACE_NONE || !m->slots[from].has_process)
 		return OPEN_FREE;
@@ -366,7 +447,8 @@ static bool has_pace(const struct rk_member *m, uint64_t now_ns)
 	return m->n_moving < rk_max_u32(m->c.max_moving, 1) && now_ns >= m->next_move_ns;
 }
 
-static struct rk_member_move begin_move(struct rk_member *m, uint32_t p, enum gate gate, uint64_t now_ns)
+static struct rk_member_move begin_move(struct rk_member *m, uint32_t p, enum gate gate,
+					uint64_t now_ns)
 {
 	uint16_t to = m->targets[p];
 	bool is_live = gate == OPEN_LIVE;
@@ -440,8 +522,11 @@ void rk_member_unmoved(struct rk_member *m, uint32_t partition)
 {
 	uint16_t to = end_move(m, partition);
 
-	if (to != RK_PLACE_NONE)
-		check_left(&m->slots[to]);
+	if (to == RK_PLACE_NONE)
+		return;
+	check_left(&m->slots[to]);
+	if (needs_detour(m, partition)) /* it fell ill while that was under way */
+		aim(m);
 }
 
 /* ---- what people see ---- */
@@ -449,6 +534,11 @@ void rk_member_unmoved(struct rk_member *m, uint32_t partition)
 enum rk_member_state rk_member_state(const struct rk_member *m, uint32_t slot)
 {
 	return slot < m->c.n_slots ? m->slots[slot].state : RK_MEMBER_OUT;
+}
+
+bool rk_member_is_fit(const struct rk_member *m, uint32_t slot)
+{
+	return slot < m->c.n_slots && is_fit(&m->slots[slot]);
 }
 
 const uint16_t *rk_member_owners(const struct rk_member *m)

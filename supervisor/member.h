@@ -20,6 +20,11 @@
  *    simply assigned, at once, since nobody serves it; from one that is stuck it is taken by copy,
  *    at once too; from one that is ready it is handed over
  *    live, few at a time and not too fast; from one that is just starting it waits for either.
+ *  - UNFIT (suspect, paused or about to end) is one that could serve and does not: nothing moves
+ *    to it as long as there is one that is well. What is served where it is waits until it is READY
+ *    again; what nobody serves, and what a leaving slot hands over, goes to those who are well,
+ *    and is shared anew once it is READY. What it owns stays its own. The same holds for one that
+ *    is AWAY, as far as nobody serves what was to go there.
  *  - With nobody left to move to everything stays where it is.
  *
  * Who       the fleet: tells what happens, does the moves it is given, tells when each is done.
@@ -65,8 +70,10 @@ enum rk_member_state {
 
 enum rk_member_event {
 	RK_MEMBER_EV_START, /* it has a process */
-	RK_MEMBER_EV_READY,
-	RK_MEMBER_EV_DOWN, /* its death is confirmed */
+	RK_MEMBER_EV_READY, /* it serves; again, after UNFIT or STUCK */
+	RK_MEMBER_EV_DOWN,  /* its death is confirmed */
+	RK_MEMBER_EV_UNFIT, /* alive, and does not serve for now, or not for long: until READY or
+			       DOWN */
 	RK_MEMBER_EV_STUCK, /* alive, and to lose its partitions though it cannot release them */
 	RK_MEMBER_EVENTS
 };
@@ -120,6 +127,9 @@ void rk_member_moved(struct rk_member *m, uint32_t partition);
 void rk_member_unmoved(struct rk_member *m, uint32_t partition);
 
 enum rk_member_state rk_member_state(const struct rk_member *m, uint32_t slot);
+
+/* Whether it is ready and well: it serves what it is given. */
+bool rk_member_is_fit(const struct rk_member *m, uint32_t slot);
 
 /* Partition -> slot as it is, the fleet's table; lives as long as m. */
 const uint16_t *rk_member_owners(const struct rk_member *m);

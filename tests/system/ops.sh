@@ -326,6 +326,35 @@ result "which goes as soon as the first one's process is gone" \
 run stop hung
 expect "the hung one ends with the fleet" 0 'stopped hung'
 
+# Two are stopped with a job each that hangs, and continued at once: when the first is judged the other one is suspect.
+start twice -n 3 --set OnHang=move --set HangAfter=500ms --set DeadLetterAfter=1 --set HealthyAfter=100ms -- "$hang_worker"
+mapfile -t ones < <(keys_of twice 1 2)
+mapfile -t zeros < <(keys_of twice 0 2)
+victims="$(pid_of twice 0) $(pid_of twice 1)"
+kill -STOP $victims
+waiters=()
+for k in "${ones[0]}" "${zeros[0]}"; do
+	"$rekindle" call --name twice "$k" deadlock --timeout 20s >"$tmp/twice.$k" 2>&1 &
+	waiters+=($!)
+done
+for ((i = 0; i < 1000; i++)); do
+	"$rekindle" status --name twice | grep -q ' 2 jobs queued' && break
+	read -rt 0.02 <> <(:)
+done
+kill -CONT $victims
+wait "${waiters[@]}"
+result "two hang at once: both jobs are put aside" "$(for k in "${ones[0]}" "${zeros[0]}"; do
+	grep -q 'put aside' "$tmp/twice.$k" || cat "$tmp/twice.$k"
+done)"
+await twice 'partitions taken from the worker' 2
+result "and neither has got what was the other one's" "$([ "$(partitions twice)" = "0 0 256" ] || partitions twice)"
+for k in "${ones[1]}" "${zeros[1]}"; do
+	run call --name twice "$k" hello --timeout 20s
+	expect "which goes on" 0 '^1$'
+done
+run stop twice
+expect "both end with the fleet" 0 'stopped twice'
+
 # ---- deaths: strategies, restart, brake ---------------------------------------------------------
 
 # conf NAME TEXT: a configuration below a root of its own.

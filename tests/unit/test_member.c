@@ -418,7 +418,7 @@ END_TEST
 struct books {
 	struct rk_member_move moves[P]; /* under way, by partition */
 	bool is_moving[P];
-	bool has_process[N], is_ready[N];
+	bool has_process[N], is_ready[N], is_unfit[N];
 	uint32_t n_live;
 };
 
@@ -448,16 +448,33 @@ static void live_step(struct fleet *f, struct books *b, struct rk_rand *random)
 			return;
 		on(f, RK_MEMBER_EV_READY, slot);
 		b->is_ready[slot] = true;
+		b->is_unfit[slot] = false;
 		return;
 	case 8:
 		if (!b->has_process[slot])
 			return;
 		on(f, RK_MEMBER_EV_DOWN, slot);
-		b->has_process[slot] = b->is_ready[slot] = false;
+		b->has_process[slot] = b->is_ready[slot] = b->is_unfit[slot] = false;
+		return;
+	case 9:
+		if (!b->is_ready[slot])
+			return;
+		on(f, RK_MEMBER_EV_UNFIT, slot);
+		b->is_unfit[slot] = true;
 		return;
 	default:
 		pass(f, rk_rand_below(random, 5 * S));
 	}
+}
+
+/* Somebody who shares the partitions and is well. */
+static bool has_healthy(const struct fleet *f, const struct books *b)
+{
+	for (uint32_t i = 0; i < N; i++)
+		if (rk_member_state(f->m, i) == RK_MEMBER_MEMBER && b->is_ready[i] &&
+		    !b->is_unfit[i])
+			return true;
+	return false;
 }
 
 static void move_step(struct fleet *f, struct books *b, struct rk_rand *random, int seed)
@@ -478,6 +495,8 @@ static void move_step(struct fleet *f, struct books *b, struct rk_rand *random, 
 	ck_assert_msg(!b->is_moving[move.partition], "seed %d: moved twice at once", seed);
 	ck_assert_msg(rk_member_owners(f->m)[move.partition] == move.from, "seed %d", seed);
 	ck_assert_msg(move.from != move.to && b->is_ready[move.to], "seed %d", seed);
+	ck_assert_msg(!b->is_unfit[move.to] || !has_healthy(f, b),
+		      "seed %d: to one that is not well", seed);
 	ck_assert_msg(b->has_process[move.from] == move.is_live, "seed %d: not as it is", seed);
 	b->is_moving[move.partition] = true;
 	b->moves[move.partition] = move;
@@ -618,15 +637,151 @@ START_TEST(what_waits_for_somebody_who_is_down_is_not_going)
 }
 END_TEST
 
+/* Ends all copies and assignments there are. Returns how many went to a slot. */
+static uint32_t move_all_to(struct fleet *f, uint32_t slot)
+{
+	struct rk_member_move move;
+	uint32_t n = 0;
+
+	while (rk_member_next(f->m, f->now_ns, &move)) {
+		n += move.to == slot;
+		rk_member_moved(f->m, move.partition);
+	}
+	return n;
+}
+
+START_TEST(what_nobody_serves_goes_to_the_healthy_ones)
+{
+	struct fleet f = fleet_make(&usual);
+
+	on(&f, RK_MEMBER_EV_UNFIT, 0);
+	if (_i) { /* taken by copy, or assigned since it stays down */
+		on(&f, RK_MEMBER_EV_STUCK, 1);
+	} else {
+		on(&f, RK_MEMBER_EV_DOWN, 1);
+		pass(&f, usual.move_after_ns);
+	}
+	ck_assert_uint_eq(rk_member_n_pending(f.m), P / 4);
+	ck_assert_uint_eq(move_all_to(&f, 0), 0);
+	ck_assert_uint_eq(rk_member_n_pending(f.m), 0);
+	ck_assert_uint_eq(rk_member_n_owned(f.m, 0), P / 4); /* it keeps what it has */
+	ck_assert_uint_gt(rk_member_n_owned(f.m, 2), P / 4);
+	ck_assert_uint_gt(rk_member_n_owned(f.m, 3), P / 4);
+
+	on(&f, RK_MEMBER_EV_READY, 0); /* it was nothing: now it gets its share */
+	ck_assert_uint_gt(move_all_to(&f, 0), 0);
+	for (uint32_t i = 0; i < 4; i++)
+		ck_assert(i == 1 || rk_member_n_owned(f.m, i) >= P / 3);
+	on(&f, RK_MEMBER_EV_DOWN, 1);
+	on(&f, RK_MEMBER_EV_READY, 1);
+	pass(&f, 10 * S);
+	(void)move_all_to(&f, 0);
+	ck_assert(is_as_first(&f));
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(what_was_meant_for_one_that_falls_ill_or_dies_goes_elsewhere)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_move move;
+
+	on(&f, RK_MEMBER_EV_STUCK, 1);
+	while (rk_member_next(f.m, f.now_ns, &move) && move.to != 0)
+		rk_member_moved(f.m, move.partition);
+	ck_assert_uint_eq(move.to, 0);
+	rk_member_unmoved(f.m, move.partition); /* no bank was free */
+	on(&f, _i ? RK_MEMBER_EV_UNFIT : RK_MEMBER_EV_DOWN, 0);
+	ck_assert_uint_gt(rk_member_n_pending(f.m), 0);
+	ck_assert_uint_eq(move_all_to(&f, 0), 0);
+	ck_assert_uint_eq(rk_member_n_owned(f.m, 1), 0);
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(what_is_served_waits_until_its_new_owner_is_well)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_move move;
+	uint32_t n_live;
+
+	on(&f, RK_MEMBER_EV_DOWN, 1);
+	pass(&f, usual.move_after_ns);
+	(void)move_all(&f, &n_live);
+	on(&f, RK_MEMBER_EV_READY, 1);
+	pass(&f, usual.healthy_after_ns);
+	on(&f, RK_MEMBER_EV_UNFIT, 1); /* before they come home */
+	ck_assert(!rk_member_next(f.m, f.now_ns, &move));
+	ck_assert_uint_eq(rk_member_n_pending(f.m), P / 4);
+	on(&f, RK_MEMBER_EV_READY, 1);
+	ck_assert_uint_eq(move_all(&f, &n_live), P / 4);
+	ck_assert(is_as_first(&f));
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(who_leaves_hands_over_to_the_healthy_ones)
+{
+	struct fleet f = fleet_make(&usual);
+
+	on(&f, RK_MEMBER_EV_UNFIT, 0);
+	ck_assert_int_eq(rk_member_leave(f.m, 1), 0);
+	ck_assert_uint_eq(move_all_to(&f, 0), 0);
+	ck_assert_int_eq(rk_member_state(f.m, 1), RK_MEMBER_OUT);
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(with_nobody_healthy_left_any_will_do)
+{
+	struct fleet f = fleet_make(&usual);
+
+	for (uint32_t i = 0; i < 4; i++)
+		on(&f, RK_MEMBER_EV_UNFIT, i);
+	on(&f, RK_MEMBER_EV_STUCK, 1);
+	ck_assert_uint_gt(move_all_to(&f, 0), 0);
+	ck_assert_uint_eq(rk_member_n_owned(f.m, 1), 0);
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(who_falls_ill_and_gets_well_moves_nothing)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_move move;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		on(&f, RK_MEMBER_EV_UNFIT, i);
+		ck_assert(!rk_member_next(f.m, f.now_ns, &move));
+		ck_assert(rk_member_is_fit(f.m, (i + 1) % 4) && !rk_member_is_fit(f.m, i));
+		if (i % 2) /* some die of it */
+			on(&f, RK_MEMBER_EV_DOWN, i);
+		on(&f, RK_MEMBER_EV_READY, i);
+		ck_assert(!rk_member_next(f.m, f.now_ns, &move));
+		ck_assert(rk_member_is_fit(f.m, i));
+	}
+	ck_assert(is_as_first(&f));
+	rk_member_close(f.m);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("member");
 
 	tcase_add_test(c, a_restart_within_the_grace_moves_nothing);
-	tcase_add_loop_test(c, who_is_stuck_loses_its_partitions_by_copy_and_gets_the_same_ones_back, 0, 2);
+	tcase_add_loop_test(c,
+			    who_is_stuck_loses_its_partitions_by_copy_and_gets_the_same_ones_back,
+			    0, 2);
 	tcase_add_test(c, who_dies_while_it_is_stuck_leaves_what_is_left_to_be_assigned);
 	tcase_add_test(c, with_nobody_to_copy_to_it_keeps_them);
 	tcase_add_test(c, what_waits_for_somebody_who_is_down_is_not_going);
+	tcase_add_loop_test(c, what_nobody_serves_goes_to_the_healthy_ones, 0, 2);
+	tcase_add_loop_test(c, what_was_meant_for_one_that_falls_ill_or_dies_goes_elsewhere, 0, 2);
+	tcase_add_test(c, what_is_served_waits_until_its_new_owner_is_well);
+	tcase_add_test(c, who_leaves_hands_over_to_the_healthy_ones);
+	tcase_add_test(c, with_nobody_healthy_left_any_will_do);
+	tcase_add_test(c, who_falls_ill_and_gets_well_moves_nothing);
 	tcase_add_test(c, who_stays_down_loses_its_partitions_and_gets_the_same_ones_back);
 	tcase_add_test(c, a_slot_that_flaps_uses_up_its_grace_and_health_renews_it);
 	tcase_add_test(c, a_slot_that_never_starts_loses_its_partitions_too);
