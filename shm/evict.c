@@ -124,6 +124,19 @@ void rk_evict_wake(const struct rk_shm *m, uint32_t worker)
 		rk_deliver_wake(m, (uint32_t)cell - 1);
 }
 
+uint32_t rk_evict_keeper(const struct rk_shm *m, uint32_t partition)
+{
+	for (uint32_t b = 0; b < m->g.n_banks; b++) {
+		/* Relaxed: the supervisor's own. */
+		uint32_t kept = atomic_load_explicit(rk_journal_kept(m, partition, b),
+						     memory_order_relaxed);
+
+		if (kept)
+			return kept - 1;
+	}
+	return RK_WORKER_NONE;
+}
+
 void rk_evict_bury(const struct rk_shm *m, uint32_t worker)
 {
 	for (uint32_t p = 0; p < m->g.n_partitions; p++)

@@ -49,6 +49,12 @@ RK_MUST_USE int rk_evict(const struct rk_shm *m, uint32_t partition, uint32_t to
  */
 void rk_evict_wake(const struct rk_shm *m, uint32_t worker);
 
+/*
+ * While there is no bank to copy a partition into: a worker whose confirmed death frees one;
+ * RK_WORKER_NONE if there is none.
+ */
+uint32_t rk_evict_keeper(const struct rk_shm *m, uint32_t partition);
+
 /* After a worker's confirmed death: the banks it was evicted from are free. Idempotent. */
 void rk_evict_bury(const struct rk_shm *m, uint32_t worker);
 

@@ -196,9 +196,9 @@ static bool takes_over(struct rk_slot *s, void *arg)
 	       f->c.takes_over(s->number, s->restart.next_ns, f->c.arg);
 }
 
-static uint32_t on_move(struct rk_slot *s, void *arg)
+static uint32_t on_move(struct rk_slot *s, uint32_t *ret_n_waiting, void *arg)
 {
-	return rk_crew_layout_take(arg, s->number);
+	return rk_crew_layout_take(arg, s->number, ret_n_waiting);
 }
 
 static void on_announce(struct rk_crew *f, struct rk_slot *s)

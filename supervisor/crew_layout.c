@@ -6,16 +6,19 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "shm/bell.h"
+#include "shm/evict.h"
+#include "shm/words.h"
 #include "supervisor/crew_private.h"
 #include "supervisor/handover.h"
 
-#define DEFERRED_NS RK_NS_PER_S /* until what could not be moved is tried again */
+#define DEFERRED_NS RK_NS_PER_S  /* until what could not be moved is tried again */
 #define MOVE_GAP_NS RK_NS_PER_MS /* between the starts of two live hand-overs */
 
 /* ---- moves ---- */
@@ -30,7 +33,8 @@ static void moved(struct rk_crew *f, const struct rk_member_move *move, int r)
 	f->change.n_moved++;
 }
 
-/* Whether it still is to have what the old owner has let go: it may have died meanwhile, or fallen ill. */
+/* Whether it still is to have what the old owner has let go: it may have died meanwhile, or fallen
+ * ill. */
 static bool is_heir(const struct rk_crew *f, const struct rk_member_move *move)
 {
 	if (!rk_slot_is_up(&f->slots[move->to]))
@@ -84,12 +88,48 @@ static void moves_abandon(struct rk_crew *f, uint32_t from)
  */
 static void move_defer(struct rk_crew *f, const struct rk_member_move *move, int r)
 {
+	uint32_t keeper = move->is_copy && r == -EBUSY ? rk_evict_keeper(f->c.m, move->partition)
+						       : RK_WORKER_NONE;
+
 	rk_member_unmoved(f->member, move->partition);
-	if (f->n_deferred++ == 0 && !f->was_deferred)
+	f->n_deferred++;
+	if (keeper != RK_WORKER_NONE) {
+		f->waits[move->from].n++;
+		f->waits[move->from].keeper = keeper;
+	} else if (f->n_deferred == 1 && !f->was_deferred)
 		rk_log(RK_LOG_WARNING,
 		       "a partition cannot be %s yet, it is tried again partition=%u slot=%u: %s",
 		       move->is_copy ? "taken" : "asked for", move->partition, move->from,
-		       r == -EBUSY ? "no bank is free until its earlier worker's process is gone" : strerror(-r));
+		       strerror(-r));
+}
+
+/*
+ * Once for each worker that is stuck. A second worker had got them by copy before it hung itself:
+ * either one's end lets them go on.
+ */
+static void waits_tell(struct rk_crew *f)
+{
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		struct rk_crew_wait *w = &f->waits[i];
+		struct rk_note note = rk_crew_note(f, RK_FLIGHT_MOVE);
+
+		w->n = rk_min_u32(w->n, rk_member_n_owned(f->member,
+							  i)); /* some may have been tried twice */
+		if (w->n == 0 || w->is_told)
+			continue;
+		w->is_told = true;
+		note.level = RK_LOG_WARNING;
+		note.is_quiet = false;
+		note.slot = i;
+		note.pid = f->slots[i].process.pid;
+		note.incarnation = f->slots[i].incarnation;
+		(void)rk_recorder_note(
+			f->c.recorder, &note,
+			"partitions wait, each second they are tried again: both banks are in use until the "
+			"process of this worker or of worker %u (pid %d) is gone n=%u",
+			w->keeper, w->keeper < f->n_slots ? f->slots[w->keeper].process.pid : 0,
+			w->n);
+	}
 }
 
 /* Each that is pending once: the search goes on behind the last one. */
@@ -100,7 +140,11 @@ static void moves_begin(struct rk_crew *f)
 
 	f->was_deferred = f->n_deferred > 0;
 	f->n_deferred = 0;
-	while (f->n_deferred < n_pending && f->n_moves < RK_CREW_MOVES && rk_member_next(f->member, rk_clock_ns(), &move)) {
+	for (uint32_t i = 0; i < f->n_slots; i++)
+		f->waits[i].n = 0;
+	for (uint32_t n = 0; n < n_pending && f->n_moves < RK_CREW_MOVES &&
+			     rk_member_next(f->member, rk_clock_ns(), &move);
+	     n++) {
 		int r = rk_handover_begin(f->c.m, &move);
 
 		if (r == RK_HANDOVER_ASKED) {
@@ -111,6 +155,7 @@ static void moves_begin(struct rk_crew *f)
 			moved(f, &move, r);
 		}
 	}
+	waits_tell(f);
 }
 
 /* Who has handed over the last one may go. */
@@ -237,17 +282,21 @@ void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t s
 {
 	if (event == RK_MEMBER_EV_DOWN || event == RK_MEMBER_EV_STUCK)
 		moves_abandon(f, slot);
+	if (event == RK_MEMBER_EV_DOWN || event == RK_MEMBER_EV_READY)
+		f->waits[slot].is_told = false; /* it is not stuck any more */
 	rk_member_on(f->member, event, slot, rk_clock_ns());
 }
 
-uint32_t rk_crew_layout_take(struct rk_crew *f, uint32_t slot)
+uint32_t rk_crew_layout_take(struct rk_crew *f, uint32_t slot, uint32_t *ret_n_waiting)
 {
 	uint32_t n = rk_member_n_owned(f->member, slot);
 
+	*ret_n_waiting = 0;
 	if (f->c.m->g.n_banks < 2)
 		return 0; /* nothing to copy into */
 	rk_crew_layout_on(f, RK_MEMBER_EV_STUCK, slot);
 	rk_crew_layout_progress(f);
+	*ret_n_waiting = f->waits[slot].n;
 	return n - rk_member_n_owned(f->member, slot);
 }
 
@@ -288,6 +337,9 @@ int rk_crew_layout_open(struct rk_crew *f)
 	struct rk_member_conf conf = member_conf(f);
 	int r = rk_member_open(&conf, NULL, &f->member);
 
+	f->waits = calloc(f->n_slots, sizeof(*f->waits));
+	if (!f->waits)
+		return -ENOMEM;
 	return r < 0 ? r : rk_crew_timer_new(f, &f->move_timer, on_timer);
 }
 
@@ -295,6 +347,7 @@ void rk_crew_layout_close(struct rk_crew *f)
 {
 	(void)sd_event_source_disable_unref(f->move_timer);
 	rk_member_close(f->member);
+	free(f->waits);
 }
 
 void rk_crew_layout_configure(struct rk_crew *f)
@@ -310,15 +363,18 @@ void rk_crew_follow(struct rk_crew *f, uint64_t group)
 	f->follow = group;
 }
 
-/* One that does not get on, a worker that is stopped or never ready, must not keep others from being begun. */
+/* One that does not get on, a worker that is stopped or never ready, must not keep others from
+ * being begun. */
 static void change_leave(struct rk_crew *f)
 {
 	struct rk_note note = rk_crew_note(f, RK_FLIGHT_SCALE);
 
 	note.group = f->change.groups[0];
-	(void)rk_recorder_note(f->c.recorder, &note, "%u changes came behind it state=left", RK_CREW_CHANGES);
+	(void)rk_recorder_note(f->c.recorder, &note, "%u changes came behind it state=left",
+			       RK_CREW_CHANGES);
 	f->change.n_groups--;
-	memmove(f->change.groups, f->change.groups + 1, f->change.n_groups * sizeof(f->change.groups[0]));
+	memmove(f->change.groups, f->change.groups + 1,
+		f->change.n_groups * sizeof(f->change.groups[0]));
 }
 
 /* Begins a change; several may be under way, and are over together. */
@@ -380,7 +436,8 @@ static int leave(struct rk_crew *f, uint32_t worker, enum rk_slot_state as, stru
 			worker, f->c.conf->name);
 	s->is_wanted = false;
 	s->unwanted = as;
-	rk_crew_end(f, s, RK_FSM_EV_DRAIN, as == RK_SLOT_DRAINED ? "it is drained" : "fewer workers are wanted");
+	rk_crew_end(f, s, RK_FSM_EV_DRAIN,
+		    as == RK_SLOT_DRAINED ? "it is drained" : "fewer workers are wanted");
 	return 0;
 }
 
@@ -392,7 +449,8 @@ int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_
 		return rk_err_set(err, -EINVAL,
 				  "a fleet has at least one worker: 'rekindle stop' ends it");
 	if (n > RK_WORKERS_MAX)
-		return rk_err_set(err, -EINVAL, "%s has room for %u workers, and no fleet for more than %u",
+		return rk_err_set(err, -EINVAL,
+				  "%s has room for %u workers, and no fleet for more than %u",
 				  f->c.conf->name, f->n_slots, RK_WORKERS_MAX);
 	if (n > f->n_slots)
 		return rk_err_set(
@@ -411,7 +469,8 @@ int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_
 		if (f->slots[i].is_wanted)
 			r = leave(f, i, RK_SLOT_EMPTY, err);
 		else
-			f->slots[i].unwanted = RK_SLOT_EMPTY; /* drained or stopped, and now not missed */
+			f->slots[i].unwanted =
+				RK_SLOT_EMPTY; /* drained or stopped, and now not missed */
 	f->is_changing = false;
 	rk_crew_layout_progress(f);
 	f->c.on_change(f->c.arg);

@@ -44,6 +44,13 @@ struct rk_crew_growth {
 	uint64_t step; /* jobs between two looks */
 };
 
+/* Partitions of one slot's process that are to be taken from it and cannot be, for want of a bank. */
+struct rk_crew_wait {
+	uint32_t n;      /* in the last round */
+	uint32_t keeper; /* of a bank: one whose death ends it */
+	bool is_told;
+};
+
 struct rk_crew {
 	struct rk_crew_conf c;
 	struct rk_slot_host host;
@@ -56,6 +63,7 @@ struct rk_crew {
 	uint32_t n_moved; /* since nothing was to be moved */
 	uint32_t n_deferred; /* of the last round: could not be moved */
 	bool was_deferred;   /* nor in the one before: told already */
+	struct rk_crew_wait *waits; /* by slot */
 	struct rk_crew_change change;
 	uint64_t follow; /* group of the next one; 0 = its own */
 	struct rk_crew_roll roll;
@@ -90,8 +98,11 @@ void rk_crew_layout_close(struct rk_crew *f);
 void rk_crew_layout_configure(struct rk_crew *f);
 void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t slot);
 
-/* A slot's process can neither release its partitions nor die: takes them by copy. Returns how many. */
-uint32_t rk_crew_layout_take(struct rk_crew *f, uint32_t slot);
+/*
+ * A slot's process can neither release its partitions nor die: takes them by copy. Returns how many;
+ * *ret_n_waiting more are taken when there is a bank to copy them into.
+ */
+uint32_t rk_crew_layout_take(struct rk_crew *f, uint32_t slot, uint32_t *ret_n_waiting);
 
 /* Does the moves that are due. */
 void rk_crew_layout_move(struct rk_crew *f);

@@ -38,9 +38,10 @@ struct rk_slot;
 
 /*
  * Takes the partitions of a slot whose process can neither release them nor die: eviction by
- * copy. Returns how many it took; 0: it could not, the slot keeps them.
+ * copy. Returns how many it took; the slot keeps the others, but *ret_n_waiting of them are tried
+ * again until they can be taken.
  */
-typedef uint32_t (*rk_slot_move)(struct rk_slot *s, void *arg);
+typedef uint32_t (*rk_slot_move)(struct rk_slot *s, uint32_t *ret_n_waiting, void *arg);
 
 /* What the slots of a fleet share; the fleet's. */
 struct rk_slot_host {

@@ -124,12 +124,17 @@ static struct rk_slot_job job_of(const struct rk_finding *f)
 /* Whoever has its partitions next runs its job again: that is charged as if it had died of it. */
 static void move(struct rk_slot *s, const struct rk_finding *f)
 {
-	uint32_t n;
+	uint32_t n, n_waiting;
 
 	s->judged = job_of(f);
 	rk_slot_charge_moved(s, f->verdict);
-	n = s->host->move(s, s->host->move_arg);
-	if (n)
+	n = s->host->move(s, &n_waiting, s->host->move_arg);
+	if (n_waiting)
+		response_note(
+			s,
+			"partitions taken from the worker n=%u, %u wait for a bank to be copied into",
+			n, n_waiting);
+	else if (n)
 		response_note(s, "partitions taken from the worker n=%u", n);
 	else
 		response_note(s, "worker reported only, its partitions cannot be taken from it");

@@ -326,8 +326,41 @@ result "which goes as soon as the first one's process is gone" \
 run stop hung
 expect "the hung one ends with the fleet" 0 'stopped hung'
 
+# A partition that was taken from one worker by copy, and whose next one hangs too: both its banks are in use.
+names=$(seq -f 'm%g' 200)
+for how in "first is killed" "second is killed" "first returns"; do
+	start third -n 3 --set StopTimeout=200ms --set OnHang=move --set HangAfter=300ms --set DeadLetterAfter=1 -- "$hang_worker"
+	# shellcheck disable=SC2086 # many names
+	"$rekindle" key --name third $names >"$tmp/third.before"
+	run call --name third "$(awk '$3 == 1 { print $1; exit }' "$tmp/third.before")" "while /- until $tmp/go-on" --timeout 20s
+	expect "one hangs" 1 'put aside'
+	run call --name third "$(awk '$3 == 0 { print $1; exit }' "$tmp/third.before")" deadlock --timeout 20s
+	expect "and another one" 1 'put aside'
+	await third 'partitions wait, .* until the process of this worker or of worker 1 '
+	run why 0 --name third
+	expect "why tells that what it had from the first one waits, and for whom" 0 \
+		"both banks are in use until the process of this worker or of worker 1 \(pid $(pid_of third 1)\) is gone n=4"
+	expect "and the response says how many" 0 'partitions taken from the worker n=8[56], 4[0-9] wait for a bank'
+	# shellcheck disable=SC2086 # many names
+	key=$("$rekindle" key --name third $names | awk -v before="$tmp/third.before" '
+		BEGIN { while ((getline line <before) > 0) { split(line, f); was[f[1]] = f[3] } }
+		$3 == 0 && was[$1] == 1 { print $1; exit }')
+	run call --name third "$key" hello --timeout 100ms
+	expect "meanwhile a job for it is not applied" 4 'not applied'
+	"$rekindle" call --name third "$key" hello --timeout 20s >"$tmp/third.reply" 2>&1 &
+	waiter=$!
+	case $how in
+	first\ is*) kill -KILL "$(pid_of third 1)" ;;
+	second*) kill -KILL "$(pid_of third 0)" ;;
+	*) touch "$tmp/go-on" ;;
+	esac
+	wait "$waiter"
+	result "the $how: the partition goes on" "$([ "$(cat "$tmp/third.reply")" = 1 ] || cat "$tmp/third.reply")"
+	run stop third
+done
+
 # Two are stopped with a job each that hangs, and continued at once: when the first is judged the other one is suspect.
-start twice -n 3 --set OnHang=move --set HangAfter=500ms --set DeadLetterAfter=1 --set HealthyAfter=100ms -- "$hang_worker"
+start twice -n 3 --set StopTimeout=200ms --set OnHang=move --set HangAfter=500ms --set DeadLetterAfter=1 --set HealthyAfter=100ms -- "$hang_worker"
 mapfile -t ones < <(keys_of twice 1 2)
 mapfile -t zeros < <(keys_of twice 0 2)
 victims="$(pid_of twice 0) $(pid_of twice 1)"
