@@ -13,11 +13,15 @@
 #include "cli/client.h"
 #include "cli/input.h"
 #include "cli/out.h"
+#include "cli/paused.h"
+
+#define MESSAGE 320u /* room for a sentence of explain() */
 
 /* One finished call, or one that the time was up for. */
 struct result {
 	int outcome;
 	bool is_late;
+	char paused[RK_PAUSED_TEXT]; /* why nobody took it, if an operator has paused its worker */
 	struct rk_reply reply;
 };
 
@@ -58,9 +62,10 @@ static const char *explain(const struct result *r, char *text, size_t size)
 		break;
 	case RK_FAILED:
 		if (r->reply.error == RK_QUARANTINED) {
-			(void)snprintf(text, size,
-				       "the job ended its workers too often and was put aside, nothing of it "
-				       "was applied: see 'rekindle dead list'");
+			(void)snprintf(
+				text, size,
+				"the job ended its workers too often and was put aside, nothing of it "
+				"was applied: see 'rekindle dead list'");
 			break;
 		}
 		(void)snprintf(text, size,
@@ -84,12 +89,13 @@ static const char *explain(const struct result *r, char *text, size_t size)
 		break;
 	case RK_NO_WORKER:
 		(void)snprintf(text, size,
-			       "not applied: the key's worker is down, stopped or late; try again, or use --retry");
+			       "not applied: the key's worker is down, stopped or late; %s",
+			       r->paused[0] ? r->paused : "try again, or use --retry");
 		break;
 	case RK_NOT_APPLIED:
-		(void)snprintf(text, size,
-			       "not applied: no worker took the job%s; see 'rekindle status'",
-			       r->is_late ? " before the time was up" : "");
+		(void)snprintf(text, size, "not applied: no worker took the job%s; %s",
+			       r->is_late ? " before the time was up" : "",
+			       r->paused[0] ? r->paused : "see 'rekindle status'");
 		break;
 	case RK_STALE:
 		(void)snprintf(text, size,
@@ -121,7 +127,7 @@ static struct json_object *as_json(const struct result *r)
 	struct json_object *o = json_object_new_object();
 	const struct rk_reply *p = &r->reply;
 	bool is_there = has_reply(r->outcome);
-	char message[160];
+	char message[MESSAGE];
 
 	rk_out_json_text(o, "outcome", outcome_word(r->outcome));
 	rk_out_json_bytes(o, "reply", is_there ? (p->len ? p->body : "") : NULL, p->len);
@@ -138,15 +144,16 @@ static struct json_object *as_json(const struct result *r)
 
 static void tell_resumed(const struct result *r)
 {
-	char shown[160], message[160];
+	char shown[160], message[MESSAGE];
 	const struct rk_reply *p = &r->reply;
 	bool is_done = r->outcome == RK_DONE;
 
-	(void)rk_cli_complain(
-		0, "an earlier client of this name left call %llu in partition %u%s: %s",
-		(unsigned long long)p->sequence, p->partition, is_done ? "; its reply" : "",
-		is_done ? rk_out_clean(shown, sizeof(shown), p->body, p->len)
-			: explain(r, message, sizeof(message)));
+	(void)rk_cli_complain(0,
+			      "an earlier client of this name left call %llu in partition %u%s: %s",
+			      (unsigned long long)p->sequence, p->partition,
+			      is_done ? "; its reply" : "",
+			      is_done ? rk_out_clean(shown, sizeof(shown), p->body, p->len)
+				      : explain(r, message, sizeof(message)));
 }
 
 /* Collects what is finished of it; the rest stays for the next client of this name. */
@@ -182,12 +189,14 @@ static struct result call(const struct rk_args *a, struct rk_client *client,
 					     : rk_call(client, &request, &r.reply);
 	r.is_late = !has_reply(r.outcome) &&
 		    rk_clock_ns() - now_ns >= request.timeout_ms * RK_NS_PER_MS;
+	if (r.outcome == RK_NO_WORKER || r.outcome == RK_NOT_APPLIED)
+		(void)rk_cli_paused(rk_args_text(a, "name"), request.key, r.paused);
 	return r;
 }
 
 static int print_text(const struct result *r)
 {
-	char message[160];
+	char message[MESSAGE];
 	bool is_terminal = isatty(STDOUT_FILENO);
 
 	if (has_reply(r->outcome) && r->reply.len) {
@@ -205,7 +214,7 @@ static int print_text(const struct result *r)
 static int print_json(const struct result *r, struct json_object *resumed)
 {
 	struct json_object *o = as_json(r);
-	char message[160];
+	char message[MESSAGE];
 
 	if (resumed)
 		json_object_object_add(o, "resumed", resumed);

@@ -93,8 +93,11 @@ static int number_take(struct operation *o, const char *member, const char *text
 		       const char *called)
 {
 	uint64_t v;
-	int r = rk_num_parse(text, 0, UINT32_MAX, &v, &o->err);
+	int r = rk_num_parse(text, 0, UINT64_MAX, &v, &o->err);
 
+	if (r == -ERANGE || (r == 0 && v > UINT32_MAX)) /* more than any supervisor would know */
+		return rk_err_set(&o->err, -EINVAL, "%s: no fleet has more than %u workers, and %.40s is more", called,
+				  RK_WORKERS_MAX, text);
 	if (r < 0) {
 		(void)rk_err_prefix(&o->err, r, called);
 		o->err.code = -EINVAL;

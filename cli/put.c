@@ -15,26 +15,54 @@
 #include "cli/client.h"
 #include "cli/input.h"
 #include "cli/out.h"
+#include "cli/paused.h"
 
 #define BAD_SHOWN 20u
-#define NO_ROOM_MS 2 /* a ring full of other clients' jobs: nobody rings us for that */
+#define TELL_MS 1000u /* of waiting, until the reason is told if it is a paused worker */
+#define NO_ROOM_MS 2  /* a ring full of other clients' jobs: nobody rings us for that */
 
 struct put {
 	struct rk_client *client;
 	uint64_t timeout_ms;
 	uint64_t n_submitted, n_refused;
-	uint64_t n_bad; /* lines that could not be jobs: named on stderr, the first BAD_SHOWN of them */
+	const char *fleet; /* NULL = the only one */
+	bool is_told;      /* that it waits for a paused worker */
+	uint64_t n_bad;    /* lines that could not be jobs: named on stderr, the first BAD_SHOWN of
+			      them */
 	bool is_late;
 };
+
+/* Whoever sits there can do something about it. */
+static void tell_paused(struct put *p)
+{
+	char paused[RK_PAUSED_TEXT];
+
+	p->is_told = true;
+	if (rk_cli_paused(p->fleet, NULL, paused))
+		(void)rk_cli_complain(0, "waiting; %s", paused);
+}
+
+/* rk_flush(); not without a word if it takes long and a paused worker is why. */
+static int flush_part(struct put *p, uint64_t timeout_ms)
+{
+	uint64_t n_failed = 0;
+	int r = rk_flush(p->client, (uint32_t)timeout_ms, &n_failed);
+
+	p->n_refused += n_failed;
+	return r;
+}
 
 /* Waits for what is under way. Returns 0 or a negative errno; sets is_late. */
 static int flush(struct put *p, struct rk_err *err)
 {
-	uint64_t n_failed = 0;
-	int r = rk_flush(p->client, (uint32_t)p->timeout_ms, &n_failed);
+	uint64_t first_ms = p->is_told ? p->timeout_ms : rk_min_u64(p->timeout_ms, TELL_MS);
+	int r = flush_part(p, first_ms);
 
+	if (r == RK_UNKNOWN && first_ms < p->timeout_ms) {
+		tell_paused(p);
+		r = flush_part(p, p->timeout_ms - first_ms);
+	}
 	p->is_late = r == RK_UNKNOWN;
-	p->n_refused += n_failed;
 	if (r == 0 || r == RK_UNKNOWN || r == RK_FAILED)
 		return 0;
 	return rk_err_set(err, r < 0 ? r : -EIO, "%s", rk_outcome_text(r));
@@ -182,11 +210,15 @@ static int conclude_bad(const struct put *p)
 
 static int conclude(const struct put *p)
 {
-	if (p->is_late)
+	if (p->is_late) {
+		char paused[RK_PAUSED_TEXT];
+
 		return rk_cli_complain(
 			RK_CLI_TIMEOUT,
 			"not all jobs were finished in time: workers apply what is queued when they get to "
-			"it; see 'rekindle status'");
+			"it; %s",
+			rk_cli_paused(p->fleet, NULL, paused) ? paused : "see 'rekindle status'");
+	}
 	if (p->n_refused == 0)
 		return p->n_bad ? conclude_bad(p) : RK_CLI_OK;
 	if (p->n_bad)
@@ -210,6 +242,7 @@ int rk_cli_put(int argc, char **argv)
 	if (rk_cli_client_open(&client, &a, NULL, rk_cli_client_deadline(&a), &err) < 0)
 		return rk_cli_fail(&err);
 	p.client = client;
+	p.fleet = rk_args_text(&a, "name");
 	p.timeout_ms =
 		rk_args_number(&a, "timeout", RK_TIMEOUT_DEFAULT_MS * RK_NS_PER_MS) / RK_NS_PER_MS;
 	r = a.n_rest == 1 && strcmp(a.rest[0], "-") == 0 ? put_lines(&p, &err)

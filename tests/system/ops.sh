@@ -128,6 +128,10 @@ run scale 0
 expect "no worker at all is refused" 64 'at least one worker'
 run scale 100000
 expect "nor more than any fleet can have, with both bounds" 64 'room for 64 workers, and no fleet for more than 4095'
+run scale 5000000000
+expect "nor a number that no supervisor would know" 64 'no fleet has more than 4095 workers, and 5000000000 is more'
+run start 5000000000
+expect "of a worker neither" 64 'no fleet has more than 4095 workers'
 run start 100000
 expect "and there is no such worker" 64 'no worker 100000: words has room for 64'
 
@@ -189,7 +193,11 @@ run pause 0
 expect "twice is no more than once" 0 '^worker 0 is paused already$'
 victim=$(for i in $(seq 200); do "$rekindle" key "p$i" | awk -v k="p$i" '$3 == 0 { print k; exit }'; done | head -1)
 run call "$victim" --timeout 300ms
-expect "a job for it waits, and is withdrawn in time" 4 'not applied|no worker'
+expect "a job for it waits, is withdrawn in time, and whoever sent it hears why" 4 \
+	"not applied: .*; worker 0 is paused: 'rekindle resume 0' lets it go on"
+run put "$victim" --timeout 1200ms
+expect "who puts one hears it, too, first while it waits" 4 "waiting; worker 0 is paused: 'rekindle resume 0'"
+expect "then when the time is up" 4 "not all jobs were finished in time: .*; worker 0 is paused"
 kill -KILL "$(pid_of words 0)"
 await words 'slot changed event=pause from=ready to=paused' 2
 run call "$victim" --timeout 300ms
@@ -199,7 +207,7 @@ waiter=$!
 run resume 0
 expect "resume" 0 ''
 wait "$waiter"
-result "and the job that waited is done" "$([ "$(cat "$tmp/reply")" = 1 ] || cat "$tmp/reply")"
+result "and the jobs that waited are done" "$([ "$(cat "$tmp/reply")" = 2 ] || cat "$tmp/reply")"
 run resume 9
 expect "there is nobody to resume" 1 'no process'
 run pause 99
