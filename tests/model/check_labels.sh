@@ -9,7 +9,7 @@
 #         process). Then a planted label in each, which must be found.
 . "$(dirname "$0")/../check/lib.sh"
 
-modules=(queue call owner deliver state part bell evict dead vigil)
+modules=(queue call owner deliver state part bell beat evict dead vigil)
 
 # of_code DIR: labels of the modelled modules
 of_code() {

@@ -61,6 +61,15 @@ bell            | caught   | -DBREAK_ADD
 bell            | caught   | -DBREAK_LOOK
 bell            | caught   | -DBREAK_CLEAR
 bell            | caught   | -DBREAK_ROUTE
+pause           | holds    | -DJOBS=2 -DPAUSES=1 -DASKS=1 -DKILLS=1
+pause           | holds    | -DJOBS=1 -DPAUSES=2 -DASKS=1 -DKILLS=1
+pause           | holds    | -DJOBS=3 -DPAUSES=1 -DASKS=0 -DKILLS=0
+pause           | no cycle | -DJOBS=1 -DPAUSES=1
+pause           | caught   | -DBREAK_RING
+pause           | caught   | -DBREAK_STALE
+pause           | caught   | -DBREAK_ASKED
+pause           | caught   | -DJOBS=3 -DPAUSES=1 -DASKS=0 -DBREAK_CLEAR
+pause           | caught   | -DKILLS=1 -DBREAK_WISH
 space_bell      | holds    | -DROOM=2 -DJOBS=2
 space_bell      | holds    | -DROOM=1 -DJOBS=2 -DKILLS=2
 space_bell      | no cycle | -DROOM=1 -DJOBS=1
