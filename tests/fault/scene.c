@@ -1043,6 +1043,8 @@ static const struct scene expire_0 = { "", nothing, act_expire, bury_client_0, N
 static const struct scene work_0 = { "", nothing, act_work_0, bury_worker_0, NULL, .n_log = 0 };
 static const struct scene work_1 = { "", nothing, act_work_1, bury_worker_1, NULL, .n_log = 0 };
 static const struct scene evict_0 = { "", nothing, act_evict, bury_evictor, NULL, .n_log = 0 };
+static const struct scene copy_1 = { "", nothing, act_work_1, bury_copier, NULL, .is_long = true };
+static const struct scene evict_1 = { "", nothing, act_evict, bury_evictor, NULL, .n_log = 0 };
 static const struct scene sweep_0 = { "", nothing, act_sweep_0, bury_sweep, NULL, .n_log = 0 };
 
 /* Partition 1 is worker 1's; worker 0, evicted from it in the middle of a reply, is dead and not yet swept. */
@@ -1069,5 +1071,7 @@ const struct duet duets[] = {
 	{ "release against publish", asked_0, &work_0, &publish_1 },
 	{ "publish against release", asked_0, &publish_1, &work_0 },
 	{ "evict against release", asked_0, &evict_0, &work_0 },
+	{ "evict again against take-over by copy", evicted_for_1, &evict_1, &copy_1 },
+	{ "take-over by copy against evict again", evicted_for_1, &copy_1, &evict_1 },
 };
 const unsigned int n_duets = rk_countof(duets);
