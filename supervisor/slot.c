@@ -838,11 +838,24 @@ bool rk_slot_is_up(const struct rk_slot *s)
 	return s->state == RK_FSM_READY || s->state == RK_FSM_SUSPECT || s->state == RK_FSM_PAUSED;
 }
 
+/* A drain that is called off: what it was before was not told meanwhile, and is not told again. */
+static void undrained(struct rk_slot *s)
+{
+	if (s->is_held || s->stand == RK_WARD_PAUSED)
+		rk_slot_event(s, RK_FSM_EV_PAUSE);
+	else if (s->stand == RK_WARD_SUSPECT)
+		rk_slot_event(s, RK_FSM_EV_SUSPECT);
+}
+
 void rk_slot_start(struct rk_slot *s)
 {
+	bool was_draining = s->state == RK_FSM_DRAINING;
+
 	if (rk_slot_is_empty(s) || s->state == RK_FSM_WAITING || s->state == RK_FSM_QUARANTINED)
 		rk_slot_take_partitions(s, RK_ROUTE_UP);
 	rk_slot_event(s, RK_FSM_EV_START);
+	if (was_draining && s->state == RK_FSM_READY)
+		undrained(s);
 }
 
 void rk_slot_forgive(struct rk_slot *s)

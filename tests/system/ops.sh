@@ -87,6 +87,13 @@ await() {
 	[ "$seen" -ge "${3:-1}" ] || result "await $1 /$2/" "it came $seen times of ${3:-1}: $("$rekindle" events --all -n 30 --name "$1")"
 }
 
+# keys_of FLEET WORKER N: so many keys that are its own
+keys_of() {
+	for i in $(seq 400); do
+		"$rekindle" key --name "$1" "m$i" | awk -v k="m$i" -v w="$2" '$3 == w { print k; exit }'
+	done | head -"$3"
+}
+
 # Calls eight keys over and over; each reply has to be the last one plus one.
 calls_begin() {
 	(
@@ -233,6 +240,24 @@ expect "the last one cannot be drained" 1 'the last of words'
 run stop words
 expect "stop NAME ends the fleet" 0 'stopped words'
 
+# Stopped it cannot hand over, so that its drain is under way until it is called off.
+start still -n 2 --set StopTimeout=30s -- "$wordcount"
+victim=$(pid_of still 1)
+key=$(keys_of still 1 1)
+run pause 1 --name still
+kill -STOP "$victim"
+run drain 1 --no-wait --name still
+run undrain 1 --no-wait --name still
+await still 'slot changed event=start from=draining to=ready'
+run call --name still "$key" --timeout 300ms
+expect "one that is paused while its drain is called off is paused as before" 4 \
+	"not applied: the key's worker is down, .*; worker 1 is paused"
+run resume 1 --name still
+kill -CONT "$victim"
+run call --name still "$key" --timeout 20s
+expect "until it is resumed" 0 '^1$'
+run stop still
+
 start idle -n 1 --set HangAfter=300ms -- "$wordcount"
 before=$(pids idle)
 run pause 0
@@ -274,13 +299,6 @@ run start 1
 await mover 'partitions moved n=' 2
 result "and they come home" "$(partitions mover | tr ' ' '\n' | awk '$1 < 85 || $1 > 86')"
 run stop mover
-
-# keys_of FLEET WORKER N: so many keys that are its own
-keys_of() {
-	for i in $(seq 400); do
-		"$rekindle" key --name "$1" "m$i" | awk -v k="m$i" -v w="$2" '$3 == w { print k; exit }'
-	done | head -"$3"
-}
 
 start stuck -n 3 --set OnPaused=move --set HealthyAfter=1s -- "$wordcount"
 mapfile -t keys < <(keys_of stuck 1 3)
