@@ -70,10 +70,12 @@ static void wards_gather(struct rk_guard *g, struct round *r)
 	rk_bell_wake(&g->n_left);
 }
 
-static struct rk_ward_tick tick(struct rk_guard *g, const struct round *r, uint64_t due_ns)
+static struct rk_ward_tick tick(struct rk_guard *g, const struct round *r, uint64_t due_ns,
+				bool is_short)
 {
 	uint64_t now_ns = rk_clock_ns();
-	struct rk_ward_tick t = { .lateness_ns = now_ns > due_ns ? now_ns - due_ns : 0 };
+	struct rk_ward_tick t = { .lateness_ns = now_ns > due_ns ? now_ns - due_ns : 0,
+				  .is_short = is_short };
 
 	for (uint32_t i = 0; i < r->n; i++)
 		rk_ward_tick(r->ward[i], &t);
@@ -117,10 +119,13 @@ static void park(struct rk_guard *g, const struct round *r)
 		rk_bell_unpark(rk_ward_vigil(r->ward[i]));
 }
 
-/* Ticks until it may park, parks, and so on. */
+/*
+ * Ticks until it may park, parks, and so on. Short ticks come in between, while somebody is to be
+ * seen again before the next whole one; whoever rings makes the next one whole.
+ */
 static void watch(struct rk_guard *g)
 {
-	uint64_t due_ns = rk_clock_ns();
+	uint64_t due_ns = rk_clock_ns(), whole_ns = due_ns;
 	bool was_quiet = false;
 	struct round r;
 
@@ -129,18 +134,26 @@ static void watch(struct rk_guard *g)
 		/* Before the looks: what comes behind them ends the wait. */
 		uint32_t bell = atomic_load_explicit(&g->bell, memory_order_acquire);
 		struct rk_ward_tick t;
+		uint64_t now_ns;
 
 		wards_gather(g, &r);
-		t = tick(g, &r, due_ns);
-		if (!t.is_any_awake && was_quiet) {
-			park(g, &r);
-			due_ns = rk_clock_ns();
-			was_quiet = false;
-			continue;
+		t = tick(g, &r, due_ns, due_ns < whole_ns);
+		now_ns = rk_clock_ns();
+		if (!t.is_short) {
+			if (!t.is_any_awake && was_quiet) {
+				park(g, &r);
+				due_ns = whole_ns = rk_clock_ns();
+				was_quiet = false;
+				continue;
+			}
+			was_quiet = !t.is_any_awake;
+			whole_ns = now_ns + rk_detect_next_tick_ns(false, false);
 		}
-		was_quiet = !t.is_any_awake;
-		due_ns = rk_clock_ns() + rk_detect_next_tick_ns(t.is_any_suspect, false);
+		due_ns = rk_min_u64(whole_ns,
+				    now_ns + rk_detect_next_tick_ns(t.is_any_suspect, false));
 		(void)rk_bell_wait(&g->bell, bell, due_ns);
+		if (rk_clock_ns() < due_ns)
+			due_ns = whole_ns = rk_clock_ns();
 	}
 	wards_gather(g, &r);
 }

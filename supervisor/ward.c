@@ -53,6 +53,7 @@ struct rk_ward {
 	_Atomic(struct rules *) rules;      /* by RCU */
 	_Atomic(struct subject *) *subject; /* by RCU */
 	struct charge *charge;
+	uint64_t *soon;                  /* a bit per slot: short ticks are for these */
 	struct rk_ward_watcher *watcher; /* the guard's; NULL before it joins */
 	int fd;
 	_Atomic(struct rk_ward_finding *) news; /* newest first */
@@ -311,8 +312,7 @@ static bool was_idle(const struct charge *c)
  */
 static bool is_slow_to_wake(const struct charge *c, const struct rk_detect_input *in)
 {
-	return c->detect.phase == RK_PHASE_PENDING && !in->look &&
-	       in->beat.state == RK_BEAT_PARKED;
+	return c->detect.phase == RK_PHASE_PENDING && !in->look && in->beat.state == RK_BEAT_PARKED;
 }
 
 /* It was idle, and is: nothing to judge. */
@@ -332,6 +332,17 @@ static bool is_asleep(const struct rk_ward *w, uint32_t slot, const struct charg
 	       atomic_load_explicit(&rk_shm_beat(w->m, slot)->state, memory_order_acquire) ==
 		       RK_BEAT_PARKED &&
 	       !rk_vigil_has_work(w->m, slot);
+}
+
+static void see_soon(struct rk_ward *w, uint32_t slot, bool is_soon, struct rk_ward_tick *tick)
+{
+	uint64_t bit = 1ull << slot % 64;
+
+	if (is_soon)
+		w->soon[slot / 64] |= bit;
+	else
+		w->soon[slot / 64] &= ~bit;
+	tick->is_any_suspect |= is_soon;
 }
 
 static void charge_judge(struct rk_ward *w, uint32_t slot, const struct subject *s,
@@ -354,7 +365,7 @@ static void charge_judge(struct rk_ward *w, uint32_t slot, const struct subject 
 		in->look = &look;
 	}
 	rk_detect_step(&rules->bounds, &c->detect, in, &f);
-	tick->is_any_suspect |= f.is_suspect || is_slow_to_wake(c, in);
+	see_soon(w, slot, f.is_suspect || is_slow_to_wake(c, in), tick);
 	tell(w, slot, s, &f, &rules->policies);
 	tick->is_any_awake |= c->told_stand != RK_WARD_SOUND || c->told != RK_RESPOND_NONE;
 }
@@ -369,9 +380,8 @@ static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 
 	if (c->incarnation != (s ? s->incarnation : 0))
 		charge_begin(c, s ? s->incarnation : 0);
-	if (!s)
-		return;
-	if (is_asleep(w, slot, c)) {
+	if (!s || is_asleep(w, slot, c)) {
+		see_soon(w, slot, false, tick);
 		charge_unneeded(c);
 		return;
 	}
@@ -384,10 +394,20 @@ static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 		c->pending_since_ns = in.now_ns;
 	in.pending_since_ns = c->pending_since_ns;
 	tick->is_any_awake |= in.beat.state != RK_BEAT_PARKED || in.pending_since_ns;
-	if (is_quiet(c, &in))
-		charge_unneeded(c);
-	else
+	if (!is_quiet(c, &in)) {
 		charge_judge(w, slot, s, rules, &in, tick);
+		return;
+	}
+	see_soon(w, slot, false, tick);
+	charge_unneeded(c);
+}
+
+static void short_tick(struct rk_ward *w, const struct rk_ward_rules *rules,
+		       struct rk_ward_tick *tick)
+{
+	for (uint32_t i = 0; i < (w->n_slots + 63) / 64; i++)
+		for (uint64_t soon = w->soon[i]; soon; soon &= soon - 1)
+			slot_tick(w, i * 64 + (uint32_t)__builtin_ctzll(soon), rules, tick);
 }
 
 void rk_ward_enter(struct rk_ward *w, struct rk_ward_watcher *watcher)
@@ -404,8 +424,11 @@ void rk_ward_tick(struct rk_ward *w, struct rk_ward_tick *tick)
 		/* Acquire; pairs with the release in rk_ward_rule(). */
 		const struct rules *rules = atomic_load_explicit(&w->rules, memory_order_acquire);
 
-		for (uint32_t i = 0; i < w->n_slots; i++)
-			slot_tick(w, i, &rules->r, tick);
+		if (tick->is_short)
+			short_tick(w, &rules->r, tick);
+		else
+			for (uint32_t i = 0; i < w->n_slots; i++)
+				slot_tick(w, i, &rules->r, tick);
 	}
 	rcu_read_unlock();
 }
@@ -495,7 +518,8 @@ int rk_ward_new(const struct rk_shm *m, uint32_t n_slots, const struct rk_ward_r
 	w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->subject = calloc(n_slots, sizeof(*w->subject));
 	w->charge = table_map(n_slots * sizeof(*w->charge));
-	if (w->fd >= 0 && w->subject && w->charge)
+	w->soon = calloc((n_slots + 63) / 64, sizeof(*w->soon));
+	if (w->fd >= 0 && w->subject && w->charge && w->soon)
 		r = rk_ward_rule(w, rules);
 	if (r < 0) {
 		rk_ward_free(w);
@@ -524,6 +548,7 @@ void rk_ward_free(struct rk_ward *w)
 	rk_close_p(&w->fd);
 	free(atomic_load_explicit(&w->rules, memory_order_relaxed));
 	free(w->subject);
+	free(w->soon);
 	if (w->charge)
 		(void)munmap(w->charge, w->n_slots * sizeof(*w->charge));
 	free(w);

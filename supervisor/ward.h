@@ -106,8 +106,10 @@ struct rk_ward_watcher {
 void rk_ward_enter(struct rk_ward *w, struct rk_ward_watcher *watcher);
 
 struct rk_ward_tick {
-	uint64_t lateness_ns;              /* in */
-	bool is_any_suspect, is_any_awake; /* set where it is so, else left alone */
+	uint64_t lateness_ns; /* in */
+	bool is_short;        /* in: of those alone that the last tick would see again soon */
+	bool is_any_suspect;  /* set where one is to be seen again soon, else left alone */
+	bool is_any_awake;    /* the same; a short tick does not know */
 };
 
 void rk_ward_tick(struct rk_ward *w, struct rk_ward_tick *tick);

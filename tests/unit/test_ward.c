@@ -398,6 +398,26 @@ START_TEST(who_does_not_wake_for_its_work_is_looked_at_soon)
 }
 END_TEST
 
+START_TEST(a_short_tick_is_for_those_alone_that_are_to_be_seen_soon)
+{
+	struct rk_ward_tick t = { .is_short = true };
+
+	begin(0, 1, RK_BEAT_PARKED);
+	begin(1, 2, RK_BEAT_PARKED);
+	(void)tick();
+	rk_bell_ring_partition(&segments.m, 0, 2);
+	ck_assert(tick().is_any_suspect);
+	rk_bell_ring_partition(&segments.m, 1, 3);
+	rk_ward_tick(ward, &t);
+	ck_assert(!t.is_any_suspect); /* slot 0 was seen, slot 1 was not */
+	ck_assert(tick().is_any_suspect);
+	ck_assert_int_eq(rk_ward_follow(ward, 1, 0, -1, 0), 0);
+	t = (struct rk_ward_tick){ .is_short = true };
+	rk_ward_tick(ward, &t); /* nobody is there any more */
+	ck_assert(!t.is_any_suspect);
+}
+END_TEST
+
 START_TEST(a_process_that_is_followed_rings_a_parked_guard)
 {
 	uint32_t word = rk_bell_park(&bell);
@@ -428,6 +448,7 @@ int main(void)
 	tcase_add_test(c, who_gets_on_is_not_looked_at_and_who_rests_holds_no_descriptors);
 	tcase_add_test(c, who_is_awake_or_has_work_is_said_to_be);
 	tcase_add_test(c, who_does_not_wake_for_its_work_is_looked_at_soon);
+	tcase_add_test(c, a_short_tick_is_for_those_alone_that_are_to_be_seen_soon);
 	tcase_add_test(c, a_process_that_is_followed_rings_a_parked_guard);
 	return unit_run(c);
 }
