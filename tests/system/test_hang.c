@@ -191,8 +191,8 @@ START_TEST(where_partitions_cannot_be_moved_it_is_reported_and_said)
 
 	start(options);
 	begin("sleep 1000");
-	await_told("why 0", "response=move");
-	must_say("cannot be taken from it");
+	await_told("why 0", "cannot be taken from it"); /* the record behind that of the verdict */
+	must_say("response=move");
 	await_reply("1");
 	ck_assert(fleet_lives(fleet.worker[0]));
 	stop();
