@@ -13,7 +13,7 @@
 
 #define N_WORKERS 200u
 #define IDLE_S 10u
-#define SETTLE_NS RK_NS_PER_S /* what follows a start has to end first */
+#define SETTLE_NS (2 * RK_NS_PER_S) /* what follows a start has to end first, and the guard to park */
 #define GIVE_UP_NS (60 * RK_NS_PER_S)
 
 static void await_parked(struct rk_look *l)

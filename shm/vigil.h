@@ -19,7 +19,7 @@
  * the ringer rings, unless it finds the worker's bell unparked: then the worker
  * has rung before. Shown by doc/models/vigil.pml.
  *
- * Who       rouse: the worker's job thread. has_work, is_needless: the guard.
+ * Who       rouse: the worker's job thread. The others: the guard.
  * Crash     a ringer that dies in between is made good by whoever confirms its
  *           death (rk_bell_ring_pending()); the supervisor rings its guard then.
  *           One that stops holds up only the notice of its own work.
@@ -35,6 +35,13 @@ void rk_vigil_rouse(const struct rk_shm *m, uint32_t worker);
 
 /* Whether a partition is marked as having work for this worker; one that is told to pause has none. */
 bool rk_vigil_has_work(const struct rk_shm *m, uint32_t worker);
+
+/*
+ * Guard: whether the worker's bell says that it is parked, and no partition is marked as having
+ * work for it. Cheap, as the bells lie close together, but anybody who may ring may write there: the
+ * beat page decides.
+ */
+bool rk_vigil_seems_asleep(const struct rk_shm *m, uint32_t worker);
 
 /*
  * Guard, behind rk_bell_park(rk_shm_vigil(m)): whether this incarnation of the worker is parked and

@@ -21,6 +21,11 @@
 #include "shm/bell.h"
 
 #define STACK_SIZE (256u << 10)
+/*
+ * Whole ticks without anybody awake before it parks, about a second: where a call comes each
+ * millisecond most ticks find nobody awake, and to park and be rung again costs more than to tick.
+ */
+#define QUIET_TICKS 25u
 #define PRIORITY 1 /* of SCHED_FIFO: above everybody who is not */
 
 struct rk_guard {
@@ -126,7 +131,7 @@ static void park(struct rk_guard *g, const struct round *r)
 static void watch(struct rk_guard *g)
 {
 	uint64_t due_ns = rk_clock_ns(), whole_ns = due_ns;
-	bool was_quiet = false;
+	uint32_t n_quiet = 0;
 	struct round r;
 
 	/* Relaxed: wards_gather() and the wait below order. */
@@ -140,13 +145,13 @@ static void watch(struct rk_guard *g)
 		t = tick(g, &r, due_ns, due_ns < whole_ns);
 		now_ns = rk_clock_ns();
 		if (!t.is_short) {
-			if (!t.is_any_awake && was_quiet) {
+			n_quiet = t.is_any_awake ? 0 : n_quiet + 1;
+			if (n_quiet > QUIET_TICKS) {
 				park(g, &r);
 				due_ns = whole_ns = rk_clock_ns();
-				was_quiet = false;
+				n_quiet = 0;
 				continue;
 			}
-			was_quiet = !t.is_any_awake;
 			whole_ns = now_ns + rk_detect_next_tick_ns(false, false);
 		}
 		due_ns = rk_min_u64(whole_ns,

@@ -16,6 +16,7 @@
 #include "shm/vigil.h"
 
 #define RESTS_AFTER 25u                /* ticks without a look, about a second */
+#define DEEP_EACH 32u                  /* ticks, of one that seems asleep */
 #define FOREVER_NS (UINT64_MAX / 8)    /* "infinity": sums of bounds do not wrap */
 #define UNSEEN_NS (250 * RK_NS_PER_MS) /* of a start: most are over by then, and a look is dear */
 
@@ -47,13 +48,22 @@ struct charge {
 	uint64_t told_job;
 };
 
+/* What a glance at a slot needs, close together. */
+struct rest {
+	uint32_t n_follows; /* as of the last tick that went into it */
+	bool is_idle;       /* it was idle then, nothing was wrong with it and nothing held up */
+};
+
 struct rk_ward {
 	const struct rk_shm *m;
 	uint32_t n_slots;
 	_Atomic(struct rules *) rules;      /* by RCU */
 	_Atomic(struct subject *) *subject; /* by RCU */
+	_Atomic uint32_t *n_follows;        /* per slot; the loop counts, behind the subject */
 	struct charge *charge;
+	struct rest *rest;
 	uint64_t *soon;                  /* a bit per slot: short ticks are for these */
+	uint32_t n_whole;                /* ticks */
 	struct rk_ward_watcher *watcher; /* the guard's; NULL before it joins */
 	int fd;
 	_Atomic(struct rk_ward_finding *) news; /* newest first */
@@ -322,16 +332,19 @@ static bool is_quiet(const struct charge *c, const struct rk_detect_input *in)
 }
 
 /*
- * The same at a glance: it sleeps, and nobody waits for it. Of most workers at most ticks, so that
- * neither a clock is read for them nor the rest of their page.
+ * At a glance: it was idle, has its process still, and by its bell it sleeps and nobody waits for
+ * it. That is most workers at most ticks: neither a clock is read for them nor their page, each
+ * of which lies far from the others and costs a microsecond or two. Now and then a tick goes
+ * into its page all the same, since who may ring may also write to the bell.
  */
-static bool is_asleep(const struct rk_ward *w, uint32_t slot, const struct charge *c)
+static bool is_asleep(const struct rk_ward *w, uint32_t slot)
 {
-	/* Acquire, as in rk_detect_hear(). */
-	return was_idle(c) && !c->pending_since_ns &&
-	       atomic_load_explicit(&rk_shm_beat(w->m, slot)->state, memory_order_acquire) ==
-		       RK_BEAT_PARKED &&
-	       !rk_vigil_has_work(w->m, slot);
+	const struct rest *r = &w->rest[slot];
+
+	return r->is_idle && (w->n_whole + slot) % DEEP_EACH != 0 &&
+	       /* Acquire; pairs with the release in rk_ward_follow(). */
+	       atomic_load_explicit(&w->n_follows[slot], memory_order_acquire) == r->n_follows &&
+	       rk_vigil_seems_asleep(w->m, slot);
 }
 
 static void see_soon(struct rk_ward *w, uint32_t slot, bool is_soon, struct rk_ward_tick *tick)
@@ -370,7 +383,7 @@ static void charge_judge(struct rk_ward *w, uint32_t slot, const struct subject 
 	tick->is_any_awake |= c->told_stand != RK_WARD_SOUND || c->told != RK_RESPOND_NONE;
 }
 
-static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rules *rules,
+static void slot_look(struct rk_ward *w, uint32_t slot, const struct rk_ward_rules *rules,
 		      struct rk_ward_tick *tick)
 {
 	/* H2: seq_cst; pairs with H1. */
@@ -380,9 +393,8 @@ static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 
 	if (c->incarnation != (s ? s->incarnation : 0))
 		charge_begin(c, s ? s->incarnation : 0);
-	if (!s || is_asleep(w, slot, c)) {
+	if (!s) {
 		see_soon(w, slot, false, tick);
-		charge_unneeded(c);
 		return;
 	}
 	in = (struct rk_detect_input){ .now_ns = rk_clock_ns(), .lateness_ns = tick->lateness_ns };
@@ -400,6 +412,20 @@ static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 	}
 	see_soon(w, slot, false, tick);
 	charge_unneeded(c);
+}
+
+static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rules *rules,
+		      struct rk_ward_tick *tick)
+{
+	struct charge *c = &w->charge[slot];
+
+	if (is_asleep(w, slot))
+		return;
+	/* Before the subject: one that comes later counts at the next tick. */
+	w->rest[slot].n_follows = atomic_load_explicit(&w->n_follows[slot], memory_order_acquire);
+	slot_look(w, slot, rules, tick);
+	/* With an observation open its ticks have to be counted, until it rests. */
+	w->rest[slot].is_idle = was_idle(c) && !c->pending_since_ns && !c->observe;
 }
 
 static void short_tick(struct rk_ward *w, const struct rk_ward_rules *rules,
@@ -424,6 +450,7 @@ void rk_ward_tick(struct rk_ward *w, struct rk_ward_tick *tick)
 		/* Acquire; pairs with the release in rk_ward_rule(). */
 		const struct rules *rules = atomic_load_explicit(&w->rules, memory_order_acquire);
 
+		w->n_whole += !tick->is_short;
 		if (tick->is_short)
 			short_tick(w, &rules->r, tick);
 		else
@@ -491,6 +518,8 @@ int rk_ward_follow(struct rk_ward *w, uint32_t slot, pid_t pid, int pidfd, uint6
 
 	/* H1: seq_cst, before the look at the bell; pairs with H2. */
 	old = atomic_exchange_explicit(&w->subject[slot], new, memory_order_seq_cst);
+	/* Release; pairs with the acquires in is_asleep() and slot_tick(). */
+	atomic_fetch_add_explicit(&w->n_follows[slot], 1, memory_order_release);
 	if (old)
 		call_rcu(&old->head, subject_free);
 	if (w->watcher)
@@ -518,8 +547,10 @@ int rk_ward_new(const struct rk_shm *m, uint32_t n_slots, const struct rk_ward_r
 	w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->subject = calloc(n_slots, sizeof(*w->subject));
 	w->charge = table_map(n_slots * sizeof(*w->charge));
+	w->n_follows = calloc(n_slots, sizeof(*w->n_follows));
+	w->rest = calloc(n_slots, sizeof(*w->rest));
 	w->soon = calloc((n_slots + 63) / 64, sizeof(*w->soon));
-	if (w->fd >= 0 && w->subject && w->charge && w->soon)
+	if (w->fd >= 0 && w->subject && w->n_follows && w->charge && w->rest && w->soon)
 		r = rk_ward_rule(w, rules);
 	if (r < 0) {
 		rk_ward_free(w);
@@ -548,6 +579,8 @@ void rk_ward_free(struct rk_ward *w)
 	rk_close_p(&w->fd);
 	free(atomic_load_explicit(&w->rules, memory_order_relaxed));
 	free(w->subject);
+	free(w->n_follows);
+	free(w->rest);
 	free(w->soon);
 	if (w->charge)
 		(void)munmap(w->charge, w->n_slots * sizeof(*w->charge));

@@ -398,6 +398,30 @@ START_TEST(who_does_not_wake_for_its_work_is_looked_at_soon)
 }
 END_TEST
 
+START_TEST(a_bell_that_lies_hides_nobody_for_long)
+{
+	int n = 0;
+
+	begin(0, 1, RK_BEAT_PARKED);
+	(void)tick();
+	(void)rk_bell_park(&rk_shm_bell(&segments.m, 0)->bell);
+	ck_assert(!tick().is_any_awake);
+	declare(0, 1, RK_BEAT_RUNNING, 2); /* and its bell says still that it sleeps */
+	while (!tick().is_any_awake)
+		ck_assert_int_lt(++n, 33);
+}
+END_TEST
+
+START_TEST(a_successor_is_seen_through_its_predecessors_bell)
+{
+	begin(0, 1, RK_BEAT_PARKED);
+	(void)rk_bell_park(&rk_shm_bell(&segments.m, 0)->bell);
+	ck_assert(!tick().is_any_awake);
+	begin(0, 2, RK_BEAT_STARTING);
+	ck_assert(tick().is_any_awake);
+}
+END_TEST
+
 START_TEST(a_short_tick_is_for_those_alone_that_are_to_be_seen_soon)
 {
 	struct rk_ward_tick t = { .is_short = true };
@@ -448,6 +472,8 @@ int main(void)
 	tcase_add_test(c, who_gets_on_is_not_looked_at_and_who_rests_holds_no_descriptors);
 	tcase_add_test(c, who_is_awake_or_has_work_is_said_to_be);
 	tcase_add_test(c, who_does_not_wake_for_its_work_is_looked_at_soon);
+	tcase_add_test(c, a_bell_that_lies_hides_nobody_for_long);
+	tcase_add_test(c, a_successor_is_seen_through_its_predecessors_bell);
 	tcase_add_test(c, a_short_tick_is_for_those_alone_that_are_to_be_seen_soon);
 	tcase_add_test(c, a_process_that_is_followed_rings_a_parked_guard);
 	return unit_run(c);
