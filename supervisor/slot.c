@@ -254,7 +254,15 @@ static void repair(struct rk_slot *s)
 	rk_deliver_sweep(m, s->number);
 	rk_dead_sweep(m, s->number);
 	rk_evict_bury(m, s->number);
-	rk_bell_ring_pending(m);
+}
+
+/*
+ * Whom the dead worker had brought work and not rung yet. It goes through every partition's queue,
+ * milliseconds where their pages are cold, so a successor is not kept waiting for it.
+ */
+static void ring_for(const struct rk_slot *s)
+{
+	rk_bell_ring_pending(s->host->c->m);
 }
 
 /* What the dead process started and left behind; where it has no group, keeper inherits that. */
@@ -335,6 +343,7 @@ static void recover_later(struct rk_slot *s)
 {
 	struct remains r = lay_down(s, 0, false);
 
+	ring_for(s);
 	tree_end(s);
 	bury(s, &r);
 	s->awaits_cause = true;
@@ -362,6 +371,7 @@ static void recover(struct rk_slot *s)
 		bury(s, &r);
 	}
 	rk_slot_event(s, event);
+	ring_for(s);
 	if (event == RK_FSM_EV_START)
 		bury(s, &r);
 }
@@ -377,6 +387,7 @@ static void settle(struct rk_slot *s)
 	decide(s, &death, now_ns);
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
 	r = lay_down(s, 0, true);
+	ring_for(s);
 	tree_end(s);
 	bury(s, &r);
 	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
