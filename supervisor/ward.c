@@ -438,9 +438,19 @@ static void short_tick(struct rk_ward *w, const struct rk_ward_rules *rules,
 
 void rk_ward_enter(struct rk_ward *w, struct rk_ward_watcher *watcher)
 {
+	const struct {
+		const void *at;
+		size_t size;
+	} read_each_tick[] = {
+		{ w->charge, w->n_slots * sizeof(*w->charge) },
+		{ w->subject, w->n_slots * sizeof(*w->subject) },
+		{ w->n_follows, w->n_slots * sizeof(*w->n_follows) },
+		{ w->rest, w->n_slots * sizeof(*w->rest) },
+	};
+
 	w->watcher = watcher;
-	if (watcher->is_locked)
-		(void)mlock2(w->charge, w->n_slots * sizeof(*w->charge), MLOCK_ONFAULT);
+	for (size_t i = 0; watcher->is_locked && i < rk_countof(read_each_tick); i++)
+		(void)mlock2(read_each_tick[i].at, read_each_tick[i].size, MLOCK_ONFAULT);
 }
 
 void rk_ward_tick(struct rk_ward *w, struct rk_ward_tick *tick)
