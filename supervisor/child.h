@@ -49,6 +49,8 @@ struct rk_spawned {
 	uint64_t pidfd_inode;
 };
 
+#define RK_NO_PROCESS ((struct rk_spawned){ .pidfd = -1, .gate = -1 })
+
 /*
  * Once, in the supervisor, before the first child: what of this process's memory no child needs is
  * left out of their copies, which the kernel would otherwise make and drop for each (half of them

@@ -14,8 +14,6 @@
 
 #define VARIABLE_MAX 256u
 
-static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
-
 const char *rk_hook_name(enum rk_hook_kind kind)
 {
 	static const char *const names[] = { "ExecStartPre", "ExecStartPost", "OnFailure" };
@@ -36,7 +34,7 @@ static const struct rk_commands *commands_of(const struct rk_hook *h)
 void rk_hook_init(struct rk_hook *h, struct rk_hook_host *host, enum rk_hook_kind kind,
 		  uint32_t slot)
 {
-	*h = (struct rk_hook){ .host = host, .kind = kind, .slot = slot, .process = no_process };
+	*h = (struct rk_hook){ .host = host, .kind = kind, .slot = slot, .process = RK_NO_PROCESS };
 }
 
 /* ---- one command ---- */
@@ -139,7 +137,7 @@ static void process_leave(struct rk_hook *h)
 	h->timer = sd_event_source_disable_unref(h->timer);
 	rk_close_p(&h->process.pidfd);
 	rk_close_p(&h->process.gate);
-	h->process = no_process;
+	h->process = RK_NO_PROCESS;
 }
 
 static int command_start(struct rk_hook *h, struct rk_err *err)

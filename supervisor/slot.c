@@ -12,9 +12,6 @@
 #include "base/log.h"
 #include "shm/beat.h"
 #include "shm/bell.h"
-#include "shm/dead.h"
-#include "shm/deliver.h"
-#include "shm/evict.h"
 #include "shm/part.h"
 #include "supervisor/journal.h"
 #include "supervisor/proc.h"
@@ -29,8 +26,6 @@
 #define CAUSE_NS RK_NS_PER_S /* keeper tells within a millisecond, if it has been told of the process */
 #define TAKE_OVER_NS (50 * RK_NS_PER_MS) /* a promoted standby without the lease: it may be stopped */
 #define AT_WORK_NS (100 * RK_NS_PER_MS) /* who dies later than this in its first job did start well */
-
-static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
 
 static struct rk_beat *beat_of(const struct rk_slot *s)
 {
@@ -96,7 +91,7 @@ static bool is_attached(const struct rk_slot *s)
 	       atomic_load_explicit(&beat->state, memory_order_relaxed) != RK_BEAT_STARTING;
 }
 
-static bool is_in_job(const struct rk_slot *s)
+bool rk_slot_is_in_job(const struct rk_slot *s)
 {
 	uint32_t state = atomic_load_explicit(&beat_of(s)->state, memory_order_relaxed);
 
@@ -108,10 +103,10 @@ static bool is_in_job(const struct rk_slot *s)
  * first one that takes long. Only such a one is replaced at once whenever it dies; attaching is
  * no proof, or a job that crashes every worker would make them crash without a pause.
  */
-static bool has_worked(const struct rk_slot *s, uint64_t now_ns)
+bool rk_slot_has_worked(const struct rk_slot *s, uint64_t now_ns)
 {
 	return (is_attached(s) && atomic_load_explicit(&beat_of(s)->ready_ns, memory_order_relaxed)) ||
-	       (is_in_job(s) && now_ns - s->started_ns > AT_WORK_NS);
+	       (rk_slot_is_in_job(s) && now_ns - s->started_ns > AT_WORK_NS);
 }
 
 /* From the notice of the death. The stamp is the worker's word: believed only if it can be. */
@@ -166,111 +161,6 @@ bool rk_slot_is_expectant(const struct rk_slot *s)
 
 /* ---- a death ---- */
 
-/* Before the successor takes the beat page: what the dead one left there to be read. */
-static struct rk_obituary obituary_of(const struct rk_slot *s)
-{
-	struct rk_beat *beat = beat_of(s);
-	struct rk_obituary o = { .worker = s->number,
-				 .pid = s->process.pid,
-				 .noticed_ns = s->noticed_ns,
-				 .was_ready = has_worked(s, s->noticed_ns),
-				 .verdict = s->verdict,
-				 .judged_for_ns = s->judged_for_ns,
-				 .code = -1,
-				 .is_oom = rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom,
-				 .is_injected = s->is_faulted && s->verdict == RK_VERDICT_FINE,
-				 .n_failed = s->restart.n_failed };
-
-	if (atomic_load_explicit(&beat->incarnation, memory_order_acquire) != s->incarnation)
-		return o;
-	rk_obituary_words(&o, beat->last_words, sizeof(beat->last_words));
-	if (is_in_job(s)) {
-		o.was_in_job = true;
-		o.partition = atomic_load_explicit(&beat->partition, memory_order_relaxed);
-		o.in_job = atomic_load_explicit(&beat->job, memory_order_relaxed);
-	}
-	return o;
-}
-
-static void mourn(struct rk_slot *s)
-{
-	struct rk_obituary o = obituary_of(s);
-
-	s->died_ns = s->noticed_ns;
-	rk_mourning_begin(&s->mourning, &o, rk_slot_tag(s), s->group);
-}
-
-/* What is left of a process whose successor may already be on its way. */
-struct remains {
-	struct rk_spawned process;
-	int stat_fd;
-	sd_event_source *exit_source;
-};
-
-static struct remains process_leave(struct rk_slot *s)
-{
-	struct remains r = { s->process, s->stat_fd, s->exit_source };
-
-	s->process = no_process;
-	s->stat_fd = -1;
-	s->exit_source = NULL;
-	s->has_hinted = false;
-	s->stand = RK_WARD_SOUND;
-	s->verdict = RK_VERDICT_FINE;
-	s->judged = s->late = (struct rk_slot_job){ 0 };
-	s->exit_code = s->exit_status = 0;
-	s->is_promoted = false;
-	s->group = 0;
-	s->is_killed = s->is_faulted = false;
-	return r;
-}
-
-static void bury(struct rk_slot *s, struct remains *r)
-{
-	struct rk_setup_failure f = rk_child_failure(r->process.gate);
-	char text[RK_OBITUARY_FAILED];
-
-	if (f.error && f.step == RK_SETUP_EXEC)
-		rk_mourning_exec_error(&s->mourning, f.error);
-	else if (f.error)
-		rk_mourning_failed(&s->mourning, f.error,
-				   rk_setup_explain(&s->host->c->spawn->setup, &f, text, sizeof(text)));
-	if (f.error)
-		rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, f.error);
-	if (!s->process.pid && rk_ward_follow(s->host->c->ward, s->number, 0, -1, 0) < 0)
-		rk_log(RK_LOG_DEBUG, "a dead worker is still watched slot=%u", s->number);
-	(void)sd_event_source_disable_unref(r->exit_source);
-	rk_close_p(&r->stat_fd);
-	rk_close_p(&r->process.pidfd);
-	rk_close_p(&r->process.gate);
-}
-
-/* Nobody else will act in the dead worker's name: repairs what it left half done. */
-static void repair(struct rk_slot *s)
-{
-	const struct rk_shm *m = s->host->c->m;
-
-	rk_journal_down(m, s->number);
-	rk_deliver_sweep(m, s->number);
-	rk_dead_sweep(m, s->number);
-	rk_evict_bury(m, s->number);
-}
-
-/*
- * Whom the dead worker had brought work and not rung yet. It goes through every partition's queue,
- * milliseconds where their pages are cold, so a successor is not kept waiting for it.
- */
-static void ring_for(const struct rk_slot *s)
-{
-	rk_bell_ring_pending(s->host->c->m);
-}
-
-/* What the dead process started and left behind; where it has no group, keeper inherits that. */
-static void tree_end(struct rk_slot *s)
-{
-	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
-}
-
 static enum rk_fsm_event recover_event(enum rk_restart_kind kind)
 {
 	switch (kind) {
@@ -284,24 +174,6 @@ static enum rk_fsm_event recover_event(enum rk_restart_kind kind)
 		break;
 	}
 	return RK_FSM_EV_GIVE_UP;
-}
-
-/*
- * Nobody waits for its end any more: its job is charged where that is to blame, what it owned goes
- * where it shall, partitions that are still its own get their next incarnation.
- */
-static struct remains lay_down(struct rk_slot *s, uint32_t route_flags, bool is_ours)
-{
-	if (s->process.pid)
-		mourn(s);
-	if (is_ours)
-		rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
-	repair(s);
-	rk_slot_charge(s);
-	s->host->on_down(s, s->host->arg);
-	rk_slot_take_partitions(s, route_flags);
-	rk_beat_reset_lease(beat_of(s));
-	return process_leave(s);
 }
 
 /* When the next process is due, the brake's part included. */
@@ -341,11 +213,11 @@ static void recover_with_cause(struct rk_slot *s)
 /* How it ended decides whether it gets another process at all: keeper tells, or the clock of DOWN. */
 static void recover_later(struct rk_slot *s)
 {
-	struct remains r = lay_down(s, 0, false);
+	struct rk_slot_remains r = rk_slot_lay_down(s, 0, false);
 
-	ring_for(s);
-	tree_end(s);
-	bury(s, &r);
+	rk_slot_ring_for(s);
+	rk_slot_tree_end(s);
+	rk_slot_bury(s, &r);
 	s->awaits_cause = true;
 }
 
@@ -354,9 +226,9 @@ static void recover(struct rk_slot *s)
 	const struct rk_restart_death death = { .code = -1, .is_ours = s->came_from == RK_FSM_RECYCLING };
 	uint64_t now_ns = rk_clock_ns();
 	enum rk_fsm_event event;
-	struct remains r;
+	struct rk_slot_remains r;
 
-	if (has_worked(s, now_ns))
+	if (rk_slot_has_worked(s, now_ns))
 		rk_restart_on_ready(&s->restart, now_ns);
 	if (!death.is_ours && rk_restart_needs_cause(&s->host->restart)) {
 		recover_later(s);
@@ -364,32 +236,32 @@ static void recover(struct rk_slot *s)
 	}
 	decide(s, &death, now_ns);
 	event = follow_up(s);
-	r = lay_down(s, event == RK_FSM_EV_START ? RK_ROUTE_UP : 0, death.is_ours);
+	r = rk_slot_lay_down(s, event == RK_FSM_EV_START ? RK_ROUTE_UP : 0, death.is_ours);
 	/* The wait must know why the command could not be executed: bury first when there is one. */
 	if (event != RK_FSM_EV_START) {
-		tree_end(s); /* else prepare() does: a standby need not wait for it */
-		bury(s, &r);
+		rk_slot_tree_end(s); /* else prepare() does: a standby need not wait for it */
+		rk_slot_bury(s, &r);
 	}
 	rk_slot_event(s, event);
-	ring_for(s);
+	rk_slot_ring_for(s);
 	if (event == RK_FSM_EV_START)
-		bury(s, &r);
+		rk_slot_bury(s, &r);
 }
 
 static void settle(struct rk_slot *s)
 {
 	static const struct rk_restart_death death = { .code = -1, .is_ours = true };
 	uint64_t now_ns = rk_clock_ns();
-	struct remains r;
+	struct rk_slot_remains r;
 
-	if (has_worked(s, now_ns))
+	if (rk_slot_has_worked(s, now_ns))
 		rk_restart_on_ready(&s->restart, now_ns);
 	decide(s, &death, now_ns);
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_STOPPED, 0, 0, 0); /* its predecessor's */
-	r = lay_down(s, 0, true);
-	ring_for(s);
-	tree_end(s);
-	bury(s, &r);
+	r = rk_slot_lay_down(s, 0, true);
+	rk_slot_ring_for(s);
+	rk_slot_tree_end(s);
+	rk_slot_bury(s, &r);
 	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
 }
 
@@ -515,7 +387,7 @@ static void start_failed(struct rk_slot *s, int32_t pid, const struct rk_err *er
 {
 	struct rk_note note = rk_slot_note(s, RK_FLIGHT_SPAWN, RK_LOG_ERROR);
 
-	s->process = no_process;
+	s->process = RK_NO_PROCESS;
 	rk_journal_down(s->host->c->m, s->number);
 	partitions_route(s, 0);
 	s->next = rk_restart_on_unmade(&s->restart, &s->host->restart, rk_clock_ns(), rk_rand_u64(&s->host->random));
@@ -589,7 +461,7 @@ static void prepare(struct rk_slot *s)
 	s->incarnation++;
 	if (rk_slot_promote(s))
 		return;
-	tree_end(s);
+	rk_slot_tree_end(s);
 	r = rk_hook_run(pre, NULL, &err);
 	if (r == RK_HOOK_THROUGH)
 		spawn(s);
@@ -895,7 +767,7 @@ void rk_slot_init(struct rk_slot *s, struct rk_slot_host *host, uint32_t number)
 {
 	*s = (struct rk_slot){ .host = host,
 			       .number = number,
-			       .process = no_process,
+			       .process = RK_NO_PROCESS,
 			       .cgroup = { .dir = -1, .events = -1, .slot = number },
 			       .stat_fd = -1,
 			       .clocked = RK_FSM_EMPTY,

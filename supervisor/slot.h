@@ -168,6 +168,32 @@ void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 /* Keeper says how a command beside its worker ended. */
 void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 
+/* What is left of a process whose successor may already be on its way. */
+struct rk_slot_remains {
+	struct rk_spawned process;
+	int stat_fd;
+	sd_event_source *exit_source;
+};
+
+/*
+ * The parts that follow on a death, of slot_death.c, for slot.c alone. Lay down: nobody waits for
+ * its end any more: its job is charged where that is to blame, what it owned goes where it shall,
+ * partitions that are still its own get their next incarnation; the slot has no process then.
+ * Tree: ends what it started and left behind; where it has no group, keeper inherits that. Ring:
+ * for those whom it had brought work and not rung; goes through every partition's queue,
+ * milliseconds where their pages are cold, so a successor is not kept waiting for it. Bury: what is left
+ * is read and closed.
+ */
+struct rk_slot_remains rk_slot_lay_down(struct rk_slot *s, uint32_t route_flags, bool is_ours);
+void rk_slot_tree_end(struct rk_slot *s);
+void rk_slot_ring_for(const struct rk_slot *s);
+void rk_slot_bury(struct rk_slot *s, struct rk_slot_remains *r);
+
+/* For it: whether the process was good for anything (committed a job, found none, or is in a first one that takes
+ * long); whether it is in a job. */
+bool rk_slot_has_worked(const struct rk_slot *s, uint64_t now_ns);
+bool rk_slot_is_in_job(const struct rk_slot *s);
+
 /*
  * The parts that end a process, of slot_end.c, for slot.c alone. Abort: the evidence is kept;
  * SIGABRT where a core is wanted, else TIMER at once. Kill: the whole tree, again if need be.

@@ -53,8 +53,6 @@ struct rk_standby {
 	struct rk_standby_one at[STANDBYS_MAX];
 };
 
-static const struct rk_spawned no_process = { .pidfd = -1, .gate = -1 };
-
 static void on_event(struct rk_standby_one *o, enum rk_spare_event event);
 
 static const struct rk_crew_conf *crew_of(const struct rk_standby_one *o)
@@ -150,7 +148,7 @@ static void process_forget(struct rk_standby_one *o)
 	rk_close_p(&o->process.gate);
 	rk_close_p(&o->order);
 	rk_close_p(&o->stat_fd);
-	o->process = no_process;
+	o->process = RK_NO_PROCESS;
 }
 
 /* The pair of the socket; the child's end lies out of the way of its numbers. */
@@ -386,7 +384,7 @@ int rk_standby_open(const struct rk_standby_conf *conf, struct rk_standby **ret)
 
 		*o = (struct rk_standby_one){ .all = b,
 					      .place = i,
-					      .process = no_process,
+					      .process = RK_NO_PROCESS,
 					      .order = -1,
 					      .out = -1,
 					      .stat_fd = -1,
@@ -564,7 +562,7 @@ void rk_standby_leave(struct rk_standby_one *one, const struct rk_standby_leavin
 	*to->cgroup = one->cgroup;
 	one->cgroup = cgroup;
 	(void)rk_cgroup_slot_kill(crew_of(one)->cgroup, &one->cgroup); /* what the dead worker had started */
-	one->process = no_process;
+	one->process = RK_NO_PROCESS;
 	one->tag = 0;
 	on_event(one, RK_SPARE_EV_TAKEN);
 }
