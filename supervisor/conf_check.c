@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,6 +76,18 @@ static void restart_check(const struct check *k)
 		complain(
 			k, "RestartBackoff",
 			"RestartBackoff= is longer than RestartBackoffMax=: lower it or raise that");
+}
+
+/* One signal cannot mean both: whoever ends for the one would end for every late job. */
+static void signals_check(const struct check *k)
+{
+	const struct rk_fleet_options *o = &k->fleet->o;
+
+	if (o->job_timeout_signal && o->job_timeout_signal == o->kill_signal)
+		complain(
+			k, "JobTimeoutSignal",
+			"JobTimeoutSignal=SIG%s is the fleet's KillSignal= too, which asks a process to end: use another one, SIGUSR1 or SIGUSR2",
+			sigabbrev_np((int)o->job_timeout_signal));
 }
 
 static void memory_check(const struct check *k)
@@ -257,6 +270,7 @@ void rk_conf_check_shape(struct rk_conf *conf, struct rk_complaints *c)
 
 		exec_check(&k);
 		restart_check(&k);
+		signals_check(&k);
 		memory_check(&k);
 		clients_check(&k);
 		umask_check(&k);

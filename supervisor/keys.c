@@ -176,7 +176,8 @@ static const struct rk_key keys[] = {
 	  .help = "A signal such as SIGUSR1 for a worker whose job's deadline has passed, so that a system call it waits "
 		  "in ends with EINTR: once per job, when rk_cancelled() begins to say yes, before anything "
 		  "else is done. Only a worker that has a handler for it gets it; the handler is installed without "
-		  "SA_RESTART. Nothing is sent without this key." },
+		  "SA_RESTART. Nothing is sent without this key. SIGTERM, SIGINT and KillSignal are refused: they ask a "
+		  "worker to end." },
 	{ KEY("HangAfter", TIME, TIME, NOW, F(hang_after_ns)), RANGE(10 * RK_NS_PER_MS, DAY), INFINITE,
 	  .normal = "10s", .systemd = "WatchdogSec",
 	  .help = "How long a job without a deadline may keep a worker before it counts as hung. With Blocking=no "

@@ -59,7 +59,10 @@ void rk_value_signal_print(const struct rk_key *k, const void *at, FILE *to)
 	(void)fprintf(to, "SIG%s", name ? name : "?");
 }
 
-/* What the kernel sends for a fault would be taken for one; what stops or kills cannot be caught.
+/*
+ * What the kernel sends for a fault would be taken for one; what stops or kills cannot be caught.
+ * SIGTERM and SIGINT have librekindle's handler in every worker, which ends it: that somebody
+ * catches them is no sign there (rk_proc_catches()) that the job will be interrupted and go on.
  */
 int rk_value_catchable_parse(const struct rk_key *k, const char *text, void *at, struct rk_err *err)
 {
@@ -71,6 +74,10 @@ int rk_value_catchable_parse(const struct rk_key *k, const char *text, void *at,
 				  text);
 	if (sig == SIGKILL || sig == SIGSTOP)
 		return rk_err_set(err, -EINVAL, "%s cannot be caught: use SIGUSR1 or SIGUSR2",
+				  text);
+	if (sig == SIGTERM || sig == SIGINT)
+		return rk_err_set(err, -EINVAL,
+				  "%s asks a worker to end, and it would: use SIGUSR1 or SIGUSR2",
 				  text);
 	if (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE || sig == SIGTRAP ||
 	    sig == SIGSYS || sig == SIGABRT || sig == SIGCHLD || sig == SIGCONT || sig == SIGPIPE)

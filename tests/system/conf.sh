@@ -70,6 +70,9 @@ run run --config "$tmp/five.conf"
 expect "and so does run" 78 'five\.conf:6: Restart='
 run cat "$tmp/five.conf"
 expect "cat prints a bad one and complains" 78 '^MaxState=12Q$'
+printf '[Fleet a]\nExec=%s\nJobTimeoutSignal=SIGTERM\n' "$wordcount" >"$tmp/term.conf"
+run check "$tmp/term.conf"
+expect "a signal that asks workers to end is none for a late job" 78 'term\.conf:3: JobTimeoutSignal=: SIGTERM asks a worker to end'
 run check nosuch --root "$tmp/root"
 expect "a name that is nowhere" 78 'there is no nosuch\.conf in /etc/rekindle'
 run check "$tmp/none.conf"

@@ -62,6 +62,7 @@ static const struct {
 	{ A "SocketMode=0777\nUMask=0000\nStandby=64\nWorkers=4095\n", 5, "more than 4095" },
 	{ A "MaxClients=65536\nSlots=1024\n", 3, "lower MaxClients= or Slots=" },
 	{ A "MaxReply=16M\nDedup=65534\n", 1, "lower MaxState=" },
+	{ A "KillSignal=SIGUSR1\nJobTimeoutSignal=SIGUSR1\n", 4, "KillSignal= too" },
 	{ A "After=a\n", 3, "cannot wait for itself" },
 	{ A "Requires=x\n", 3, "there is no [Fleet x]" },
 	{ A "After=b\n" B "Requires=a\n", 3, "cycle: a -> b -> a;" },
@@ -96,6 +97,7 @@ static const char *const good[] = {
 	A "ClientGroup=0\nSocketMode=0660\n",
 	A "User=1000\nGroup=1000\n",
 	A "CPUAffinity=1-9\n",
+	A "KillSignal=SIGUSR1\nJobTimeoutSignal=SIGUSR2\n",
 	A "ExecStartPre=-/bad\nEnvironmentFile=-/bad\nWorkingDirectory=/good\n",
 	A "After=b c\n" B "After=c\n" C,                   /* a diamond is no cycle */
 	A "MaxState=8M\nDisabled=yes\n" B "MaxState=1M\n", /* takes no memory */

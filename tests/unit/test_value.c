@@ -131,6 +131,8 @@ static const struct {
 	{ "JobTimeoutSignal", "SIGFOO", "no signal such as SIGUSR1" },
 	{ "JobTimeoutSignal", "SIGKILL", "cannot be caught" },
 	{ "JobTimeoutSignal", "SIGSEGV", "means something else" },
+	{ "JobTimeoutSignal", "SIGTERM", "asks a worker to end" },
+	{ "JobTimeoutSignal", "INT", "use SIGUSR1 or SIGUSR2" },
 	{ "KillSignal", "SIGSTOP", "asks no process to end" },
 	{ "SuccessExitStatus", "0 256", "'256'" },
 	{ "SuccessExitStatus", "0,2", "blanks" },

@@ -245,9 +245,11 @@ void rk_beat(struct rk_job *job);
  * A handler that waits in a system call does not look. With JobTimeoutSignal=
  * in the configuration, the worker gets that signal at the deadline: install a
  * handler for it without SA_RESTART before rk_worker_main(), and the call ends
- * with EINTR; rk_cancelled() is true by then. It goes to the process: block it
- * in threads that run no jobs. One that comes just before the wait begins is
- * gone; ppoll() with the signal blocked until then loses none.
+ * with EINTR; rk_cancelled() is true by then. Use SIGUSR1 or SIGUSR2: SIGTERM
+ * and SIGINT ask the worker to end, the library catches them itself. The signal
+ * goes to the process: block it in threads that run no jobs. One that comes just
+ * before the wait begins is gone; ppoll() with the signal blocked until then
+ * loses none.
  */
 int rk_cancelled(struct rk_job *job);
 
