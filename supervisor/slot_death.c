@@ -105,6 +105,7 @@ void rk_slot_tree_end(struct rk_slot *s)
 
 struct rk_slot_remains rk_slot_lay_down(struct rk_slot *s, uint32_t route_flags, bool is_ours)
 {
+	rk_storm_oom_forget(s->host->storm);
 	if (s->process.pid)
 		mourn(s);
 	if (is_ours)

@@ -55,6 +55,11 @@ uint64_t rk_storm_oom_kills(struct rk_storm *p, uint64_t now_ns)
 	return p->n_oom_kills;
 }
 
+void rk_storm_oom_forget(struct rk_storm *p)
+{
+	p->oom_read_ns = 0;
+}
+
 uint64_t rk_storm_on_restart(struct rk_storm *p, uint64_t now_ns)
 {
 	uint64_t wait_ns = 0;

@@ -32,6 +32,9 @@ void rk_storm_refresh(struct rk_storm *p, uint64_t now_ns);
  */
 uint64_t rk_storm_oom_kills(struct rk_storm *p, uint64_t now_ns);
 
+/* A process has died, of that perhaps: what was read before must not be its successor's mark. */
+void rk_storm_oom_forget(struct rk_storm *p);
+
 /* A restart is decided. Returns what it waits beyond its own reasons. */
 uint64_t rk_storm_on_restart(struct rk_storm *p, uint64_t now_ns);
 

@@ -446,6 +446,8 @@ void rk_ward_enter(struct rk_ward *w, struct rk_ward_watcher *watcher)
 		{ w->subject, w->n_slots * sizeof(*w->subject) },
 		{ w->n_follows, w->n_slots * sizeof(*w->n_follows) },
 		{ w->rest, w->n_slots * sizeof(*w->rest) },
+		{ w->soon, (w->n_slots + 63) / 64 * sizeof(*w->soon) },
+		{ w, sizeof(*w) },
 	};
 
 	w->watcher = watcher;

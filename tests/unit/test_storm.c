@@ -87,6 +87,9 @@ START_TEST(kills_for_want_of_memory_are_read_once_for_many)
 	p.n_oom_kills = n + 1000;
 	ck_assert_uint_eq(rk_storm_oom_kills(&p, T0 + 19 * RK_NS_PER_MS), n + 1000);
 	ck_assert_uint_lt(rk_storm_oom_kills(&p, T0 + 20 * RK_NS_PER_MS), n + 1000);
+	p.n_oom_kills = n + 1000;
+	rk_storm_oom_forget(&p);
+	ck_assert_uint_lt(rk_storm_oom_kills(&p, T0 + 21 * RK_NS_PER_MS), n + 1000);
 }
 END_TEST
 
