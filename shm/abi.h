@@ -294,8 +294,8 @@ struct rk_beat {
 	_Atomic uint64_t job;         /* worker: number of the job it runs */
 	_Atomic uint64_t deadline_ns; /* worker: of the job it runs; 0 = none */
 	_Atomic uint64_t calling_until_ns; /* worker: rk_calling() */
-	_Atomic uint64_t beats;       /* worker: rk_beat() count */
-	_Atomic uint64_t cancel_job;  /* supervisor: where word of the job to give up; worker clears at its start */
+	_Atomic uint64_t beats;       /* worker: rk_beat() count, and jobs it has to begin again */
+	_Atomic uint64_t cancel_job;  /* supervisor: where word of the job to give up; worker clears as a job begins */
 	_Atomic uint64_t order;       /* supervisor: order word, 0 = none; worker counts it down, clears at its start */
 	_Atomic uint64_t incarnation; /* worker: whose the words below are */
 	_Atomic uint64_t ready_ns;    /* worker: when it began to scan; stored after its first commit or empty scan */

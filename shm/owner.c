@@ -190,6 +190,9 @@ static int call_handler(struct rk_owner *o, struct rk_owner_job *job, rk_owner_h
 	struct rk_beat *beat = rk_shm_beat(o->m, o->worker);
 	int r;
 
+	/* Of an earlier attempt, or another job. Relaxed: advice; mostly a load is enough. */
+	if (rk_unlikely(atomic_load_explicit(&beat->cancel_job, memory_order_relaxed)))
+		atomic_store_explicit(&beat->cancel_job, 0, memory_order_relaxed);
 	/* Relaxed: evidence for the watcher, which needs no order. */
 	atomic_store_explicit(&beat->job, job->number, memory_order_relaxed);
 	atomic_store_explicit(&beat->deadline_ns, job->deadline_ns, memory_order_relaxed);
@@ -241,6 +244,13 @@ static void count_attempt(struct rk_owner *o, uint64_t number)
 	atomic_compare_exchange_strong_explicit(attempts, &word, rk_attempts(number, n), memory_order_release,
 						memory_order_relaxed);
 	o->n_retries++;
+}
+
+/* It begins again under the same number: to who watches it would be a job that goes on. */
+static void tell_rerun(const struct rk_owner *o)
+{
+	/* Relaxed: evidence for the watcher, as in call_handler(). */
+	atomic_fetch_add_explicit(&rk_shm_beat(o->m, o->worker)->beats, 1, memory_order_relaxed);
 }
 
 /* Nothing of the job happened. A re-run is alone in its commit: then that means all there is. */
@@ -338,6 +348,7 @@ static enum run_result run(struct rk_owner *o, uint64_t number, uint32_t cell, b
 		return RUN_DONE;
 	if (r == RK_OWNER_RETRY || (job.touch_error == -ENOSPC && !alone)) {
 		undo(o, before);
+		tell_rerun(o);
 		return r == RK_OWNER_RETRY ? RUN_RETRY : RUN_ALONE;
 	}
 	/* Aborted: its changes are undone, its error is the reply. */

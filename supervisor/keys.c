@@ -174,7 +174,7 @@ static const struct rk_key keys[] = {
 	  .help = "Longest time for one job whose client says none." },
 	{ KEY("JobTimeoutSignal", TIME, CATCHABLE, NOW, F(job_timeout_signal)), .normal = "",
 	  .help = "A signal such as SIGUSR1 for a worker whose job's deadline has passed, so that a system call it waits "
-		  "in ends with EINTR: once per job, when rk_cancelled() begins to say yes, before anything "
+		  "in ends with EINTR: once per attempt, when rk_cancelled() begins to say yes, before anything "
 		  "else is done. Only a worker that has a handler for it gets it; the handler is installed without "
 		  "SA_RESTART. Nothing is sent without this key. SIGTERM, SIGINT and KillSignal are refused: they ask a "
 		  "worker to end." },

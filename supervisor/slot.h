@@ -118,6 +118,7 @@ struct rk_slot {
 	uint64_t judged_for_ns;
 	struct rk_slot_job judged;   /* which the verdict is about */
 	struct rk_slot_job late;     /* past its deadline */
+	uint32_t late_attempts;      /* which it had behind it then */
 	int exit_code, exit_status;  /* how the process ended, CLD_…; 0 = not known yet */
 	struct rk_slot_doubt doubt;
 	uint64_t n_oom_kills;        /* of the machine when the process was started */

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "shm/beat.h"
+#include "shm/words.h"
 #include "supervisor/proc.h"
 
 /* ---- what is told ---- */
@@ -173,6 +174,19 @@ static void signal_late(struct rk_slot *s)
 		response_note(s, "worker not signalled signal=SIG%s: %s", name, strerror(-r));
 }
 
+/* How often a job has failed before: an attempt of its own is a job of its own, to who is asked. */
+static uint32_t attempts_of(const struct rk_slot *s, const struct rk_finding *f)
+{
+	const struct rk_shm *m = s->host->c->m;
+
+	if (f->partition >= m->g.n_partitions)
+		return 0; /* the worker says it */
+	/* Relaxed: an attempt that ends just now is told once more or less. */
+	return rk_attempts_of(atomic_load_explicit(&rk_shm_part(m, f->partition)->attempts,
+						   memory_order_relaxed),
+			      f->job);
+}
+
 static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 {
 	switch (f->response) {
@@ -180,6 +194,7 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 		rk_beat_cancel(rk_shm_beat(s->host->c->m, s->number), f->found.partition,
 			       f->found.job);
 		s->late = job_of(&f->found);
+		s->late_attempts = attempts_of(s, &f->found);
 		response_note(s, "job asked to give up");
 		signal_late(s); /* behind the word: who is woken by it finds rk_cancelled() true */
 		return;
@@ -198,11 +213,13 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 	}
 }
 
-/* Found late before: it only became suspect, or less so. Its job has been asked, and signalled. */
+/* Found late before: it only became suspect, or less so. The attempt has been asked, and signalled.
+ */
 static bool is_late_again(const struct rk_slot *s, const struct rk_ward_finding *f)
 {
 	return f->response == RK_RESPOND_CANCEL && s->late.is_set &&
-	       s->late.partition == f->found.partition && s->late.number == f->found.job;
+	       s->late.partition == f->found.partition && s->late.number == f->found.job &&
+	       s->late_attempts == attempts_of(s, &f->found);
 }
 
 void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f)

@@ -25,6 +25,7 @@
 #define FRAMES_MAX (64u << 10)
 
 static bool is_first;
+static uint32_t n_attempts; /* of the job that wants another one */
 
 static _Noreturn void deadlock(void)
 {
@@ -115,6 +116,16 @@ static int read_nothing(struct rk_job *job)
 	return rk_reply(job, "interrupted", 11);
 }
 
+/* Wants another attempt once it is told to give up; the second one tells whether that was new. */
+static int read_again(struct rk_job *job)
+{
+	if (is_cancelled(job))
+		return rk_reply(job, "asked before", 12);
+	if (read_nothing(job) < 0)
+		return -1;
+	return ++n_attempts < 2 ? RK_RETRY : 0;
+}
+
 /* Comes back only if nothing limits it. */
 static void exhaust(bool is_checked)
 {
@@ -188,6 +199,8 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 		return misbehave(job, job->body);
 	if (is_first && strcmp(job->body, "read") == 0)
 		return read_nothing(job);
+	if (is_first && strcmp(job->body, "read again") == 0)
+		return read_again(job);
 	if (is_first && misbehave(job, job->body) < 0)
 		return -1;
 	if (strncmp(job->body, ALWAYS, strlen(ALWAYS)) == 0 &&

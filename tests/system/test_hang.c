@@ -289,6 +289,31 @@ START_TEST(one_that_waits_in_read_is_interrupted_by_the_signal_and_nobody_dies)
 }
 END_TEST
 
+START_TEST(another_attempt_has_its_time_anew_and_is_told_again)
+{
+	static const char *const options[] = { "--job-timeout",
+					       "300ms",
+					       "--hang-after",
+					       "20s",
+					       "--set",
+					       "JobTimeoutSignal=SIGUSR2",
+					       NULL };
+	const char *first;
+
+	ck_assert_int_eq(setenv("RK_TEST_CATCH", "1", 1), 0);
+	start(options);
+	ck_assert_int_eq(unsetenv("RK_TEST_CATCH"), 0);
+	begin("read again");
+	await_reply("interrupted");
+	await_told("events --kind verdict,response", "worker signalled");
+	first = strstr(told, "worker signalled");
+	ck_assert_msg(strstr(first + 1, "job asked to give up") != NULL, "once: %s", told);
+	ck_assert_msg(strstr(first + 1, "worker signalled") != NULL, "once: %s", told);
+	ck_assert(fleet_lives(fleet.worker[0]));
+	stop();
+}
+END_TEST
+
 START_TEST(who_has_no_handler_is_not_killed_by_the_signal)
 {
 	static const char *const options[] = { "--job-timeout",
@@ -472,6 +497,7 @@ int main(void)
 	tcase_add_test(c, a_job_past_its_deadline_that_goes_on_ends_with_its_worker);
 	tcase_add_test(c, one_that_honors_cancellation_answers_and_nobody_dies);
 	tcase_add_test(c, one_that_waits_in_read_is_interrupted_by_the_signal_and_nobody_dies);
+	tcase_add_test(c, another_attempt_has_its_time_anew_and_is_told_again);
 	tcase_add_test(c, who_has_no_handler_is_not_killed_by_the_signal);
 	tcase_add_test(c, a_stopped_worker_is_reported_and_goes_on_when_it_is_continued);
 	tcase_add_test(c, a_stopped_worker_is_killed_where_that_is_wanted);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/rand.h"
+#include "shm/beat.h"
 #include "shm/copy.h"
 #include "shm/dead.h"
 #include "shm/part.h"
@@ -820,6 +821,42 @@ START_TEST(a_job_that_wants_another_attempt_is_undone_counted_and_run_again_in_i
 }
 END_TEST
 
+static bool is_asked_to_give_up(const struct rk_owner_job *job)
+{
+	return rk_beat_is_cancelled(rk_shm_beat(job->owner->m, job->owner->worker), job->partition,
+				    job->number);
+}
+
+/* As ask_again(); each attempt is asked to give up when it has begun, and wants another then. */
+static int ask_when_cancelled(struct rk_owner_job *job, void *arg)
+{
+	ck_assert(!is_asked_to_give_up(job));
+	rk_beat_cancel(rk_shm_beat(job->owner->m, job->owner->worker), job->partition, job->number);
+	ck_assert(is_asked_to_give_up(job));
+	return ask_again(job, arg);
+}
+
+START_TEST(each_attempt_begins_unasked_to_give_up_and_counts_as_getting_on)
+{
+	struct scene s = open_scene(NULL, firsts[_i]);
+	const struct rk_beat *beat = rk_shm_beat(&s.f->m, s.w.o.worker);
+	struct asking a = { .body = 5, .n = 2 };
+	struct rk_call call;
+
+	limit_attempts(&s, 3);
+	start(&s, 0, 5, &call);
+	for (uint32_t n = 1; n <= 2; n++) {
+		uint64_t beats = atomic_load(&beat->beats);
+
+		ck_assert_int_eq(rk_owner_step(&s.w.o, ask_when_cancelled, &a), -EAGAIN);
+		ck_assert_uint_ne(atomic_load(&beat->beats), beats);
+	}
+	ck_assert_int_eq(rk_owner_step(&s.w.o, ask_when_cancelled, &a), 1);
+	fixture_expect(&s.c, &call, 0, 5);
+	close_scene(&s);
+}
+END_TEST
+
 START_TEST(a_job_that_runs_again_shares_its_commit_with_none_that_may_be_undone)
 {
 	struct scene s = open_scene(NULL, firsts[_i]);
@@ -989,6 +1026,8 @@ int main(void)
 	tcase_add_test(c, a_handler_sees_the_request_and_its_circumstances);
 	tcase_add_loop_test(c, an_owner_survives_random_words_in_everything_shared, 0, 30);
 	tcase_add_loop_test(c, a_job_that_wants_another_attempt_is_undone_counted_and_run_again_in_its_order, 0, n);
+	tcase_add_loop_test(c, each_attempt_begins_unasked_to_give_up_and_counts_as_getting_on, 0,
+			    n);
 	tcase_add_loop_test(c, a_job_that_runs_again_shares_its_commit_with_none_that_may_be_undone, 0, n);
 	tcase_add_loop_test(c, in_a_batch_those_before_it_commit_and_others_get_their_turn, 0, n);
 	tcase_add_loop_test(c, a_job_that_has_used_up_its_attempts_is_not_run_and_its_client_told_so_again, 0, n);
