@@ -134,15 +134,29 @@ static int inject(struct rk_ask *ask, const char *request, struct sum *sum, stru
 	return 0;
 }
 
+/* What was asked for, to the millisecond; rk_out_time() cuts, which suits what was measured. */
+static const char *length_format(char text[static RK_OUT_TIME], uint64_t ms)
+{
+	uint64_t s = ms / 1000;
+
+	if (ms % 1000)
+		(void)snprintf(text, RK_OUT_TIME, "%llu ms", (unsigned long long)ms);
+	else if (s % 60 && s >= 3600)
+		(void)snprintf(text, RK_OUT_TIME, "%llu s", (unsigned long long)s);
+	else
+		(void)rk_out_time(text, ms * RK_NS_PER_MS);
+	return text;
+}
+
 static void print_one(const struct wish *w, const struct sum *sum)
 {
 	char time[RK_OUT_TIME];
 
 	(void)printf("worker %lld (pid %lld) %s", (long long)sum->worker, (long long)sum->pid, faults[w->fault].done);
 	if (w->fault == STOP)
-		(void)printf(" for %s", rk_out_time(time, w->ms * RK_NS_PER_MS));
+		(void)printf(" for %s", length_format(time, w->ms));
 	if (w->fault == SLOW)
-		(void)printf(" by %s in its next %llu job%s", rk_out_time(time, w->ms * RK_NS_PER_MS),
+		(void)printf(" by %s in its next %llu job%s", length_format(time, w->ms),
 			     (unsigned long long)w->n_jobs, w->n_jobs == 1 ? "" : "s");
 	(void)putchar('\n');
 	(void)fflush(stdout);

@@ -79,6 +79,9 @@ expect "why tells it first" 0 "fault .* $victim .*fault injected what=kill"
 # A slow job can be hit; others are too short.
 run fault slow 0 --each=60s --jobs=1
 expect "slow says by how much and how often" 0 "slowed down by 1 min 0 s in its next 1 job$"
+run fault slow 0 --each=1500ms --jobs=1
+expect "and says no less than was asked for" 0 "slowed down by 1500 ms in its next 1 job$"
+run fault slow 0 --each=60s --jobs=1
 "$rekindle" call "$key0" --timeout=60s --retry >"$tmp/slow" &
 caller=$!
 started[$caller]=
