@@ -19,12 +19,21 @@
 void rk_last_verdicts_load(const struct rk_snapshot *s, const char *name,
 			   struct rk_recall_list *ret);
 
-/* What stands there of the slot's last death: "hung", "looped"; NULL if it was no verdict's. The
- * list's. */
-const char *rk_last_verdict_words(const struct rk_recall_list *l, const struct rk_view_slot *slot);
+/*
+ * Leaves the deadly ones of a list of verdicts, each cut to what people read, a NUL, the verdict's
+ * name. Pure; done by rk_last_verdicts_load().
+ */
+void rk_last_verdicts_keep(struct rk_recall_list *l);
+
+/*
+ * What stands there of the worker's last death: "hung", "looped"; NULL if it was no verdict's. The
+ * list's. fleet: of several, which one it is of; "" = there is one.
+ */
+const char *rk_last_verdict_words(const struct rk_recall_list *l, const char *fleet,
+				  const struct rk_snapshot_worker *w);
 
 /* Its name, as 'rekindle why' has it: "asleep". NULL as above, else text. */
-const char *rk_last_verdict(const struct rk_recall_list *l, const struct rk_view_slot *slot,
-			    char *text, size_t size);
+const char *rk_last_verdict(const struct rk_recall_list *l, const char *fleet,
+			    const struct rk_snapshot_worker *w, char *text, size_t size);
 
 #endif

@@ -116,8 +116,8 @@ static void text_worker(const struct rk_snapshot *s, const struct rk_snapshot_wo
 		     (unsigned long long)w->view.restarts, w->view.n_partitions,
 		     rk_num_format(queued, w->n_queued), rk_num_format(jobs, w->n_jobs),
 		     rk_num_format(errors, w->n_errors),
-		     rk_snapshot_death(&w->view, rk_last_verdict_words(verdicts, &w->view), now_ns,
-				       death, sizeof(death)));
+		     rk_snapshot_death(&w->view, rk_last_verdict_words(verdicts, s->look->part, w),
+				       now_ns, death, sizeof(death)));
 	if (w->n_refused)
 		(void)printf("     refused %s job%s: more replies are unread than --dedup keeps\n",
 			     rk_num_format(jobs, w->n_refused), rk_num_plural(w->n_refused));
@@ -326,7 +326,7 @@ static struct json_object *json_worker(const struct rk_snapshot *s,
 	rk_out_json_text(o, "last_words", w->last_words[0] ? w->last_words : NULL);
 	json_object_object_add(o, "last_death",
 			       json_death(&w->view,
-					  rk_last_verdict(verdicts, &w->view, verdict,
+					  rk_last_verdict(verdicts, s->look->part, w, verdict,
 							  sizeof(verdict)),
 					  s->look->now_ns));
 	return o;

@@ -8,10 +8,13 @@
 
 #include <check.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/macro.h"
+#include "cli/last_verdict.h"
 #include "cli/snapshot.h"
 #include "tests/unit/unit.h"
 
@@ -202,6 +205,56 @@ START_TEST(a_death_is_told_with_its_cause)
 }
 END_TEST
 
+/* One event about a process of pid 815, in a list of its own. */
+static void add_verdict(struct rk_recall_list *l, const char *fleet, uint32_t slot,
+			uint64_t incarnation, const char *text)
+{
+	struct rk_recalled *e = calloc(1, sizeof(*e) + strlen(text) + 1);
+
+	ck_assert_ptr_nonnull(e);
+	e->record =
+		(struct rk_flight_record){ .slot = slot, .pid = 815, .incarnation = incarnation };
+	strcpy(e->record.fleet, fleet);
+	strcpy(e->text, text);
+	l->event = realloc(l->event, (l->n + 1) * sizeof(struct rk_recalled *));
+	ck_assert_ptr_nonnull(l->event);
+	l->event[l->n++] = e;
+}
+
+static const struct {
+	const char *fleet;
+	uint32_t slot;
+	uint64_t incarnation;
+	const char *text, *words, *name;
+} verdicts[] = {
+	{ "a", 2, 7, "worker hung verdict=asleep job=1 response=kill", "hung", "asleep" },
+	{ "a", 2, 7, "worker hung, waking and sleeping, verdict=livelock response=kill",
+	  "hung, waking and sleeping", "livelock" },
+	{ "a", 2, 7, "worker hung verdict=asleep response=report", NULL, NULL },
+	{ "a", 3, 7, "worker hung verdict=asleep response=kill", NULL, NULL },
+	{ "b", 2, 7, "worker hung verdict=asleep response=kill", NULL, NULL },
+	{ "a", 2, 8, "worker hung verdict=asleep response=kill", NULL, NULL }, /* the successor */
+};
+
+START_TEST(a_verdict_is_told_of_the_process_that_died_of_it)
+{
+	const struct rk_snapshot_worker w = { .slot = 2,
+					      .view = { .pid = 816,
+							.incarnation = 8,
+							.died_ns = 1,
+							.died_pid = 815,
+							.exit_code = CLD_KILLED } };
+	rk_cleanup(rk_recall_list_free_p) struct rk_recall_list l = { 0 };
+	char name[32];
+
+	add_verdict(&l, verdicts[_i].fleet, verdicts[_i].slot, verdicts[_i].incarnation,
+		    verdicts[_i].text);
+	rk_last_verdicts_keep(&l);
+	ck_assert_pstr_eq(rk_last_verdict_words(&l, "a", &w), verdicts[_i].words);
+	ck_assert_pstr_eq(rk_last_verdict(&l, "a", &w, name, sizeof(name)), verdicts[_i].name);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("cli_out");
@@ -214,6 +267,8 @@ int main(void)
 	tcase_add_loop_test(c, times_read_as_people_say_them, 0, rk_countof(times));
 	tcase_add_loop_test(c, a_span_has_room_in_six_columns, 0, rk_countof(spans));
 	tcase_add_test(c, the_future_is_now);
+	tcase_add_loop_test(c, a_verdict_is_told_of_the_process_that_died_of_it, 0,
+			    rk_countof(verdicts));
 	tcase_add_loop_test(c, a_death_is_told_with_its_cause, 0, rk_countof(deaths));
 	return unit_run(c);
 }
