@@ -142,7 +142,10 @@ static int choose(struct rk_crew *f, const struct rk_crew_restart *what, struct 
 	return 0;
 }
 
-/* With no worker away there has to be a standby: so much is known before anything is done. */
+/*
+ * With no worker away there has to be a standby: so much is known before anything is done. One of
+ * a program that was replaced meanwhile shows as well as any that standbys do start here.
+ */
 static int standby_check(struct rk_crew *f, struct rk_err *err)
 {
 	if (rk_standby_n_wanted(f->host.standby) == 0)
@@ -151,11 +154,11 @@ static int standby_check(struct rk_crew *f, struct rk_err *err)
 			"with no worker unavailable there has to be a standby, and %s has none: set Standby=1 and "
 			"reload, or give --max-unavailable=1 or more",
 			f->c.conf->name);
-	if (rk_standby_n_able(f->host.standby) == 0)
+	if (rk_standby_n_running(f->host.standby) == 0)
 		return rk_err_set(
 			err, -EAGAIN,
 			"with no worker unavailable there has to be a standby, and none of %s is ready: try again "
-			"when 'rekindle status' shows one, or give --max-unavailable=1 or more",
+			"when 'rekindle status' shows one that is not stopped, or give --max-unavailable=1 or more",
 			f->c.conf->name);
 	return 0;
 }

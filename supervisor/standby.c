@@ -503,6 +503,15 @@ static bool is_able(struct rk_standby_one *o)
 	return false;
 }
 
+uint32_t rk_standby_n_running(const struct rk_standby *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->n_wanted; i++)
+		n += b->at[i].state == RK_SPARE_PARKED && rk_proc_is_running(b->at[i].stat_fd);
+	return n;
+}
+
 uint32_t rk_standby_n_able(struct rk_standby *b)
 {
 	uint32_t n = 0;

@@ -63,6 +63,9 @@ bool rk_standby_is_empty(const struct rk_standby *b);
 /* Keeper says how one of them, or an ExecStartPre of theirs, has ended. */
 void rk_standby_on_exited(struct rk_standby *b, const struct rk_link_msg *msg);
 
+/* How many have parked and run, outdated ones included. Changes nothing. */
+uint32_t rk_standby_n_running(const struct rk_standby *b);
+
 /* How many could take over now. Those that are parked and could not are ended and made anew. */
 uint32_t rk_standby_n_able(struct rk_standby *b);
 

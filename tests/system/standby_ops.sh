@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Goal    what operators do with standbys: a restart with no worker away goes by them, one behind the
-#         other, and no call fails; where there is none it is refused with what to do; Standby= is
-#         changed by a reload, up and down; they take over where workers are killed at a rate, where
-#         memory is limited, and where output goes to the journal.
+#         other, and no call fails, also to a new program; where there is none it is refused with what
+#         to do; Standby= is changed by a reload, up and down; they take over where workers are killed
+#         at a rate, where memory is limited, and where output goes to the journal.
 # Method  real fleets of wordcount, which calls count in: each answer is one more than the last. The
 #         commands return when they are done, and the flight recorder tells who became what.
 . "$(dirname "$0")/lib.sh"
@@ -131,9 +131,10 @@ for pid in "${spare[@]}"; do
 	until grep -q '^State:.T' "/proc/$pid/status"; do :; done # a signal takes its time
 done
 run restart --max-unavailable=0
-expect "those that are stopped are none" 1 "none of words is ready: try again when 'rekindle status' shows one"
-result "they are replaced" "$(parked 2)"
-result "and gone" "$(standbys | grep -xF -e "${spare[0]}" -e "${spare[1]}")"
+expect "those that are stopped are none" 1 \
+	"none of words is ready: try again when 'rekindle status' shows one that is not stopped"
+equal "and nothing was done to them" "$(standbys | sort)" "$(printf '%s\n' "${spare[@]}" | sort)"
+kill -CONT "${spare[@]}"
 
 mapfile -t spare < <(standbys)
 conf plain Workers=3
@@ -158,6 +159,31 @@ calls_end "kills at a rate: no call has failed, and none counted twice"
 others=$(spawned "$killed" | wc -l)
 result "standbys took over from most of them ($others of $killed had none)" \
 	"$([ "$killed" -ge 5 ] && [ "$others" -le $((killed / 2)) ] || echo "too many")"
+stop
+reap "$follower"
+
+# ---- a new program, with no worker away ----------------------------------------------------------
+
+cp "$wordcount" "$tmp/worker"
+wordcount=$tmp/worker conf upgrade Workers=3 Standby=1
+run_conf upgrade
+lines 8 "$tmp/follow.err" "$rekindle" events -f -n 1000 --kind spawn
+follower=$!
+spawned 3 >/dev/null # the fleet's start
+result "one parks" "$(parked 1)"
+before=$(workers)
+calls_begin u
+cp "$wordcount" "$tmp/worker.new"
+mv "$tmp/worker.new" "$tmp/worker"
+run restart --max-unavailable=0
+expect "another file at the program's path: done by standbys of that one" 0 'restarted 3 of 3'
+run status --wait=20s --check
+calls_end "a new program: no call has failed, and none counted twice"
+result "every worker is another one" "$(comm -12 <(sort <<<"$before") <(workers | sort))"
+equal "and all of them run the new file" \
+	"$(for pid in $(workers); do stat -Lc %i "/proc/$pid/exe"; readlink "/proc/$pid/exe"; done | sort | uniq -c | awk '{ print $1, $2 }' | sort)" \
+	"$(printf '3 %s\n' "$tmp/worker" "$(stat -c %i "$tmp/worker")" | sort)"
+result "each was a standby" "$(spawned 3)"
 stop
 reap "$follower"
 
