@@ -33,19 +33,10 @@ static void moved(struct rk_crew *f, const struct rk_member_move *move, int r)
 	f->change.n_moved++;
 }
 
-/* Whether it still is to have what the old owner has let go: it may have died meanwhile, or fallen
- * ill. */
-static bool is_heir(const struct rk_crew *f, const struct rk_member_move *move)
-{
-	if (!rk_slot_is_up(&f->slots[move->to]))
-		return false;
-	return rk_member_is_fit(f->member, move->to) || !rk_member_is_fit(f->member, move->from);
-}
-
 /* The old owner has let go. If there is no heir it gets the partition back. */
 static void finish(struct rk_crew *f, const struct rk_member_move *move)
 {
-	if (is_heir(f, move)) {
+	if (rk_member_is_heir(f->member, move)) {
 		moved(f, move, rk_handover_give(f->c.m, move->partition, move->to));
 		return;
 	}
@@ -208,34 +199,42 @@ static struct tally tally_of(const struct rk_crew *f)
 static void change_note(struct rk_crew *f, const struct tally *t, uint32_t n_pending, bool is_over)
 {
 	struct rk_note note = rk_crew_note(f, RK_FLIGHT_SCALE);
-	char leaving[32] = "";
+	uint32_t n_held = rk_member_n_held(f->member);
+	char leaving[32] = "", held[80] = "";
 
 	if (t->n_leaving)
 		(void)snprintf(leaving, sizeof(leaving), ", %u leaving", t->n_leaving);
+	if (n_held)
+		(void)snprintf(held, sizeof(held),
+			       ": %u wait%s until a worker that is well can have %s", n_held,
+			       n_held == 1 ? "s" : "", n_held == 1 ? "it" : "them");
 	for (uint32_t i = 0; i < f->change.n_groups; i++) {
 		note.group = f->change.groups[i];
 		(void)rk_recorder_note(
 			f->c.recorder, &note,
-			"%u of %u worker%s ready%s, %u partition%s moved, %u to move state=%s",
+			"%u of %u worker%s ready%s, %u partition%s moved, %u to move%s state=%s",
 			t->n_ready, t->n_wanted, rk_num_plural(t->n_wanted), leaving,
-			f->change.n_moved, rk_num_plural(f->change.n_moved), n_pending,
+			f->change.n_moved, rk_num_plural(f->change.n_moved), n_pending, held,
 			is_over ? "done" : "running");
 	}
 }
 
-/* A line whenever one more worker is where it shall be, and the last one. */
+/* A line whenever one more worker is where it shall be, when moves begin to wait for somebody to be
+ * well or do so no more, and the last one. */
 static void change_tell(struct rk_crew *f, uint32_t n_pending)
 {
 	struct tally t;
-	bool is_over;
+	bool is_over, is_held;
 
 	if (f->change.n_groups == 0)
 		return;
 	t = tally_of(f);
+	is_held = rk_member_n_held(f->member) > 0;
 	is_over = t.n_arrived == f->n_slots && rk_member_n_going(f->member) == 0;
-	if (!is_over && t.n_arrived == f->change.n_arrived)
+	if (!is_over && t.n_arrived == f->change.n_arrived && is_held == f->change.is_held)
 		return;
 	f->change.n_arrived = t.n_arrived;
+	f->change.is_held = is_held;
 	if (is_over)
 		f->c.on_over(f->c.arg);
 	change_note(f, &t, n_pending, is_over);

@@ -24,6 +24,7 @@ struct rk_crew_change {
 	uint32_t n_groups;
 	uint32_t n_moved;   /* partitions, since the first began */
 	uint32_t n_arrived; /* slots that were as they shall be when last told */
+	bool is_held;       /* then moves waited for somebody to be well */
 };
 
 struct rk_crew_roll {

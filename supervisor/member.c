@@ -424,6 +424,20 @@ void rk_member_on_timer(struct rk_member *m, uint64_t now_ns)
 
 /* ---- moves ---- */
 
+/*
+ * Whether a slot may get what is another one's, or nobody's (RK_PLACE_NONE). Asked before a move
+ * begins and, of a live one, again when the old owner has let go: with two answers the partition
+ * would be handed to and fro for as long as they differ.
+ */
+static bool may_have(const struct rk_member *m, uint32_t to, uint32_t from)
+{
+	const struct slot *s = &m->slots[to];
+
+	if (!s->is_ready || !s->is_unfit)
+		return s->is_ready;
+	return !any_is_fit_member(m) && (from >= m->c.n_slots || !is_fit(&m->slots[from]));
+}
+
 enum gate { OPEN_FREE, OPEN_COPY, OPEN_LIVE, SHUT };
 
 /* Whether a pending partition could go now, the pace of live moves apart. */
@@ -431,9 +445,7 @@ static enum gate find_gate(const struct rk_member *m, uint32_t p)
 {
 	uint16_t from = m->owners[p];
 
-	if (m->targets[p] == RK_PLACE_NONE || !m->slots[m->targets[p]].is_ready)
-		return SHUT;
-	if (m->slots[m->targets[p]].is_unfit && any_is_fit_member(m))
+	if (m->targets[p] == RK_PLACE_NONE || !may_have(m, m->targets[p], from))
 		return SHUT;
 	if (from == RK_PLACE_NONE || !m->slots[from].has_process)
 		return OPEN_FREE;
@@ -529,16 +541,16 @@ void rk_member_unmoved(struct rk_member *m, uint32_t partition)
 		aim(m);
 }
 
+bool rk_member_is_heir(const struct rk_member *m, const struct rk_member_move *move)
+{
+	return move->to < m->c.n_slots && may_have(m, move->to, move->from);
+}
+
 /* ---- what people see ---- */
 
 enum rk_member_state rk_member_state(const struct rk_member *m, uint32_t slot)
 {
 	return slot < m->c.n_slots ? m->slots[slot].state : RK_MEMBER_OUT;
-}
-
-bool rk_member_is_fit(const struct rk_member *m, uint32_t slot)
-{
-	return slot < m->c.n_slots && is_fit(&m->slots[slot]);
 }
 
 const uint16_t *rk_member_owners(const struct rk_member *m)
@@ -567,6 +579,16 @@ uint32_t rk_member_n_going(const struct rk_member *m)
 	for (uint32_t p = 0; p < m->c.n_partitions; p++)
 		n += m->owners[p] != m->targets[p] && m->targets[p] != RK_PLACE_NONE &&
 		     m->slots[m->targets[p]].is_ready;
+	return n;
+}
+
+uint32_t rk_member_n_held(const struct rk_member *m)
+{
+	uint32_t n = 0;
+
+	for (uint32_t p = 0; p < m->c.n_partitions; p++)
+		n += is_pending(m, p) && m->targets[p] != RK_PLACE_NONE &&
+		     m->slots[m->targets[p]].is_ready && !may_have(m, m->targets[p], m->owners[p]);
 	return n;
 }
 

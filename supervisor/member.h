@@ -25,6 +25,8 @@
  *    again; what nobody serves, and what a leaving slot hands over, goes to those who are well,
  *    and is shared anew once it is READY. What it owns stays its own. The same holds for one that
  *    is AWAY, as far as nobody serves what was to go there.
+ *  - With nobody well to go to, what nobody serves goes to one that is UNFIT; what a leaving slot
+ *    that is well serves waits, however long, until one of them is READY.
  *  - With nobody left to move to everything stays where it is.
  *
  * Who       the fleet: tells what happens, does the moves it is given, tells when each is done.
@@ -128,19 +130,24 @@ void rk_member_unmoved(struct rk_member *m, uint32_t partition);
 
 enum rk_member_state rk_member_state(const struct rk_member *m, uint32_t slot);
 
-/* Whether it is ready and well: it serves what it is given. */
-bool rk_member_is_fit(const struct rk_member *m, uint32_t slot);
+/*
+ * Whether the new owner of a move that is under way still is to have what the old one has let go:
+ * it may have died meanwhile, or fallen ill. By the same rule by which next() begins it: a move
+ * that is taken back (unmoved) is not begun again as long as nothing happens.
+ */
+bool rk_member_is_heir(const struct rk_member *m, const struct rk_member_move *move);
 
 /* Partition -> slot as it is, the fleet's table; lives as long as m. */
 const uint16_t *rk_member_owners(const struct rk_member *m);
 
 /*
- * Partitions that a slot owns; those of the fleet that still have to move; of these, how many will
- * without anybody's doing: where they go is ready.
+ * Partitions that a slot owns; those of the fleet that still have to move; of these, how many go to
+ * a slot that is ready, be it well or not; and how many of those wait until it is well.
  */
 uint32_t rk_member_n_owned(const struct rk_member *m, uint32_t slot);
 uint32_t rk_member_n_pending(const struct rk_member *m);
 uint32_t rk_member_n_going(const struct rk_member *m);
+uint32_t rk_member_n_held(const struct rk_member *m);
 
 /* "member", "away" and so on; "?" outside. */
 const char *rk_member_state_name(enum rk_member_state state);

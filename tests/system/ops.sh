@@ -258,6 +258,41 @@ run call --name still "$key" --timeout 20s
 expect "until it is resumed" 0 '^1$'
 run stop still
 
+# The only heir is paused: who is drained serves on, and nobody is asked to let go what nobody may have.
+switches() { awk '/ctxt_switches/ { n += $2 } END { print n }' "/proc/$1/status"; }
+start wait -n 2 --set StopTimeout=60s -- "$wordcount"
+key=$(keys_of wait 0 1)
+victim=$(pid_of wait 0)
+run pause 1 --name wait
+before=$(switches "$victim")
+run drain 0 --no-wait --name wait
+read -rt 1 <> <(:)
+after=$(switches "$victim")
+await wait '128 to move: 128 wait until a worker that is well can have them'
+result "a drain whose only heir is paused hands nothing to and fro" \
+	"$([ $((after - before)) -lt 300 ] || echo "$((after - before)) context switches of the old owner in 1 s")"
+result "and has moved nothing" "$([ "$(partitions wait)" = "128 128" ] || partitions wait)"
+run call --name wait "$key" --timeout 20s
+expect "its worker serves on" 0 '^1$'
+run undrain 0 --no-wait --name wait
+await wait 'slot changed event=start from=draining to=ready'
+result "undrain calls it off" "$([ "$(pid_of wait 0)" = "$victim" ] || pids wait)"
+run drain 0 --no-wait --name wait
+await wait 'event=drain from=ready to=draining' 2
+run resume 1 --name wait
+await wait '1 of 1 worker ready, [0-9]+ partitions moved, 0 to move state=done'
+result "and resume ends it" "$([ "$(share_of wait 1)" = 256 ] || partitions wait)"
+run call --name wait "$key" --timeout 20s
+expect "with all that was done meanwhile" 0 '^2$'
+run stop wait
+
+# Drained only until StopTimeout: then it is ended, and what it owned is assigned.
+start late -n 2 --set StopTimeout=500ms -- "$wordcount"
+run pause 1 --name late
+run drain 0 --name late
+expect "without a resume StopTimeout ends it" 0 '128 partitions moved, 0 to move'
+run stop late
+
 start idle -n 1 --set HangAfter=300ms -- "$wordcount"
 before=$(pids idle)
 run pause 0

@@ -497,6 +497,8 @@ static void move_step(struct fleet *f, struct books *b, struct rk_rand *random, 
 	ck_assert_msg(move.from != move.to && b->is_ready[move.to], "seed %d", seed);
 	ck_assert_msg(!b->is_unfit[move.to] || !has_healthy(f, b),
 		      "seed %d: to one that is not well", seed);
+	ck_assert_msg(!b->is_unfit[move.to] || !b->is_ready[move.from] || b->is_unfit[move.from],
+		      "seed %d: from one that is well to one that is not", seed);
 	ck_assert_msg(b->has_process[move.from] == move.is_live, "seed %d: not as it is", seed);
 	b->is_moving[move.partition] = true;
 	b->moves[move.partition] = move;
@@ -732,6 +734,82 @@ START_TEST(who_leaves_hands_over_to_the_healthy_ones)
 }
 END_TEST
 
+START_TEST(who_leaves_serves_on_until_an_heir_is_well)
+{
+	struct rk_member_conf pair = usual;
+	struct rk_member_move move;
+	struct fleet f;
+	uint32_t n_live;
+
+	pair.n_wanted = 2;
+	f = fleet_make(&pair);
+	on(&f, RK_MEMBER_EV_UNFIT, 1);
+	ck_assert_int_eq(rk_member_leave(f.m, 0), 0);
+	ck_assert(!rk_member_next(f.m, f.now_ns, &move));
+	ck_assert_uint_eq(rk_member_due_ns(f.m, f.now_ns), 0); /* and nothing is tried meanwhile */
+	ck_assert_uint_eq(rk_member_n_pending(f.m), P / 2);
+	ck_assert_uint_eq(rk_member_n_held(f.m), P / 2);
+	switch (_i) {
+	case 0: /* the heir gets well */
+		on(&f, RK_MEMBER_EV_READY, 1);
+		break;
+	case 1: /* nothing is left to be lost by it */
+		on(&f, RK_MEMBER_EV_UNFIT, 0);
+		break;
+	default:
+		on(&f, RK_MEMBER_EV_DOWN, 0);
+	}
+	ck_assert_uint_eq(rk_member_n_held(f.m), 0);
+	ck_assert_uint_eq(move_all(&f, &n_live), P / 2);
+	ck_assert_uint_eq(n_live, _i < 2 ? P / 2 : 0);
+	ck_assert_int_eq(rk_member_state(f.m, 0), RK_MEMBER_OUT);
+	rk_member_close(f.m);
+}
+END_TEST
+
+START_TEST(who_leaves_in_vain_can_be_called_back)
+{
+	struct rk_member_conf pair = usual;
+	struct fleet f;
+
+	pair.n_wanted = 2;
+	f = fleet_make(&pair);
+	on(&f, RK_MEMBER_EV_UNFIT, 1);
+	ck_assert_int_eq(rk_member_leave(f.m, 0), 0);
+	rk_member_want(f.m, 0, f.now_ns);
+	ck_assert_int_eq(rk_member_state(f.m, 0), RK_MEMBER_MEMBER);
+	ck_assert_uint_eq(move_all_to(&f, 1), 0);
+	ck_assert_uint_eq(rk_member_n_pending(f.m), rk_member_n_held(f.m));
+	on(&f, RK_MEMBER_EV_READY, 1);
+	(void)move_all_to(&f, 1);
+	ck_assert_uint_eq(rk_member_n_owned(f.m, 0), P / 2);
+	ck_assert_uint_eq(rk_member_n_owned(f.m, 1), P / 2);
+	rk_member_close(f.m);
+}
+END_TEST
+
+/* Whatever has been let go would come back to the old owner, and be asked for again at once. */
+START_TEST(an_heir_is_the_same_before_it_is_asked_for_and_after)
+{
+	struct fleet f = fleet_make(&usual);
+	struct rk_member_move move;
+
+	ck_assert_int_eq(rk_member_leave(f.m, 0), 0);
+	ck_assert(rk_member_next(f.m, f.now_ns, &move));
+	ck_assert(rk_member_is_heir(f.m, &move));
+	on(&f, RK_MEMBER_EV_UNFIT, move.to);
+	ck_assert(!rk_member_is_heir(f.m, &move));
+	for (uint32_t i = 1; i < usual.n_wanted; i++)
+		on(&f, RK_MEMBER_EV_UNFIT, i);
+	ck_assert(!rk_member_is_heir(f.m, &move));
+	on(&f, RK_MEMBER_EV_UNFIT, 0);
+	ck_assert(rk_member_is_heir(f.m, &move)); /* with nobody well any will do */
+	on(&f, RK_MEMBER_EV_DOWN, move.to);
+	ck_assert(!rk_member_is_heir(f.m, &move));
+	rk_member_close(f.m);
+}
+END_TEST
+
 START_TEST(with_nobody_healthy_left_any_will_do)
 {
 	struct fleet f = fleet_make(&usual);
@@ -753,12 +831,10 @@ START_TEST(who_falls_ill_and_gets_well_moves_nothing)
 	for (uint32_t i = 0; i < 4; i++) {
 		on(&f, RK_MEMBER_EV_UNFIT, i);
 		ck_assert(!rk_member_next(f.m, f.now_ns, &move));
-		ck_assert(rk_member_is_fit(f.m, (i + 1) % 4) && !rk_member_is_fit(f.m, i));
 		if (i % 2) /* some die of it */
 			on(&f, RK_MEMBER_EV_DOWN, i);
 		on(&f, RK_MEMBER_EV_READY, i);
 		ck_assert(!rk_member_next(f.m, f.now_ns, &move));
-		ck_assert(rk_member_is_fit(f.m, i));
 	}
 	ck_assert(is_as_first(&f));
 	rk_member_close(f.m);
@@ -780,6 +856,9 @@ int main(void)
 	tcase_add_loop_test(c, what_was_meant_for_one_that_falls_ill_or_dies_goes_elsewhere, 0, 2);
 	tcase_add_test(c, what_is_served_waits_until_its_new_owner_is_well);
 	tcase_add_test(c, who_leaves_hands_over_to_the_healthy_ones);
+	tcase_add_loop_test(c, who_leaves_serves_on_until_an_heir_is_well, 0, 3);
+	tcase_add_test(c, who_leaves_in_vain_can_be_called_back);
+	tcase_add_test(c, an_heir_is_the_same_before_it_is_asked_for_and_after);
 	tcase_add_test(c, with_nobody_healthy_left_any_will_do);
 	tcase_add_test(c, who_falls_ill_and_gets_well_moves_nothing);
 	tcase_add_test(c, who_stays_down_loses_its_partitions_and_gets_the_same_ones_back);
