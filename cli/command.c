@@ -707,8 +707,8 @@ static const struct rk_command commands[] = {
 			"taken once that one is ready and has been for a moment: for a new binary or "
 			"a new environment. Jobs wait meanwhile, none is lost. Without a WORKER, all.\n\n"
 			"The restart is held when a successor dies at once or is not ready within "
-			"StartTimeout: then no further worker is touched, and the exit status is 2. A "
-			"line tells each step; on a terminal it is written anew. Ctrl-C leaves the restart "
+			"StartTimeout, or when a standby that it waits for does not come: then no further "
+			"worker is touched, and the exit status is 2. A line tells each step; on a terminal it is written anew. Ctrl-C leaves the restart "
 			"running.",
 		OPTIONS(restart_options),
 		MEMBERS(events_members),

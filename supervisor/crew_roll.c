@@ -58,6 +58,11 @@ static void obey(struct rk_crew *f, const struct rk_rolling_order *order)
 	}
 }
 
+static bool needs_standbys(const struct rk_crew *f)
+{
+	return f->roll.plan.c.kind == RK_ROLLING_RESTART && f->roll.plan.c.max_unavailable == 0;
+}
+
 void rk_crew_roll_progress(struct rk_crew *f)
 {
 	struct rk_rolling_order order;
@@ -65,10 +70,12 @@ void rk_crew_roll_progress(struct rk_crew *f)
 	if (!f->roll.is_open || f->roll.is_obeying || f->is_stopping)
 		return;
 	f->roll.is_obeying = true; /* orders lead to steps, which lead here */
-	if (f->roll.plan.c.kind == RK_ROLLING_RESTART && f->roll.plan.c.max_unavailable == 0)
+	if (needs_standbys(f))
 		rk_rolling_standbys(&f->roll.plan, rk_standby_n_able(f->host.standby));
 	while (rk_rolling_next(&f->roll.plan, rk_clock_ns(), &order))
 		obey(f, &order);
+	if (needs_standbys(f) && rk_standby_is_failing(f->host.standby))
+		rk_crew_roll_on(f, RK_ROLLING_EV_BARREN, 0);
 	f->roll.is_obeying = false;
 	rk_crew_timer_set(f->roll.timer, rk_rolling_due_ns(&f->roll.plan));
 	tell(f);
@@ -213,6 +220,8 @@ static int change_plan(struct rk_crew *f, enum rk_rolling_event event, uint64_t 
 	*ret_group = f->roll.group;
 	f->roll.line[0] = '\0';
 	rk_crew_roll_on(f, event, 0);
+	if (event == RK_ROLLING_EV_RESUME && needs_standbys(f))
+		rk_standby_retry(f->host.standby);
 	rk_crew_roll_progress(f);
 	return 0;
 }

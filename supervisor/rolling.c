@@ -47,6 +47,31 @@ static uint32_t find_todo(const struct rk_rolling *r, bool is_ready)
 	return i;
 }
 
+static bool has_standby(const struct rk_rolling *r)
+{
+	return r->c.kind == RK_ROLLING_RESTART && r->c.n_standbys > 0;
+}
+
+/* Slots that may be away at once: a standby is as good as one more. A drain hands over first. */
+static uint32_t room(const struct rk_rolling *r)
+{
+	if (has_standby(r) || r->c.kind == RK_ROLLING_DRAIN)
+		return rk_max_u32(r->c.max_unavailable, 1);
+	return r->c.max_unavailable;
+}
+
+static bool waits_for_standby(const struct rk_rolling *r)
+{
+	return r->state == RK_ROLLING_RUNNING && count_under_way(r) == 0 && room(r) == 0 &&
+	       find_todo(r, true) < r->n_slots;
+}
+
+static bool is_held_for_standby(const struct rk_rolling *r)
+{
+	return r->state == RK_ROLLING_HOLDING &&
+	       (r->reason == RK_ROLLING_NO_STANDBY || r->reason == RK_ROLLING_NO_STANDBYS_START);
+}
+
 /* Done when nothing is left to do, to wait for, or to be told about. */
 static void check_end(struct rk_rolling *r)
 {
@@ -85,6 +110,7 @@ static void release(struct rk_rolling *r)
 {
 	r->state = RK_ROLLING_RUNNING;
 	r->reason = RK_ROLLING_NONE;
+	r->waiting_ns = 0; /* its time begins anew */
 }
 
 /* The late one is ready: goes on, unless another has died meanwhile. */
@@ -148,8 +174,20 @@ static uint64_t slot_due_ns(const struct rk_rolling *r, const struct rk_rolling_
 	return 0;
 }
 
+/* When a standby that is waited for is late, as a replacement would be; 0 = never. */
+static uint64_t standby_due_ns(const struct rk_rolling *r)
+{
+	if (r->state != RK_ROLLING_RUNNING || r->waiting_ns == 0 || r->c.ready_timeout_ns == 0)
+		return 0;
+	return r->waiting_ns + r->c.ready_timeout_ns;
+}
+
 static void on_timer(struct rk_rolling *r, uint64_t now_ns)
 {
+	uint64_t standby_ns = standby_due_ns(r);
+
+	if (standby_ns && now_ns >= standby_ns)
+		hold(r, find_todo(r, true), RK_ROLLING_NO_STANDBY);
 	for (uint32_t i = 0; i < r->n_slots; i++) {
 		struct rk_rolling_slot *s = &r->slots[i];
 		uint64_t due_ns = slot_due_ns(r, s);
@@ -211,6 +249,10 @@ void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t s
 	case RK_ROLLING_EV_CANCEL:
 		on_cancel(r);
 		break;
+	case RK_ROLLING_EV_BARREN:
+		if (waits_for_standby(r))
+			hold(r, find_todo(r, true), RK_ROLLING_NO_STANDBYS_START);
+		break;
 	case RK_ROLLING_EVENTS:
 		break;
 	}
@@ -220,22 +262,11 @@ void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t s
 void rk_rolling_standbys(struct rk_rolling *r, uint32_t n)
 {
 	r->c.n_standbys = n;
+	if (n > 0 && is_held_for_standby(r))
+		release(r);
 }
 
 /* ---- what to do ---- */
-
-static bool has_standby(const struct rk_rolling *r)
-{
-	return r->c.kind == RK_ROLLING_RESTART && r->c.n_standbys > 0;
-}
-
-/* Slots that may be away at once: a standby is as good as one more. A drain hands over first. */
-static uint32_t room(const struct rk_rolling *r)
-{
-	if (has_standby(r) || r->c.kind == RK_ROLLING_DRAIN)
-		return rk_max_u32(r->c.max_unavailable, 1);
-	return r->c.max_unavailable;
-}
 
 static enum rk_rolling_action choose(struct rk_rolling *r, bool is_ready)
 {
@@ -249,7 +280,7 @@ static enum rk_rolling_action choose(struct rk_rolling *r, bool is_ready)
 	return RK_ROLLING_SWAP;
 }
 
-bool rk_rolling_next(struct rk_rolling *r, uint64_t now_ns, struct rk_rolling_order *ret)
+static bool order(struct rk_rolling *r, uint64_t now_ns, struct rk_rolling_order *ret)
 {
 	uint32_t slot;
 
@@ -270,9 +301,20 @@ bool rk_rolling_next(struct rk_rolling *r, uint64_t now_ns, struct rk_rolling_or
 	return true;
 }
 
+bool rk_rolling_next(struct rk_rolling *r, uint64_t now_ns, struct rk_rolling_order *ret)
+{
+	if (order(r, now_ns, ret))
+		return true;
+	if (!waits_for_standby(r))
+		r->waiting_ns = 0;
+	else if (r->waiting_ns == 0)
+		r->waiting_ns = now_ns;
+	return false;
+}
+
 uint64_t rk_rolling_due_ns(const struct rk_rolling *r)
 {
-	uint64_t due_ns = 0;
+	uint64_t due_ns = standby_due_ns(r);
 
 	for (uint32_t i = 0; i < r->n_slots; i++) {
 		uint64_t ns = slot_due_ns(r, &r->slots[i]);
@@ -300,9 +342,32 @@ struct rk_rolling_progress rk_rolling_progress(const struct rk_rolling *r)
 		p.n_finished += r->slots[i].stage == RK_ROLLING_FINISHED;
 		p.n_failed += r->slots[i].stage == RK_ROLLING_FAILED;
 	}
-	p.waits_for_standby = r->state == RK_ROLLING_RUNNING && p.n_under_way == 0 &&
-			      room(r) == 0 && find_todo(r, true) < r->n_slots;
+	p.waits_for_standby = waits_for_standby(r);
 	return p;
+}
+
+static void reason_text(const struct rk_rolling_progress *p, char *text, size_t size)
+{
+	const char *before = "", *behind = "";
+
+	switch (p->reason) {
+	case RK_ROLLING_NONE:
+		break;
+	case RK_ROLLING_DIED:
+		behind = " died before it was settled";
+		break;
+	case RK_ROLLING_LATE:
+		behind = " was not ready in time";
+		break;
+	case RK_ROLLING_NO_STANDBY:
+		before = "no standby was ready in time for ";
+		break;
+	case RK_ROLLING_NO_STANDBYS_START:
+		before = "the standby for ";
+		behind = " does not start";
+		break;
+	}
+	(void)snprintf(text, size, "%sworker %u%s", before, p->held_slot, behind);
 }
 
 const char *rk_rolling_format(const struct rk_rolling_progress *p,
@@ -312,10 +377,9 @@ const char *rk_rolling_format(const struct rk_rolling_progress *p,
 	char tail[80] = "";
 
 	if (p->state == RK_ROLLING_HOLDING) {
-		(void)snprintf(text, RK_ROLLING_LINE, "holding at %u of %u: worker %u %s",
-			       p->n_finished, p->n_planned, p->held_slot,
-			       p->reason == RK_ROLLING_LATE ? "was not ready in time"
-							    : "died before it was settled");
+		reason_text(p, tail, sizeof(tail));
+		(void)snprintf(text, RK_ROLLING_LINE, "holding at %u of %u: %s", p->n_finished,
+			       p->n_planned, tail);
 		return text;
 	}
 	if (p->waits_for_standby)

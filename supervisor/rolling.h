@@ -14,12 +14,13 @@
  * Slots that are down anyway come first: they have nothing to lose.
  *
  * The plan holds when a replacement dies before it has been ready for settle_ns, or is not
- * ready in time: no further slot is touched, what is under way goes on. It resumes when told,
- * and by itself when the one that was late becomes ready after all.
+ * ready in time, or when the standby that it waits for does not come in that time or cannot be
+ * started: no further slot is touched, what is under way goes on. It resumes when told, and by
+ * itself when the one that was late becomes ready after all, standbys included.
  *
  * Who       the fleet: tells events, takes actions until there are none; pure.
  * Blocking  never; no allocation: the slots' room is the caller's. One timer, due_ns, and only
- *           while a slot is STARTING or SETTLING.
+ *           while a slot is STARTING or SETTLING, or a standby is waited for.
  * Units     ns.
  */
 #ifndef RK_SUPERVISOR_ROLLING_H
@@ -55,6 +56,7 @@ enum rk_rolling_event {
 	RK_ROLLING_EV_TIMER,  /* due_ns has come; the slot does not count */
 	RK_ROLLING_EV_RESUME, /* go on; a failed slot is tried again */
 	RK_ROLLING_EV_CANCEL, /* touch no further slot */
+	RK_ROLLING_EV_BARREN, /* standbys fail to start, again and again; the slot does not count */
 	RK_ROLLING_EVENTS
 };
 
@@ -65,7 +67,13 @@ enum rk_rolling_action {
 	RK_ROLLING_GO       /* RK_FSM_EV_DRAIN */
 };
 
-enum rk_rolling_reason { RK_ROLLING_NONE, RK_ROLLING_DIED, RK_ROLLING_LATE };
+enum rk_rolling_reason {
+	RK_ROLLING_NONE,
+	RK_ROLLING_DIED,
+	RK_ROLLING_LATE,
+	RK_ROLLING_NO_STANDBY, /* none was there in time */
+	RK_ROLLING_NO_STANDBYS_START
+};
 
 struct rk_rolling_conf {
 	enum rk_rolling_kind kind;
@@ -91,7 +99,8 @@ struct rk_rolling {
 	uint32_t n_slots;
 	enum rk_rolling_state state;
 	enum rk_rolling_reason reason; /* of HOLDING */
-	uint32_t held_slot;            /* of HOLDING */
+	uint32_t held_slot;            /* of HOLDING; without a standby the one that is next */
+	uint64_t waiting_ns;           /* since when for a standby; 0 = not */
 	uint32_t last_slot;            /* the last that finished */
 	uint64_t last_took_ns;         /* how long that one took */
 };

@@ -26,6 +26,7 @@
 #define DELAY_NS (20 * RK_NS_PER_MS)    /* a successor's first jobs come before the next standby */
 #define KILL_AGAIN_NS RK_NS_PER_S       /* of a process that SIGKILL did not end yet */
 #define CLOCK_ACCURACY_US 1000u
+#define FAILURES_TELL 3u /* so many starts in a row, and the next will hardly do */
 #define NO_SLOT RK_WORKER_NONE
 
 struct rk_standby_one {
@@ -39,6 +40,7 @@ struct rk_standby_one {
 	struct stat program;       /* what it runs */
 	uint64_t tag;
 	uint64_t started_ns;
+	uint32_t n_failed; /* starts in a row that did not get it parked */
 	struct rk_cgroup_slot cgroup;
 	struct rk_hook pre;
 	struct rk_restart restart;
@@ -261,6 +263,7 @@ static void rest(struct rk_standby_one *o)
 	uint64_t now_ns = rk_clock_ns();
 
 	clock_stop(o);
+	o->n_failed = 0;
 	rk_close_p(&o->process.gate);
 	rk_restart_on_ready(&o->restart, now_ns);
 	(void)rk_recorder_note(crew_of(o)->recorder, &note, "standby parked after_us=%llu",
@@ -354,18 +357,30 @@ static void act(struct rk_standby_one *o, enum rk_spare_action action)
 	}
 }
 
+/* Its end may show at its socket before it does at its pidfd: then it is MISSPOKE. */
+static bool is_failed_start(enum rk_spare_state from, enum rk_spare_state to,
+			    enum rk_spare_event event)
+{
+	if (from == to || (from != RK_SPARE_PREPARING && from != RK_SPARE_STARTING))
+		return false;
+	return event == RK_SPARE_EV_TIMER || event == RK_SPARE_EV_FAILED ||
+	       event == RK_SPARE_EV_MISSPOKE || event == RK_SPARE_EV_GONE;
+}
+
 /* The one caller of the table. */
 static void on_event(struct rk_standby_one *o, enum rk_spare_event event)
 {
 	struct rk_spare_step step = rk_spare_step(o->state, event);
 	bool is_news = o->state != step.next && (o->state == RK_SPARE_PARKED || step.next == RK_SPARE_PARKED ||
 						 step.next == RK_SPARE_ABSENT);
+	bool has_failed = is_failed_start(o->state, step.next, event);
 
 	o->state = step.next;
+	o->n_failed += has_failed;
 	act(o, step.action);
 	if (o->state == RK_SPARE_ABSENT && o->place < o->all->n_wanted)
 		on_event(o, RK_SPARE_EV_WANT);
-	if (is_news)
+	if (is_news || has_failed)
 		o->all->conf.on_change(o->all->conf.arg);
 }
 
@@ -431,10 +446,38 @@ void rk_standby_stop(struct rk_standby *b)
 	want(b, 0);
 }
 
+/* An operator asks for it, maybe with another program: how the starts before went says nothing. */
+static void forgive(struct rk_standby_one *o)
+{
+	struct rk_restart_conf c = restart_conf(o);
+
+	o->n_failed = 0;
+	rk_restart_reset(&o->restart, &c);
+}
+
 void rk_standby_renew(struct rk_standby *b)
 {
-	for (uint32_t i = 0; i < b->n_wanted; i++)
+	for (uint32_t i = 0; i < b->n_wanted; i++) {
+		forgive(&b->at[i]);
 		on_event(&b->at[i], RK_SPARE_EV_UNWANT);
+	}
+}
+
+void rk_standby_retry(struct rk_standby *b)
+{
+	for (uint32_t i = 0; i < b->n_wanted; i++) {
+		forgive(&b->at[i]);
+		if (b->at[i].state == RK_SPARE_WAITING)
+			on_event(&b->at[i], RK_SPARE_EV_UNWANT);
+	}
+}
+
+bool rk_standby_is_failing(const struct rk_standby *b)
+{
+	for (uint32_t i = 0; i < b->n_wanted; i++)
+		if (b->at[i].n_failed < FAILURES_TELL)
+			return false;
+	return b->n_wanted > 0;
 }
 
 uint32_t rk_standby_n_wanted(const struct rk_standby *b)

@@ -51,8 +51,14 @@ void rk_standby_start(struct rk_standby *b);
 /* None is wanted from now on. */
 void rk_standby_stop(struct rk_standby *b);
 
-/* They run what was configured before, or may: each is ended and made anew. */
+/* They run what was configured before, or may: each is ended and made anew, with all forgiven. */
 void rk_standby_renew(struct rk_standby *b);
+
+/* Who waits before another start makes it now; failures so far are forgotten. */
+void rk_standby_retry(struct rk_standby *b);
+
+/* Whether the starts of all wanted ones fail, again and again. on_change follows each failure. */
+bool rk_standby_is_failing(const struct rk_standby *b);
 
 /* How many are wanted. */
 uint32_t rk_standby_n_wanted(const struct rk_standby *b);

@@ -3,7 +3,7 @@
 #
 # Goal    what operators do with standbys: a restart with no worker away goes by them, one behind the
 #         other, and no call fails, also to a new program; where there is none it is refused with what
-#         to do; Standby= is changed by a reload, up and down; they take over where workers are killed
+#         to do, and where none can be started it is held; Standby= is changed by a reload, up and down; they take over where workers are killed
 #         at a rate, where memory is limited, and where output goes to the journal.
 # Method  real fleets of wordcount, which calls count in: each answer is one more than the last. The
 #         commands return when they are done, and the flight recorder tells who became what.
@@ -186,6 +186,52 @@ equal "and all of them run the new file" \
 result "each was a standby" "$(spawned 3)"
 stop
 reap "$follower"
+
+# ---- a new program that does not start -----------------------------------------------------------
+
+# held LINE: it is held, and no worker was touched
+held() {
+	expect "$1" 2 "$2"
+	equal "and the worker is the same" "$(workers)" "$before"
+}
+
+cat >"$tmp/flaky" <<-END
+	#!/bin/sh
+	[ ! -e $tmp/hangs ] || exec tail -f /dev/null
+	[ -e $tmp/good ] || exit 3
+	exec $wordcount
+END
+chmod +x "$tmp/flaky"
+touch "$tmp/good"
+wordcount=$tmp/flaky conf flaky Workers=1 Standby=1 StartTimeout=1s
+run_conf flaky
+result "one parks" "$(parked 1)"
+before=$(workers)
+rm "$tmp/good"
+run restart --max-unavailable=0 --timeout 20s
+held "a standby that does not start: held" 'holding at 0 of 1: the standby for worker 0 does not start'
+run restart
+expect "which is what the next one is told" 1 "standby for worker 0 does not start.*--resume"
+run restart --resume --timeout 20s
+held "resumed and still so: held again" 'holding at 0 of 1: the standby for worker 0 does not start'
+touch "$tmp/hangs"
+run restart --resume --timeout 20s
+held "one that does not get ready: held after StartTimeout" 'holding at 0 of 1: no standby was ready in time for worker 0'
+run restart --cancel --timeout 20s
+expect "given up" 0 'restarted 0 of 0'
+equal "with the worker as it was" "$(workers)" "$before"
+rm "$tmp/hangs"
+touch "$tmp/good"
+run reload
+result "one parks again" "$(parked 1)"
+rm "$tmp/good"
+run restart --max-unavailable=0 --timeout 20s
+held "held once more" 'holding at 0 of 1: the standby for worker 0 does not start'
+touch "$tmp/good"
+run restart --resume --timeout 20s
+expect "resumed when it can start: done" 0 'restarted 1 of 1'
+equal "by the standby" "$(workers | grep -cxF "$before")" 0
+stop
 
 # ---- limits and output ---------------------------------------------------------------------------
 

@@ -287,6 +287,41 @@ START_TEST(a_standby_that_is_gone_again_is_waited_for_anew)
 }
 END_TEST
 
+START_TEST(a_standby_that_does_not_come_holds_the_plan_until_told_or_it_comes)
+{
+	struct rk_rolling_conf c = { .ready_timeout_ns = 10 * S };
+	struct plan p;
+
+	plan_begin(&p, &c, 2);
+	ck_assert(!next(&p));
+	p.now_ns += 4 * S;
+	ck_assert(!next(&p)); /* looked at again: its time goes on */
+	ck_assert_uint_eq(rk_rolling_due_ns(&p.r), T0 + 10 * S);
+	p.now_ns += 6 * S;
+	on(&p, RK_ROLLING_EV_TIMER, 0);
+	ck_assert_str_eq(line(&p), "holding at 0 of 2: no standby was ready in time for worker 0");
+	ck_assert_uint_eq(rk_rolling_due_ns(&p.r), 0);
+	on(&p, RK_ROLLING_EV_RESUME, 0);
+	ck_assert(!next(&p));
+	ck_assert_uint_eq(rk_rolling_due_ns(&p.r), p.now_ns + 10 * S);
+	on(&p, RK_ROLLING_EV_BARREN, 0);
+	ck_assert_str_eq(line(&p), "holding at 0 of 2: the standby for worker 0 does not start");
+	rk_rolling_standbys(&p.r, 0);
+	ck_assert(!next(&p));
+	rk_rolling_standbys(&p.r, 1); /* after all */
+	expect(&p, RK_ROLLING_SWAP, 0);
+	on(&p, RK_ROLLING_EV_BARREN, 0); /* one is under way: nobody waits */
+	ck_assert_int_eq(p.r.state, RK_ROLLING_RUNNING);
+	on(&p, RK_ROLLING_EV_DOWN, 0);
+	on(&p, RK_ROLLING_EV_READY, 0);
+	ck_assert(!next(&p));
+	on(&p, RK_ROLLING_EV_BARREN, 0);
+	ck_assert_int_eq(p.r.state, RK_ROLLING_HOLDING);
+	on(&p, RK_ROLLING_EV_CANCEL, 0);
+	ck_assert_int_eq(p.r.state, RK_ROLLING_DONE);
+}
+END_TEST
+
 START_TEST(a_drain_ends_with_its_slots_and_starts_nothing)
 {
 	struct rk_rolling_conf c = { .kind = RK_ROLLING_DRAIN, .n_standbys = 3 };
@@ -412,6 +447,7 @@ int main(void)
 	tcase_add_test(c, one_that_is_ending_is_away_though_its_old_process_says_ready);
 	tcase_add_test(c, standbys_are_used_and_without_room_they_are_waited_for);
 	tcase_add_test(c, a_standby_that_is_gone_again_is_waited_for_anew);
+	tcase_add_test(c, a_standby_that_does_not_come_holds_the_plan_until_told_or_it_comes);
 	tcase_add_test(c, a_drain_ends_with_its_slots_and_starts_nothing);
 	tcase_add_test(c, an_empty_plan_is_done_and_strange_events_change_nothing);
 	tcase_add_loop_test(c, random_plans_reach_every_slot_and_take_no_more_than_may_be_away, 0,
