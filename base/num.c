@@ -17,7 +17,7 @@ struct unit {
 
 static const struct unit plain_units[] = { { "", 1 } };
 static const struct unit size_units[] = {
-	{ "", 1 },
+	{ "B", 1 },
 	{ "K", UINT64_C(1) << 10 },
 	{ "M", UINT64_C(1) << 20 },
 	{ "G", UINT64_C(1) << 30 },
@@ -33,15 +33,19 @@ struct form {
 	const struct unit *units;
 	size_t n_units;
 	const char *what;
-	bool any_case; /* "1k" is "1K" */
+	bool any_case;         /* "1k" is "1K" */
+	const char *noun;      /* what a number without a unit is not; with the two units to propose */
+	const char *proposed[2];
 };
 
-static const struct form plain_form = { plain_units, rk_countof(plain_units), "a number", false };
+static const struct form plain_form = { plain_units, rk_countof(plain_units), "a number", false, NULL, { NULL } };
 static const struct form size_form = { size_units, rk_countof(size_units),
-				       "a size such as 4096, 64K or 1M (K, M, G, T)", true };
+				       "a size such as 64K or 1M (B, K, M, G, T)", true,
+				       "a size", { "B", "K" } };
 static const struct form time_form = {
 	time_units, rk_countof(time_units),
-	"a duration such as 500ms or 2s: a unit is needed (ns, us, ms, s, min, h)", false
+	"a duration such as 500ms or 2s: a unit is needed (ns, us, ms, s, min, h)", false,
+	"a duration", { "s", "ms" }
 };
 
 /* Returns the end of the digits at text (text itself if none), or NULL on overflow. */
@@ -79,8 +83,8 @@ static int parse(const struct form *f, const char *text, uint64_t *ret_v, struct
 	if (factor == 0 && v == 0 && *end == '\0')
 		factor = 1; /* zero needs no unit */
 	if (factor == 0 && *end == '\0')
-		return rk_err_set(err, -EINVAL, "'%s' is not a duration; give a unit: %ss or %sms",
-				  text, text, text);
+		return rk_err_set(err, -EINVAL, "'%s' is not %s; give a unit: %s%s or %s%s", text,
+				  f->noun, text, f->proposed[0], text, f->proposed[1]);
 	if (factor == 0)
 		return rk_err_set(err, -EINVAL, "'%s' is not %s", text, f->what);
 	if (__builtin_mul_overflow(v, factor, ret_v))

@@ -142,7 +142,7 @@ static const char syntax[] =
 	"A later value replaces an earlier one, also one of an earlier file, but keys that may be repeated collect theirs.\n"
 	"An empty value takes everything back that was said before.\n"
 	".PP\n"
-	"A \\fISIZE\\fR is a number of bytes, with K, M, G or T for powers of 1024.\n"
+	"A \\fISIZE\\fR is a number with B for bytes, or K, M, G or T for powers of 1024; only 0 needs no unit.\n"
 	"A \\fITIME\\fR needs a unit: ns, us, ms, s, min or h.\n"
 	"A \\fICOMMAND\\fR is words; quotes keep blanks in a word, and a backslash takes its meaning from the character behind it, as in systemd.\n"
 	"No shell is involved and no variable expanded.\n"

@@ -107,7 +107,7 @@ static void unit_print(uint64_t v, const char *const *units, const uint64_t *fac
 
 void rk_value_size_write(uint64_t v, FILE *to)
 {
-	static const char *const units[] = { "", "K", "M", "G", "T", NULL };
+	static const char *const units[] = { "B", "K", "M", "G", "T", NULL };
 	static const uint64_t factors[] = { 1, 1u << 10, 1u << 20, 1u << 30, UINT64_C(1) << 40 };
 
 	unit_print(v, units, factors, to);

@@ -252,7 +252,7 @@ END_TEST
 
 START_TEST(too_large_full_and_no_slot_are_told_apart)
 {
-	static const char *const options[] = { "--ring", "64", "--slots", "100", "--max-request", "128", NULL };
+	static const char *const options[] = { "--ring", "64", "--slots", "100", "--max-request", "128B", NULL };
 	static const char large[200];
 	struct rk_request request = { .key = "k", .body = large, .len = sizeof(large) };
 	struct rk_reply reply = { 0 };

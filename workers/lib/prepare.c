@@ -19,7 +19,7 @@ int rk_prepare_fits(const struct rk_worker_def *def, const struct rk_shm *m, str
 	if (def->state_size > m->g.state_max)
 		return rk_err_set(
 			err, -EFBIG,
-			"its state has %zu bytes and the fleet allows %u: start it with --max-state=%zu",
+			"its state has %zu bytes and the fleet allows %u: start it with --max-state=%zuB",
 			def->state_size, m->g.state_max, def->state_size);
 	if (!def->arena_size)
 		return 0;
@@ -31,7 +31,7 @@ int rk_prepare_fits(const struct rk_worker_def *def, const struct rk_shm *m, str
 	if (def->arena_size > rk_arena_room(m, def->state_size))
 		return rk_err_set(
 			err, -EFBIG,
-			"its state and arena have %zu and %zu bytes and the fleet allows %u: start it with --max-state=%zu",
+			"its state and arena have %zu and %zu bytes and the fleet allows %u: start it with --max-state=%zuB",
 			def->state_size, def->arena_size, m->g.state_max,
 			(size_t)RK_ALIGN_UP(def->state_size, (size_t)RK_ARENA_UNIT) +
 				RK_ALIGN_UP(def->arena_size, (size_t)RK_ARENA_UNIT));
@@ -238,7 +238,7 @@ static int apply(struct change *c, struct rk_err *err)
 		return rk_err_set(
 			err, -ENOSPC,
 			"upgrade of partition %u from state version %u to %u changes more than half of the undo log "
-			"holds: start the fleet with --undo=%llu and --undo-data=%llu; the state is kept",
+			"holds: start the fleet with --undo=%llu and --undo-data=%lluB; the state is kept",
 			c->p->partition, head->state_version, c->p->def->state_version,
 			(unsigned long long)rk_max_u64(g->n_log, 2 * (c->n + 1)),
 			(unsigned long long)rk_max_u64(g->log_data_len, 2 * c->data_len));
