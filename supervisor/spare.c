@@ -7,12 +7,15 @@
  *           WANT           TIMER             PREPARED            PARKED
  *   ABSENT -----> WAITING -------> PREPARING --------> STARTING --------> PARKED
  *     ^            ^ ^ ^ FAILED        |                 | |                | |
- *     |            | | +---------------+                 | | GONE, FAILED   | | MISSPOKE,
+ *     |            | | +---------------+                 | | GONE, FAILED   | |
  *     |            | +-----------------------------------+ |                | | UNWANT
  *     |            +---------------------------------------|---- TAKEN, ----+ |
- *     |                                    TIMER, MISSPOKE,|     GONE         |
+ *     |                                              TIMER,|     GONE         |
  *     |   GONE                                      UNWANT v                  |
  *     +--------- ENDING <------------------------------- (END, KILL) <--------+
+ *
+ * MISSPOKE kills it and leads to STARTING, from PARKED too: mostly it is a death that shows at the
+ * socket before it does at the pidfd, and GONE answers it like one.
  *
  * UNWANT leads to ABSENT from WAITING and PREPARING, where there is no process. From ABSENT the
  * caller goes on to WANT at once when the place is still wanted: that renews it.
@@ -62,7 +65,7 @@ static const struct rk_spare_step table[RK_SPARE_STATES][RK_SPARE_EVENTS] = {
 		[RK_SPARE_EV_PREPARED] = STAY(STARTING),
 		[RK_SPARE_EV_FAILED] = STEP(WAITING, BACKOFF),
 		[RK_SPARE_EV_PARKED] = STEP(PARKED, REST),
-		[RK_SPARE_EV_MISSPOKE] = STEP(ENDING, KILL),
+		[RK_SPARE_EV_MISSPOKE] = STEP(STARTING, KILL), /* mostly its end, seen at its socket first */
 		[RK_SPARE_EV_TAKEN] = STAY(STARTING),
 		[RK_SPARE_EV_GONE] = STEP(WAITING, BACKOFF),
 	},
@@ -73,7 +76,7 @@ static const struct rk_spare_step table[RK_SPARE_STATES][RK_SPARE_EVENTS] = {
 		[RK_SPARE_EV_PREPARED] = STAY(PARKED),
 		[RK_SPARE_EV_FAILED] = STAY(PARKED),
 		[RK_SPARE_EV_PARKED] = STEP(ENDING, KILL), /* said twice: it is no library of ours */
-		[RK_SPARE_EV_MISSPOKE] = STEP(ENDING, KILL),
+		[RK_SPARE_EV_MISSPOKE] = STEP(STARTING, KILL), /* parked no more; its end is a death, and counts as one */
 		[RK_SPARE_EV_TAKEN] = STEP(WAITING, DELAY),
 		[RK_SPARE_EV_GONE] = STEP(WAITING, BACKOFF),
 	},

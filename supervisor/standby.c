@@ -357,14 +357,13 @@ static void act(struct rk_standby_one *o, enum rk_spare_action action)
 	}
 }
 
-/* Its end may show at its socket before it does at its pidfd: then it is MISSPOKE. */
 static bool is_failed_start(enum rk_spare_state from, enum rk_spare_state to,
 			    enum rk_spare_event event)
 {
 	if (from == to || (from != RK_SPARE_PREPARING && from != RK_SPARE_STARTING))
 		return false;
 	return event == RK_SPARE_EV_TIMER || event == RK_SPARE_EV_FAILED ||
-	       event == RK_SPARE_EV_MISSPOKE || event == RK_SPARE_EV_GONE;
+	       event == RK_SPARE_EV_GONE;
 }
 
 /* The one caller of the table. */

@@ -38,6 +38,19 @@ START_TEST(every_cell_leads_to_a_known_state_and_action)
 }
 END_TEST
 
+START_TEST(whose_socket_ends_before_it_does_is_started_again_with_the_pauses_of_a_death)
+{
+	static const enum rk_spare_state states[] = { RK_SPARE_STARTING, RK_SPARE_PARKED };
+	struct rk_spare_step s = rk_spare_step(states[_i], RK_SPARE_EV_MISSPOKE);
+
+	ck_assert_int_eq(s.action, RK_SPARE_KILL);
+	ck_assert_int_ne(s.next, RK_SPARE_PARKED);
+	s = rk_spare_step(s.next, RK_SPARE_EV_GONE);
+	ck_assert_int_eq(s.next, RK_SPARE_WAITING);
+	ck_assert_int_eq(s.action, RK_SPARE_BACKOFF);
+}
+END_TEST
+
 START_TEST(what_is_no_state_or_event_changes_nothing)
 {
 	ck_assert_int_eq(rk_spare_step(RK_SPARE_STATES, RK_SPARE_EV_WANT).action, RK_SPARE_NOTHING);
@@ -106,6 +119,7 @@ int main(void)
 	TCase *c = unit_case("spare");
 
 	tcase_add_loop_test(c, every_cell_leads_to_a_known_state_and_action, 0, RK_SPARE_STATES * RK_SPARE_EVENTS);
+	tcase_add_loop_test(c, whose_socket_ends_before_it_does_is_started_again_with_the_pauses_of_a_death, 0, 2);
 	tcase_add_test(c, what_is_no_state_or_event_changes_nothing);
 	tcase_add_loop_test(c, no_walk_makes_a_process_beside_another_or_forgets_one, 0, 10);
 	return unit_run(c);
