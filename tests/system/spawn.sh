@@ -500,4 +500,39 @@ kill -KILL $holder
 reap $holder
 stop
 
+# ---- how the supervisor itself runs, and what an exit means -----------------------------------
+
+# guard_policy: scheduling priority and policy of the thread that watches the workers (1 = SCHED_FIFO)
+guard_policy() {
+	local thread
+
+	for thread in "/proc/$supervisor/task/"*; do
+		[ "$(cat "$thread/comm")" != guard ] || sed 's/.*) //' "$thread/stat" | cut -d' ' -f38,39
+	done
+}
+if [ -z "$is_root" ]; then
+	skip "RealTime" "user: needs root"
+elif ! chrt -f 1 true 2>/dev/null; then
+	skip "RealTime" "realtime: no real-time priority is to be had here"
+else
+	printf '[Supervisor]\nRealTime=yes\n[Fleet spawn]\nExec=%s\nWorkers=1\n' "$exec" >"$tmp/spawn.conf"
+	serve
+	sees 'fleet spawn, 1 worker: ' >/dev/null
+	pid=${line##* }
+	supervisor=$("$rekindle" status | sed -n 's/.*, supervisor \([0-9]*\)$/\1/p')
+	equal "RealTime: the guard runs under SCHED_FIFO" "$(guard_policy)" "1 1"
+	equal "its memory is locked" "$(awk '/^VmLck:/ { print ($2 > 0) }' "/proc/$supervisor/status")" 1
+	equal "workers have none of it" "$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f38)" 0
+	equal "nothing is said of it" "$(grep -c RealTime "$tmp/run.err")" 0
+	stop
+fi
+
+exec="/bin/sh -c 'exit 3'"
+launch "Restart=on-failure
+SuccessExitStatus=3"
+result "SuccessExitStatus: such an exit is no failure, the worker stays down" \
+	"$(timeout 20 tail -n +1 -f "$tmp/run.err" | grep -qm 1 'it ended as it should' || cat "$tmp/run.err")"
+stop
+exec=$wordcount
+
 finish

@@ -7,7 +7,7 @@
 #         up and down, drains, pauses, stops and restarts workers without a break, so that
 #         partitions move all the time; in the end no word is lost and none counted twice. The same
 #         while some jobs hang their workers, which OnHang=kill (the default) ends in the middle of
-#         all that: those jobs alone are put aside.
+#         all that, and a standby takes over, or is killed: those jobs alone are put aside.
 # Method  `rekindle demo --named` over Debian's licence texts, twice, the second time with --poison;
 #         the operator's commands are drawn by a seed that is printed. Each begins and is not waited
 #         for: a worker that is stopped hands over nothing until it goes on. The last ones bring
@@ -47,7 +47,7 @@ operate_until() {
 		2) operate drain $worker --no-wait ;;
 		3) operate undrain $worker --no-wait ;;
 		4)
-			operate restart --max-unavailable=$((1 + RANDOM % 3)) --no-wait
+			operate restart --max-unavailable=$((RANDOM % 4)) --no-wait
 			[ "$status" -eq 0 ] || run restart --cancel --no-wait # it is held: a successor was killed, too
 			;;
 		5) operate pause $worker ;;
@@ -97,7 +97,7 @@ verdict() {
 
 storm $(((seconds - margin) * 3 / 5))
 result "no word is lost and none is counted twice" "$(verdict)"
-storm $(((seconds - margin) * 2 / 5)) --poison=$n_poisons
+storm $(((seconds - margin) * 2 / 5)) --poison=$n_poisons --standby=1 --kill-standbys=1
 result "nor while workers hang and are killed for it, and those jobs alone are put aside" \
 	"$(verdict '"poison":'$n_poisons '"quarantined":'$n_poisons '"innocents_quarantined":0')"
 result "each command was obeyed" "$(for c in scale drain undrain restart pause resume stop; do
