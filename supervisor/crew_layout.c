@@ -256,7 +256,7 @@ void rk_crew_layout_move(struct rk_crew *f)
 	moves_finish(f);
 	moves_begin(f);
 	now_ns = rk_clock_ns();
-	due_ns = rk_member_due_ns(f->member, now_ns);
+	due_ns = rk_member_due_ns(f->member);
 	if (f->n_deferred && (!due_ns || due_ns > now_ns + DEFERRED_NS))
 		due_ns = now_ns + DEFERRED_NS;
 	rk_crew_timer_set(f->move_timer, due_ns);

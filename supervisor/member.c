@@ -33,6 +33,7 @@ struct rk_member {
 	uint32_t at;                     /* where the search for moves goes on */
 	uint32_t n_moving;               /* live */
 	uint64_t next_move_ns;
+	uint64_t tried_ns; /* rk_member_next() was asked last */
 };
 
 /* ---- sets and tables ---- */
@@ -479,6 +480,7 @@ bool rk_member_next(struct rk_member *m, uint64_t now_ns, struct rk_member_move 
 {
 	bool live = has_pace(m, now_ns);
 
+	m->tried_ns = now_ns;
 	for (uint32_t i = 0; i < m->c.n_partitions; i++) {
 		uint32_t p = (m->at + i) & (m->c.n_partitions - 1);
 		enum gate gate = is_pending(m, p) ? find_gate(m, p) : SHUT;
@@ -491,13 +493,14 @@ bool rk_member_next(struct rk_member *m, uint64_t now_ns, struct rk_member_move 
 	return false;
 }
 
-uint64_t rk_member_due_ns(const struct rk_member *m, uint64_t now_ns)
+uint64_t rk_member_due_ns(const struct rk_member *m)
 {
 	uint64_t due_ns = RK_MEMBER_NEVER;
 
 	for (uint32_t i = 0; i < m->c.n_slots; i++)
 		due_ns = rk_min_u64(due_ns, slot_due_ns(m, &m->slots[i]));
-	if (m->n_moving < rk_max_u32(m->c.max_moving, 1) && now_ns < m->next_move_ns)
+	/* By the clock of that attempt: the time may have come since, and nobody has tried. */
+	if (m->n_moving < rk_max_u32(m->c.max_moving, 1) && m->tried_ns < m->next_move_ns)
 		for (uint32_t p = 0; p < m->c.n_partitions; p++)
 			if (is_pending(m, p) && find_gate(m, p) == OPEN_LIVE)
 				due_ns = rk_min_u64(due_ns, m->next_move_ns);

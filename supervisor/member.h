@@ -115,8 +115,11 @@ void rk_member_retime(struct rk_member *m, uint64_t move_after_ns, uint64_t heal
 /* Grace and health times that are over; at due_ns, or whenever. */
 void rk_member_on_timer(struct rk_member *m, uint64_t now_ns);
 
-/* When on_timer or next has something to do though nothing happens; 0 = never. */
-uint64_t rk_member_due_ns(const struct rk_member *m, uint64_t now_ns);
+/*
+ * When on_timer or next has something to do though nothing happens; 0 = never. It may be over by
+ * now: then they have at once.
+ */
+uint64_t rk_member_due_ns(const struct rk_member *m);
 
 /* The next move to begin, behind each of the calls above, until it returns false. */
 bool rk_member_next(struct rk_member *m, uint64_t now_ns, struct rk_member_move *ret);
