@@ -33,20 +33,26 @@ struct form {
 	const struct unit *units;
 	size_t n_units;
 	const char *what;
-	bool any_case;         /* "1k" is "1K" */
-	const char *noun;      /* what a number without a unit is not; with the two units to propose */
+	bool any_case;    /* "1k" is "1K" */
+	const char *noun; /* what a number without a unit is not; with the two units to propose */
 	const char *proposed[2];
 };
 
-static const struct form plain_form = { plain_units, rk_countof(plain_units), "a number", false, NULL, { NULL } };
-static const struct form size_form = { size_units, rk_countof(size_units),
-				       "a size such as 64K or 1M (B, K, M, G, T)", true,
-				       "a size", { "B", "K" } };
-static const struct form time_form = {
-	time_units, rk_countof(time_units),
-	"a duration such as 500ms or 2s: a unit is needed (ns, us, ms, s, min, h)", false,
-	"a duration", { "s", "ms" }
-};
+static const struct form plain_form = { .units = plain_units,
+					.n_units = rk_countof(plain_units),
+					.what = "a number" };
+static const struct form size_form = { .units = size_units,
+				       .n_units = rk_countof(size_units),
+				       .what = "a size such as 64K or 1M (B, K, M, G, T)",
+				       .any_case = true,
+				       .noun = "a size",
+				       .proposed = { "B", "K" } };
+static const struct form time_form = { .units = time_units,
+				       .n_units = rk_countof(time_units),
+				       .what = "a duration such as 500ms or 2s: a unit is needed "
+					       "(ns, us, ms, s, min, h)",
+				       .noun = "a duration",
+				       .proposed = { "s", "ms" } };
 
 /* Returns the end of the digits at text (text itself if none), or NULL on overflow. */
 static const char *digits_read(const char *text, uint64_t *ret_v)

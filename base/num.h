@@ -22,7 +22,10 @@
 RK_MUST_USE int rk_num_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret_v,
 			     struct rk_err *err);
 
-/* Bytes: "1500B", "64K", "1M", "2G", "1T" or "0"; powers of 1024; small letters do too; a unit is required. */
+/*
+ * Bytes: "1500B", "64K", "1M", "2G", "1T" or "0"; powers of 1024; small letters do too. A unit is
+ * required.
+ */
 RK_MUST_USE int rk_num_parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *ret_v,
 				  struct rk_err *err);
 

@@ -32,17 +32,6 @@ void rk_recorder_open(struct rk_recorder *r, const char *name, uint32_t n_record
 		begin(r, name, n_records);
 }
 
-void rk_recorder_adopt(struct rk_recorder *r, const char *name, uint32_t n_records)
-{
-	struct rk_err err = { 0 };
-
-	if (path_find(r, name, &err) == 0 && rk_flight_open(&r->flight, r->path, name, &err) == 0)
-		return;
-	rk_log(RK_LOG_WARNING, "the flight recorder begins anew: %s", err.text);
-	if (r->path[0])
-		begin(r, name, n_records);
-}
-
 /* The sentence, then what it is about. */
 static void log_note(const struct rk_note *note, const char *text)
 {

@@ -60,10 +60,6 @@ struct rk_note {
  */
 void rk_recorder_open(struct rk_recorder *r, const char *name, uint32_t n_records);
 
-/* The same for the successor of a dead supervisor: goes on in its file, of whatever size, if that
- * is sound. */
-void rk_recorder_adopt(struct rk_recorder *r, const char *name, uint32_t n_records);
-
 /* Returns the record's sequence, for the group of others; 0 if there is no file. */
 RK_PRINTF(3, 4)
 uint64_t rk_recorder_note(struct rk_recorder *r, const struct rk_note *note, const char *fmt, ...);
