@@ -35,6 +35,7 @@ static const struct {
 	[LAB_DEADLOCK] = { "futex deadlock", false },
 	[LAB_LOOP] = { "infinite loop", false },
 	[LAB_LIVELOCK] = { "polling livelock", false },
+	[LAB_DISK] = { "state D", false },
 	[LAB_STOP] = { "stopped", false },
 	[LAB_STOP_PARKED] = { "stopped while parked", false },
 	[LAB_TRACE] = { "traced", false },
@@ -181,6 +182,16 @@ static void deadlock(void)
 	(void)pthread_mutex_lock(&mutex);
 }
 
+/* The kernel lets a parent behind vfork() wait in D, as a read from a dead disk would. */
+static void wait_in_d(void)
+{
+	if (vfork() == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	}
+}
+
 /* What it is here for. Whoever is stopped, traced or frozen goes on beating until then. */
 static void deed_do(enum lab_deed deed, const int pipes[4])
 {
@@ -207,6 +218,9 @@ static void deed_do(enum lab_deed deed, const int pipes[4])
 	case LAB_LIVELOCK:
 		for (;;)
 			lab_nap(MS);
+	case LAB_DISK:
+		wait_in_d();
+		return;
 	case LAB_BEATS:
 	case LAB_PARKED:
 	case LAB_STOP:

@@ -26,6 +26,7 @@ enum lab_deed {
 	LAB_DEADLOCK,
 	LAB_LOOP,
 	LAB_LIVELOCK,
+	LAB_DISK, /* for ever in state D: behind vfork(), whose child neither ends nor executes */
 	LAB_STOP,
 	LAB_STOP_PARKED, /* stopped while idle; then work comes */
 	LAB_TRACE,

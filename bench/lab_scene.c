@@ -72,6 +72,7 @@ void lab_scene_fill(struct lab *l, enum lab_scene scene)
 	lab_add(l, LAB_DEADLOCK, (struct rk_detect_bounds){ .is_nonblocking = true });
 	lab_add(l, LAB_LIVELOCK, second);
 	lab_add(l, LAB_LIVELOCK, (struct rk_detect_bounds){ .is_nonblocking = true });
+	lab_add(l, LAB_DISK, second);
 	lab_add(l, LAB_FREEZE_V1, second);
 	lab_add(l, LAB_FREEZE_V2, second);
 }
