@@ -24,4 +24,9 @@ uint64_t rk_clock_boot_ns(void);
 /* CLOCK_REALTIME since 1970: for people and files, never for a decision. */
 uint64_t rk_clock_wall_ns(void);
 
+#define RK_CLOCK_TEXT 40u
+
+/* "2026-11-24 16:20:11.123", the time of here, for lines that are kept. Returns text. Not behind a fork() of threads. */
+const char *rk_clock_wall_text(char text[static RK_CLOCK_TEXT], uint64_t wall_ns);
+
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,6 +36,21 @@ int rk_fd_cloexec(int fd, int on)
 int rk_fd_nonblock(int fd, int on)
 {
 	return flag_set(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
+}
+
+int rk_fd_pipe(void)
+{
+	char path[32];
+	int end[2], fd;
+
+	if (pipe2(end, O_CLOEXEC) < 0)
+		return -errno;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", end[0]);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	fd = fd < 0 ? -errno : fd;
+	(void)close(end[0]);
+	(void)close(end[1]);
+	return fd;
 }
 
 int rk_write_all(int fd, const void *buf, size_t len)

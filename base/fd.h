@@ -34,6 +34,12 @@ RK_MUST_USE int rk_fd_nonblock(int fd, int on);
 RK_MUST_USE int rk_write_all(int fd, const void *buf, size_t len);
 
 /*
+ * A pipe whose two ends are one descriptor, non-blocking and close-on-exec: there is always somebody to read what
+ * is written, and whoever may see it in /proc can open it again. Returns it, the caller's, or -errno.
+ */
+RK_MUST_USE int rk_fd_pipe(void);
+
+/*
  * Sends one message of len ≥ 1 bytes with descriptors (fds may be NULL). The caller keeps
  * its descriptors. Returns 0 or -errno; -EMSGSIZE if a stream socket took only part of it.
  */

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -14,6 +15,8 @@
 
 #include "base/clock.h"
 #include "shm/part.h"
+
+#define RUNS_MIN 4u
 
 /* ---- measuring and printing ---- */
 
@@ -100,9 +103,12 @@ void bench_need(bool condition, const char *what)
 uint32_t bench_scale(uint32_t n)
 {
 	const char *text = getenv("BENCH_SCALE");
-	unsigned long scale = text ? strtoul(text, NULL, 10) : 1;
+	bool is_part = text && strncmp(text, "1/", 2) == 0;
+	unsigned long scale = text ? strtoul(text + (is_part ? 2 : 0), NULL, 10) : 1;
 
-	return n * (uint32_t)(scale > 1 && scale <= 100 ? scale : 1);
+	if (scale < 1 || scale > 100)
+		return n;
+	return is_part ? rk_max_u32(n / (uint32_t)scale, RUNS_MIN) : n * (uint32_t)scale;
 }
 
 void bench_pin(int cpu)

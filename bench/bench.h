@@ -52,7 +52,7 @@ void bench_skip(const char *bench, const char *name, const char *why);
 /* Ends the program, saying why, when the condition does not hold: a figure would mean nothing. */
 void bench_need(bool condition, const char *what);
 
-/* Times as many runs as usual: $BENCH_SCALE, at least 1. */
+/* Times as many runs as usual: $BENCH_SCALE, 1 to 100; or "1/8" of them, four at least, to see that a bench runs. */
 uint32_t bench_scale(uint32_t n);
 
 /* The calling thread runs on this processor from now on. */

@@ -59,7 +59,7 @@ int main(void)
 	static const char *const names[] = { "200 parked workers", "keeper", "supervisor, all threads",
 					     "supervisor, its guard" };
 	uint64_t before[N_WHO], after[N_WHO], start_ns = rk_clock_ns();
-	struct bench_fleet fleet;
+	struct bench_fleet fleet = { 0 };
 	struct rk_look look;
 
 	bench_fleet_start(&fleet, options, worker);

@@ -129,7 +129,7 @@ static void measure(const struct scene *s)
 	struct times took = { .told = calloc(n, sizeof(double)), .stopped = calloc(n, sizeof(double)) };
 	uint64_t random = 1;
 	double n_killed;
-	struct bench_fleet fleet;
+	struct bench_fleet fleet = { 0 };
 	struct rk_client *client;
 	pid_t hog[N_HOGS];
 	struct rk_look look;

@@ -2,6 +2,7 @@
 #include "bench/fleet.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
@@ -28,12 +29,14 @@ static void find_program(const char *name, char ret[static PATH_MAX])
 	snprintf(ret, PATH_MAX, "%s/%s", dirname(self), name);
 }
 
-static void exec_fleet(const char *const *options, const char *const *worker_options)
+static void exec_fleet(const struct bench_fleet *f, const char *const *options, const char *const *worker_options)
 {
 	char daemon[PATH_MAX], worker[PATH_MAX];
 	const char *argv[ARGS_MAX] = { daemon, "--name", BENCH_FLEET_NAME, "--quiet" };
 	uint32_t n = 4;
 
+	if (f->is_silent)
+		(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 	find_program("../rekindled", daemon);
 	find_program("echo_worker", worker);
 	for (; *options && n < ARGS_MAX / 2; options++)
@@ -57,7 +60,7 @@ void bench_fleet_start(struct bench_fleet *f, const char *const *options, const 
 	bench_need(mkdtemp(f->dir) && setenv("REKINDLE_RUNTIME_DIR", f->dir, 1) == 0, "a runtime directory");
 	f->keeper = bench_fork();
 	if (f->keeper == 0)
-		exec_fleet(options, worker_options);
+		exec_fleet(f, options, worker_options);
 	while (rk_client_open(&c, BENCH_FLEET_NAME, NULL) < 0) {
 		if (rk_clock_ns() > until_ns || waitpid(f->keeper, NULL, WNOHANG) != 0)
 			bench_need(false, rk_client_error());

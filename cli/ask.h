@@ -2,7 +2,7 @@
 /*
  * Ask: a fleet's control socket, and what to tell people when nobody answers there.
  *
- * Who       rekindle. Blocking: until the answer, at most RK_ASK_TIMEOUT_MS a question, or
+ * Who       rekindle. Blocking: until the answer, at most RK_CONNECT_TIMEOUT_MS a question, or
  *           until the deadline of rk_ask_open_until().
  * Units     CLOCK_MONOTONIC ns.
  */
@@ -12,14 +12,12 @@
 #include <sys/types.h>
 
 #include "shm/abi.h"
-#include "workers/lib/connect.h"
-
-#define RK_ASK_TIMEOUT_MS 5000u
+#include "workers/lib/question.h"
 
 struct rk_ask {
 	char fleet[RK_NAME_MAX];
 	int sock; /* -1 = none */
-	uint64_t deadline_ns; /* for all questions together; 0 = RK_ASK_TIMEOUT_MS each */
+	uint64_t deadline_ns; /* for all questions together; 0 = RK_CONNECT_TIMEOUT_MS each */
 };
 
 /*
@@ -33,8 +31,23 @@ RK_MUST_USE int rk_ask_open_until(struct rk_ask *a, const char *name, uint64_t d
 				  struct rk_err *err);
 void rk_ask_close_p(struct rk_ask *a);
 
-/* rk_connect_ask(); an error names the fleet. */
+/*
+ * Asks what may be asked twice (question.h): an answer that is lost with its supervisor is asked for
+ * again. An error names the fleet. Not over a connection that holds a page or a reader's line, which
+ * a second one would lose.
+ */
 RK_MUST_USE int rk_ask(struct rk_ask *a, const char *request, struct json_object **ret_answer,
 		       struct rk_fds *ret_fds, struct rk_err *err);
+
+/*
+ * Asks what must not be done twice. -ECONNRESET: the supervisor was replaced before it answered, and
+ * the text says where to see what `unsure` names: "whether the restart was begun".
+ */
+RK_MUST_USE int rk_ask_once(struct rk_ask *a, const char *request, const char *unsure,
+			    struct json_object **ret_answer, struct rk_err *err);
+
+/* One try over the connection that stands, whatever the request does. -ECONNRESET, -EPIPE: it was cut. */
+RK_MUST_USE int rk_ask_here(struct rk_ask *a, const char *request, struct json_object **ret_answer,
+			    struct rk_err *err);
 
 #endif

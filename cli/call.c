@@ -14,6 +14,7 @@
 #include "cli/input.h"
 #include "cli/out.h"
 #include "cli/paused.h"
+#include "workers/lib/client.h"
 
 #define MESSAGE 320u /* room for a sentence of explain() */
 
@@ -21,6 +22,7 @@
 struct result {
 	int outcome;
 	bool is_late;
+	bool has_ended; /* the fleet */
 	char paused[RK_PAUSED_TEXT]; /* why nobody took it, if an operator has paused its worker */
 	struct rk_reply reply;
 };
@@ -29,10 +31,10 @@ static const char *outcome_word(int outcome)
 {
 	static const char *const words[] = { "done",      "failed",  "not-applied", "unknown",
 					     "too-large", "full",    "no-worker",   "stale",
-					     "forked",    "no-slot", "empty" };
+					     "forked",    "no-slot", "empty",       "ended" };
 
-	static_assert(rk_countof(words) == RK_EMPTY + 1, "a word for every outcome");
-	return outcome < 0 || outcome > RK_EMPTY ? "error" : words[outcome];
+	static_assert(rk_countof(words) == RK_ENDED + 1, "a word for every outcome");
+	return outcome < 0 || outcome > RK_ENDED ? "error" : words[outcome];
 }
 
 static bool has_reply(int outcome)
@@ -75,7 +77,8 @@ static const char *explain(const struct result *r, char *text, size_t size)
 	case RK_UNKNOWN:
 		(void)snprintf(
 			text, size,
-			"the time was up while a worker had the job: whether it was applied is unknown");
+			"%s while a worker had the job: whether it was applied is unknown",
+			r->has_ended ? "the fleet ended" : "the time was up");
 		break;
 	case RK_TOO_LARGE:
 		(void)snprintf(
@@ -101,6 +104,9 @@ static const char *explain(const struct result *r, char *text, size_t size)
 		(void)snprintf(text, size,
 			       "not applied: this client's place was given away; try again");
 		break;
+	case RK_ENDED:
+		(void)snprintf(text, size, "not applied: the fleet has ended, or was removed from its configuration");
+		break;
 	case RK_NO_SLOT:
 		(void)snprintf(text, size,
 			       "not applied: this client name has no slot left for another call");
@@ -115,8 +121,10 @@ static int exit_for(const struct result *r)
 {
 	if (r->outcome == RK_DONE)
 		return RK_CLI_OK;
+	if (r->outcome == RK_ENDED)
+		return RK_CLI_NOT_RUNNING;
 	if (r->outcome == RK_UNKNOWN)
-		return RK_CLI_TIMEOUT;
+		return r->has_ended ? RK_CLI_FAILED : RK_CLI_TIMEOUT;
 	return r->is_late && r->outcome != RK_FAILED ? RK_CLI_TIMEOUT : RK_CLI_FAILED;
 }
 
@@ -189,6 +197,7 @@ static struct result call(const struct rk_args *a, struct rk_client *client,
 					     : rk_call(client, &request, &r.reply);
 	r.is_late = !has_reply(r.outcome) &&
 		    rk_clock_ns() - now_ns >= request.timeout_ms * RK_NS_PER_MS;
+	r.has_ended = rk_client_has_ended(client);
 	if (r.outcome == RK_NO_WORKER || r.outcome == RK_NOT_APPLIED)
 		(void)rk_cli_paused(rk_args_text(a, "name"), request.key, r.paused);
 	return r;

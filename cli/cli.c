@@ -33,6 +33,7 @@ int rk_cli_exit_for(int code)
 	case -ETIMEDOUT: /* the supervisor's answer; a call's time-out never comes this way */
 	case -ECONNRESET:
 	case -EPIPE:
+	case -EHOSTDOWN: /* keeper does not answer the supervisor */
 		return RK_CLI_UNREACHABLE;
 	case -EPERM:
 	case -EACCES:

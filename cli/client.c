@@ -39,7 +39,10 @@ int rk_cli_client_open(struct rk_client **ret, const struct rk_args *a, const ch
 		r = is_answering(fleet, deadline_ns, err);
 	if (r < 0)
 		return r;
-	r = rk_client_open(ret, rk_args_text(a, "name"), name);
+	do /* killed with what it was asked, or slow: as long as there is time the next one is asked */
+		r = rk_client_open(ret, rk_args_text(a, "name"), name);
+	while ((r == -ETIMEDOUT || r == -ECONNRESET) && rk_args_text(a, "timeout") &&
+	       rk_clock_ns() < deadline_ns);
 	return r < 0 ? rk_err_set(err, r, "%s", rk_client_error()) : 0;
 }
 

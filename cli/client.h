@@ -14,8 +14,8 @@
 uint64_t rk_cli_client_deadline(const struct rk_args *a);
 
 /*
- * Opens a place in the fleet of --name; name may be NULL. A supervisor that does not answer is
- * given until the deadline if there is a --timeout, else as long as rk_client_open() gives it.
+ * Opens a place in the fleet of --name; name may be NULL. If there is a --timeout, supervisors that
+ * do not answer, or die before they do, are asked until the deadline; else as rk_client_open() does.
  * Returns 0 or -errno with its sentence.
  */
 RK_MUST_USE int rk_cli_client_open(struct rk_client **ret, const struct rk_args *a,

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/demo_hog.h"
 #include "cli/demo_poison.h"
+#include "cli/members.h"
 #include "shm/abi.h"
 
 #define DAY_NS (24 * 3600 * RK_NS_PER_S)
@@ -34,7 +35,6 @@
 	}
 
 #define OPTIONS(table) .options = table, .n_options = rk_countof(table)
-#define MEMBERS(table) .members = table, .n_members = rk_countof(table)
 
 /* Values of run's options are rekindled's to judge. */
 static const struct rk_option run_options[] = {
@@ -69,6 +69,11 @@ static const struct rk_option run_options[] = {
 };
 
 static const struct rk_option check_options[] = { ROOT_OPTION };
+static const struct rk_option service_options[] = {
+	{ "now", 0, RK_OPTION_FLAG, NULL, "start or stop it now, too", 0, 0 },
+	{ "root", 0, RK_OPTION_TEXT, "DIR", "of a machine that does not run, not of this one", 0, 0 },
+};
+
 static const struct rk_option cat_options[] = {
 	ROOT_OPTION,
 	{ "defaults", 0, RK_OPTION_FLAG, NULL, "every key with its default and what it does", 0,
@@ -89,7 +94,7 @@ static const struct rk_option status_options[] = {
 	  "until the fleet is there, all its workers are ready and all partitions served, so long at most (30s)",
 	  RK_NS_PER_MS, DAY_NS },
 	{ "check", 0, RK_OPTION_FLAG, NULL,
-	  "exit status 0 if all workers are ready and all partitions served, 2 some, 1 none, 3 no fleet runs",
+	  "exit status 0 if all workers are ready, all partitions served, and keeper and supervisor go on; 2 some, 1 none, 3 no fleet runs",
 	  0, 0 },
 	UTC_OPTION,
 };
@@ -171,12 +176,24 @@ static const struct rk_option fault_options[] = {
 
 #define FOLLOW_OPTIONS                                                                             \
 	FLEET_OPTION, OUTPUT_OPTION,                                                               \
-		TIMEOUT_OPTION("how long to wait for it to be over (for ever); it goes on then"),  \
+		TIMEOUT_OPTION("how long to wait for the supervisor (5s), and for it to be over (for ever); it goes on then"),  \
 	{                                                                                          \
 		"no-wait", 0, RK_OPTION_FLAG, NULL, "only begin it", 0, 0                          \
 	}
 
 static const struct rk_option operation_options[] = { FOLLOW_OPTIONS };
+
+static const struct rk_option reload_options[] = {
+	FOLLOW_OPTIONS,
+	{ "check", 0, RK_OPTION_FLAG, NULL, "only say what would be done", 0, 0 },
+	{ "remove", 0, RK_OPTION_TEXT, "FLEET[,FLEET...]", "fleets that may go, with their states and queued jobs", 0, 0 },
+};
+
+static const struct rk_option upgrade_options[] = {
+	FOLLOW_OPTIONS,
+	{ "binary", 0, RK_OPTION_TEXT, "PATH", "the new rekindled (where the running one was started from)", 0, 0 },
+	{ "check", 0, RK_OPTION_FLAG, NULL, "only say whether it could take over", 0, 0 },
+};
 
 static const struct rk_option fleet_options[] = { FLEET_OPTION };
 
@@ -221,6 +238,8 @@ static const struct rk_option demo_options[] = {
 	{ "hogs", 0, RK_OPTION_COUNT, "N", "processes to start that burn CPU meanwhile (0)", 0, RK_DEMO_HOGS_MAX },
 	{ "kill-standbys", 0, RK_OPTION_COUNT, "PER_S", "standbys to SIGKILL per second (0)", 0,
 	  1000 },
+	{ "kill-supervisor", 0, RK_OPTION_COUNT, "PER_S", "times to SIGKILL the supervisor per second (0)", 0,
+	  1000 },
 	{ "named", 0, RK_OPTION_FLAG, NULL,
 	  "all clients have names, so that each word is answered whoever is killed", 0, 0 },
 	{ "seed", 0, RK_OPTION_COUNT, "N", "of whom it strikes and when (from the clock)", 0,
@@ -237,281 +256,6 @@ static const struct rk_option help_options[] = {
 	{ "man", 0, RK_OPTION_FLAG, NULL, "print rekindle(1) as its roff source", 0, 0 },
 	{ "completion", 0, RK_OPTION_CHOICE, "bash", "print the completion script of a shell", 0,
 	  0 },
-};
-
-#define EVENT_MEMBERS(prefix)                                                                      \
-	{ prefix "sequence", "its number; counts from 1" },                                        \
-		{ prefix "group", "sequence of the first event that this one belongs with" },      \
-		{ prefix "time", "when, in UTC" },                                                 \
-		{ prefix "monotonic_ns", "the same on the machine's CLOCK_MONOTONIC" },            \
-		{ prefix "kind", "see above" },                                                    \
-		{ prefix "severity", "error, warning, notice, info or debug" },                    \
-		{ prefix "fleet", "that it is about, or null" },                                   \
-		{ prefix "worker", "slot that it is about, or null" },                             \
-		{ prefix "pid", "of the process that it is about, or null" },                      \
-		{ prefix "incarnation", "of that process, or null" },                              \
-		{ prefix "text", "what happened, then key=value" },                                \
-		{ prefix "cut", "whether a part of the text is missing" },                         \
-	{                                                                                          \
-		prefix "fields", "the pairs key=value of the text, as strings"                     \
-	}
-
-static const struct rk_member events_members[] = { EVENT_MEMBERS("") };
-
-static const struct rk_member why_members[] = {
-	{ "name", "name of the fleet" },
-	{ "worker", "its slot" },
-	{ "incident", "the last one: verdicts, evidence, responses, the death and what came of it" },
-	EVENT_MEMBERS("incident[]."),
-	{ "history", "the last transitions, starts and moves; members as those of incident" },
-};
-
-static const struct rk_member get_members[] = {
-	{ "worker", "its slot" },
-	{ "state",
-	  "of the slot: starting, ready, suspect, paused, suspended, stopping, down, drained, stopped, empty" },
-	{ "pid", "null without a process" },
-	{ "incarnation", "of the process" },
-	{ "restarts", "since the fleet started" },
-	{ "partitions", "that it owns" },
-};
-
-static const struct rk_member status_members[] = {
-	{ "name", "name of the fleet" },
-	{ "fleet", "of a configuration with several, the one that was asked for; else null" },
-	{ "command", "what its workers run" },
-	{ "keeper_pid", "its root process" },
-	{ "supervisor_pid", "its control plane" },
-	{ "uptime_ms", "since the fleet started" },
-	{ "partitions", "of the key space" },
-	{ "clients", "that hold a place now" },
-	{ "ready_workers", "that are ready and not suspended" },
-	{ "queued_jobs", "published and neither committed nor withdrawn, in all partitions" },
-	{ "finished_jobs",
-	  "committed since the fleet started; duplicates and withdrawn ones count too" },
-	{ "dead_letters", "jobs that were put aside, see 'rekindle dead'" },
-	{ "dead_letters_room", "how many it can keep" },
-	{ "blocked_partitions", "how many stand still until a dead letter is dropped" },
-	{ "unserved_partitions",
-	  "how many belong to workers that do not work: stopped, paused, suspended, down" },
-	{ "workers", "one object per slot that is in use, or was until it was drained or stopped" },
-	{ "workers[].slot", "its place in the fleet, stable over restarts" },
-	{ "workers[].state",
-	  "of the slot: starting, ready, suspect, paused, suspended, stopping, down, drained, stopped, empty" },
-	{ "workers[].declared",
-	  "what the process says of itself: starting, ready, running, calling, parked or "
-	  "stopping; null before it attached" },
-	{ "workers[].suspended", "whether a signal or a debugger has stopped its process" },
-	{ "workers[].pid", "null without a process" },
-	{ "workers[].incarnation", "of the process" },
-	{ "workers[].uptime_ms", "of the process; null without one" },
-	{ "workers[].restarts", "since the fleet started" },
-	{ "workers[].partitions", "that it owns" },
-	{ "workers[].queued_jobs", "in those partitions, published and neither committed nor withdrawn" },
-	{ "workers[].jobs", "committed by this process" },
-	{ "workers[].errors", "of those, answered with the handler's error" },
-	{ "workers[].refused", "jobs that found no room for their reply (--dedup)" },
-	{ "workers[].last_words", "a line the process left before it gave up, or null" },
-	{ "workers[].last_death", "of the process before this one; null if there was none" },
-	{ "workers[].last_death.pid", "of the dead process" },
-	{ "workers[].last_death.cause", "exit, signal, core (a signal, core dumped) or unknown" },
-	{ "workers[].last_death.status", "exit status or number of the signal; null if unknown" },
-	{ "workers[].last_death.signal", "name of the signal, such as SIGKILL, or null" },
-	{ "workers[].last_death.verdict",
-	  "by which it was killed, as 'rekindle why' has it; null if by none, or the flight recorder does not know it any more" },
-	{ "workers[].last_death.ago_ms", "since the death was noticed" },
-	{ "standbys", "one object per process that is parked and may become any slot's" },
-	{ "standbys[].pid", "of the process" },
-	{ "standbys[].uptime_ms", "of the process" },
-	{ "events", "only with WORKER: its last five, as 'rekindle events' prints them" },
-	{ "internals", "only with --internals" },
-	{ "internals.view_version", "of the board's view all of this was read from" },
-	{ "internals.view_age_ms", "since it was published" },
-	{ "internals.grace_periods", "waited for so far" },
-	{ "internals.coalesced_views", "merged since no buffer was free" },
-	{ "internals.stalled_readers", "how many held up the last attempt" },
-	{ "internals.stalled_pids", "who they are, at most seven" },
-	{ "internals.epoch_mode", "plain or exchange" },
-	{ "internals.segments", "one object per segment of shared memory" },
-	{ "internals.segments[].name",
-	  "board, beats, calls, queues, parts, readers, state, journal or dead" },
-	{ "internals.segments[].size_bytes", "its size" },
-	{ "internals.clients", "one object per named client; anonymous ones have no name to show" },
-	{ "internals.clients[].name", "as it was given at open" },
-	{ "internals.clients[].id", "never used twice" },
-	{ "internals.clients[].pid", "null when it is not there" },
-	{ "internals.clients[].alive", "whether a process holds this name now" },
-	{ "internals.clients[].has_calls",
-	  "of one that is gone: whether it left calls whose replies wait for the next client of this "
-	  "name; null while it lives" },
-	{ "internals.busy_partitions", "one object per partition with something unfinished" },
-	{ "internals.busy_partitions[].partition", "its number" },
-	{ "internals.busy_partitions[].worker", "slot of its owner, or null" },
-	{ "internals.busy_partitions[].cursor", "next job not committed" },
-	{ "internals.busy_partitions[].freed", "jobs below are delivered and their places free" },
-	{ "internals.busy_partitions[].released", "replies of jobs below may be delivered" },
-	{ "internals.busy_partitions[].queued_jobs",
-	  "published and neither committed nor withdrawn" },
-};
-
-static const struct rk_member key_members[] = {
-	{ "name", "name of the fleet" },
-	{ "fleet", "as in status" },
-	{ "keys", "one object per KEY, in their order" },
-	{ "keys[].key", "the key" },
-	{ "keys[].key_encoding", "utf-8, or base64 if the key is no UTF-8" },
-	{ "keys[].partition", "that it belongs to" },
-	{ "keys[].worker", "slot of the owner, or null" },
-	{ "keys[].pid", "null when the owner is down" },
-	{ "keys[].state", "of the owner's slot, as in status; null if nobody owns it" },
-	{ "keys[].declared", "what the owner says of itself, as in status" },
-	{ "keys[].suspended", "whether a signal or a debugger has stopped the owner's process" },
-};
-
-static const struct rk_member call_members[] = {
-	{ "outcome",
-	  "done, failed, not-applied, unknown, too-large, full, no-worker, stale, no-slot or error" },
-	{ "reply", "of the handler; null unless the outcome is done or failed" },
-	{ "reply_encoding", "utf-8, or base64 if the reply is no UTF-8; null without a reply" },
-	{ "partition", "of the key" },
-	{ "job", "the job's number within the partition; null unless it was applied" },
-	{ "sequence", "the client's number for the call; null if it was never begun" },
-	{ "error", "name of the errno that the handler answered with, such as EINVAL, or null" },
-	{ "message", "a sentence on what went wrong, or null" },
-	{ "timed_out", "whether the time was up" },
-	{ "resumed",
-	  "with --named: calls that an earlier client of this name left, as objects like this one" },
-};
-
-static const struct rk_member dead_members[] = {
-	{ "name", "name of the fleet" },
-	{ "room", "with list: how many letters it can keep" },
-	{ "blocked_partitions", "with list: those that stand still until a letter is dropped" },
-	{ "letters", "one object per letter, the oldest first; in the order of the command otherwise" },
-	{ "letters[].letter", "how it is called: PARTITION.JOB" },
-	{ "letters[].partition", "of its key" },
-	{ "letters[].job", "the job's number within the partition" },
-	{ "letters[].worker", "slot of the worker that put it aside, and had died of it mostly" },
-	{ "letters[].verdict", "of the last attempt: crashed, hung, looping, late, memory, retry or unknown" },
-	{ "letters[].end", "of its process: a signal's name or exit N; null if it did not end, or nobody knows" },
-	{ "letters[].attempts", "that were charged to it" },
-	{ "letters[].time", "when it was put aside, in UTC" },
-	{ "letters[].age_ms", "since then" },
-	{ "letters[].client_id", "of the client that sent it, never used twice" },
-	{ "letters[].sequence", "that client's number for the call" },
-	{ "letters[].retrying", "whether it is being sent again" },
-	{ "letters[].key", "the job's key" },
-	{ "letters[].key_encoding", "utf-8, or base64 if it is no UTF-8" },
-	{ "letters[].size_bytes", "of its body" },
-	{ "letters[].body", "with show: the body" },
-	{ "letters[].body_encoding", "utf-8, or base64 if it is no UTF-8" },
-	{ "letters[].deadline_ns", "with show: until when its client waited, CLOCK_MONOTONIC; null = for ever" },
-	{ "letters[].history", "with show: events about its attempts, as 'rekindle events' prints them" },
-	{ "letters[].outcome",
-	  "with retry: done, quarantined (again), failed, not-applied, unknown (yet), unsettled (finished, and "
-	  "the supervisor did not answer), or gone" },
-	{ "letters[].reply", "with retry: of the handler; null unless the outcome is done" },
-	{ "letters[].reply_encoding", "utf-8 or base64; null without a reply" },
-	{ "letters[].now", "with retry and drop: dropped, kept, or retrying while that is not settled" },
-	{ "letters[].became", "with retry: the letter that its job is now, if it was quarantined again" },
-	{ "letters[].resumed", "with retry: whether an earlier retry, which did not come to its end, had sent it" },
-	{ "letters[].message", "with retry and drop: a sentence, or null" },
-};
-
-static const struct rk_member put_members[] = {
-	{ "submitted", "jobs queued" },
-	{ "applied", "of those, finished without an error; null if the time was up" },
-	{ "refused", "of those, known to be answered with an error or found no room" },
-	{ "bad_lines", "of standard input, left out: no KEY, or too long" },
-	{ "finished", "whether all of them were finished in time" },
-};
-
-static const struct rk_member stop_members[] = {
-	{ "name", "name of the fleet" },
-	{ "keeper_pid", "of the process whose end was awaited" },
-	{ "stopped", "false: the time was up" },
-	{ "workers", "processes that the fleet had; null if its board could not be read, as below" },
-	{ "killed", "of those, that did not end in time; null if the time was up" },
-	{ "dropped_jobs", "queued and not done when the last worker ended; null if the time was up" },
-};
-
-static const struct rk_member fault_members[] = {
-	{ "name", "name of the fleet" },
-	{ "what", "kill, stop, hang, loop or slow" },
-	{ "injected", "faults that were injected" },
-	{ "missed", "of --rate: times that no worker, or not this one, was ready for it" },
-	{ "worker", "slot of the last one; null if there was none, as below" },
-	{ "pid", "of the process it went to" },
-	{ "incarnation", "of that process" },
-};
-
-static const struct rk_member reload_members[] = {
-	{ "ok", "true: the supervisor has answered" },
-	{ "applied", "whether anything may have changed" },
-	{ "lines", "what was done, or everything that is wrong" },
-	{ "pending", "how many changes take longer" },
-	{ "operation", "group of their events, which follow as 'rekindle events' prints them" },
-};
-
-static const struct rk_member list_members[] = {
-	{ "fleets", "one object per running fleet, by name" },
-	{ "fleets[].name", "its name" },
-	{ "fleets[].keeper_pid", "null when its supervisor does not answer" },
-	{ "fleets[].supervisor_pid", "null when it does not answer" },
-	{ "fleets[].release", "of its rekindled; null when it does not answer" },
-};
-
-static const struct rk_member version_members[] = {
-	{ "release", "of this program" },
-	{ "abi", "version of the shared memory it speaks" },
-};
-
-static const struct rk_member demo_members[] = {
-	{ "ok", "whether the exit status is 0" },
-	{ "sent", "words that clients meant to send" },
-	{ "acknowledged", "of those, answered with a count" },
-	{ "applied", "sum of the final counts" },
-	{ "lost", "acknowledged, yet not in the final counts: must be 0" },
-	{ "doubled", "counted, yet sent by nobody: must be 0 (a word left open by a killed anonymous client may hide one)" },
-	{ "unresolved", "in flight in anonymous clients that were killed" },
-	{ "unresolved_applied", "of those, counted" },
-	{ "poison", "jobs sent that crash or hang every worker" },
-	{ "quarantined", "of those, answered so: must be all" },
-	{ "dead_letters", "of those, that the fleet keeps as dead letters: must be all" },
-	{ "innocents_quarantined", "words that were quarantined: must be 0" },
-	{ "hogs", "processes that burned CPU meanwhile" },
-	{ "unanswered", "without an answer, their client alive: must be 0" },
-	{ "contradicted", "answered twice, and not with the same count: must be 0" },
-	{ "refused", "that wordcount had no room for" },
-	{ "invalid", "records of the ledger that make no sense: must be 0" },
-	{ "left_out", "words of the text that are too long for wordcount" },
-	{ "sent_again", "words that were certainly not applied in time and sent once more" },
-	{ "resumed", "answers that came to the successor of a killed client" },
-	{ "clients_failed", "ended by themselves without all their answers: must be 0" },
-	{ "readers_failed", "readers that saw a published view change: must be 0" },
-	{ "kills", "SIGKILLs" },
-	{ "kills.workers", "of workers" },
-	{ "kills.clients", "of clients" },
-	{ "kills.readers", "of readers of the board" },
-	{ "kills.standbys", "of standbys, before they were needed" },
-	{ "kills.inside_a_job", "times a worker was caught there to be killed or stopped" },
-	{ "kills.inside_a_reply", "the same, inside the writing of a reply" },
-	{ "stops", "processes that stood still for a while" },
-	{ "stops.workers", "of them, workers" },
-	{ "stops.clients", "of them, clients" },
-	{ "stops.readers", "of them, readers" },
-	{ "recovery_ms", "from a worker's SIGKILL to its successor's first commit" },
-	{ "recovery_ms.n", "how many were measured" },
-	{ "recovery_ms.unmeasured", "whose successor died, or fell idle, before it could be seen" },
-	{ "recovery_ms.p50", "median; null if none was measured, as below" },
-	{ "recovery_ms.p99", "99 of 100 took no longer" },
-	{ "recovery_ms.max", "the longest" },
-	{ "jobs_per_s", "acknowledged" },
-	{ "elapsed_ms", "from the first client's start to the end of the load" },
-	{ "words", "different words of the text" },
-	{ "words_exact",
-	  "of those, whose final count had to be, and was, the number of acknowledgements" },
-	{ "seed", "for --seed" },
 };
 
 static const struct rk_command commands[] = {
@@ -553,10 +297,10 @@ static const struct rk_command commands[] = {
 			"Without --check the exit status is 0 whenever the fleet could be looked "
 			"at. A partition is not served while its worker is stopped, paused, suspended or down: what "
 			"comes for it waits until that one works again, or others have it (MoveAfter). With "
-			"--wait it is 4 when the time was up, 3 if no fleet came; a "
+			"--wait it is 4 when the time was up, also for a supervisor that does not answer, 3 if no fleet came; a "
 			"suspended worker is not ready.",
 		OPTIONS(status_options),
-		MEMBERS(status_members),
+		.members = &rk_members_status,
 		.n_max = 2,
 		.run = rk_cli_status,
 	},
@@ -568,7 +312,7 @@ static const struct rk_command commands[] = {
 			"prints the workers that changed. Views that follow each other within "
 			"microseconds may be merged: 'rekindle events -f' leaves nothing out.",
 		OPTIONS(get_options),
-		MEMBERS(get_members),
+		.members = &rk_members_get,
 		.n_max = 2,
 		.run = rk_cli_get,
 	},
@@ -579,18 +323,19 @@ static const struct rk_command commands[] = {
 		.text = "Reads the fleet's flight recorder, a file in its runtime directory that "
 			"holds the last thousand events (FlightRecords=), and is there when nobody is alive: only a "
 			"clean stop removes it, and the next start replaces it. A line has the "
-			"time, the kind, the worker's slot, the pid, and what happened.\n\n"
+			"time, the kind, the worker's slot, the pid, and what happened; where it tells of several fleets, also "
+			"which one, before the slot, unless NAME/FLEET chooses.\n\n"
 			"Left out is what is of severity debug: each transition of a slot, each start of a "
 			"process, clients that come and go. --all prints all of it, --kind "
 			"whatever is of the kinds. Times are those of here, as in the log; --utc, or TZ "
 			"in the environment, for others. JSON has UTC.\n\n"
 			"KIND is note, start, stop, ready, spawn, transition, death, obituary, "
-			"verdict, response, evidence, quarantine, move, scale, rolling, reload, "
+			"verdict, response, evidence, quarantine, move, scale, rolling, reload, upgrade, "
 			"config, fault, client or standby. JSON is one object per line.\n\n"
 			"With -f it sleeps until the next event, goes on when a killed fleet is "
 			"started again, and ends when the fleet is stopped.",
 		OPTIONS(events_options),
-		MEMBERS(events_members),
+		.members = &rk_members_events,
 		.n_max = 1,
 		.run = rk_cli_events,
 	},
@@ -615,9 +360,10 @@ static const struct rk_command commands[] = {
 		.text = "Prints, from the flight recorder, the last verdict or death of the worker "
 			"in this slot, with what it stands on, what was done and what came of it; "
 			"then its last transitions. Needs no living process; without a flight "
-			"recorder the exit status is 3.",
+			"recorder the exit status is 3. Where it tells of several fleets NAME/FLEET chooses one; without, "
+			"their names are told, and the exit status is 64.",
 		OPTIONS(why_options),
-		MEMBERS(why_members),
+		.members = &rk_members_why,
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "a WORKER, the number of a slot",
@@ -630,7 +376,7 @@ static const struct rk_command commands[] = {
 		.text = "A key belongs to a partition for ever; a partition belongs to a worker "
 			"slot; restarting a worker moves no key. STATE is as in status.",
 		OPTIONS(common_options),
-		MEMBERS(key_members),
+		.members = &rk_members_key,
 		.n_min = 1,
 		.n_max = -1,
 		.rest_help = "at least one KEY",
@@ -648,7 +394,7 @@ static const struct rk_command commands[] = {
 			"the reply on standard error first. When the fleet's supervisor does not "
 			"answer by then, nothing was sent, and the exit status is 69.",
 		OPTIONS(call_options),
-		MEMBERS(call_members),
+		.members = &rk_members_call,
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "a KEY",
@@ -664,9 +410,9 @@ static const struct rk_command commands[] = {
 			"alone.\n\n"
 			"Waits until the workers have finished all of them and says how many. "
 			"A line that cannot be a job is named and left out. When only some "
-			"were refused or left out, the exit status is 2.",
+			"were refused or left out, the exit status is 2; when the fleet ended meanwhile, 3.",
 		OPTIONS(put_options),
-		MEMBERS(put_members),
+		.members = &rk_members_put,
 		.n_min = 1,
 		.n_max = -1,
 		.rest_help = "a KEY, or '-' for lines on standard input",
@@ -693,7 +439,7 @@ static const struct rk_command commands[] = {
 			"of the next job to be quarantined stands still until one is dropped, or a retry "
 			"succeeds: 'list' and 'rekindle status' say so.",
 		OPTIONS(dead_options),
-		MEMBERS(dead_members),
+		.members = &rk_members_dead,
 		.n_min = 1,
 		.n_max = -1,
 		.rest_help = "what to do: list, show, retry or drop",
@@ -711,7 +457,7 @@ static const struct rk_command commands[] = {
 			"worker is touched, and the exit status is 2. A line tells each step; on a terminal it is written anew. Ctrl-C leaves the restart "
 			"running.",
 		OPTIONS(restart_options),
-		MEMBERS(events_members),
+		.members = &rk_members_events,
 		.n_max = -1,
 		.run = rk_cli_restart,
 	},
@@ -724,7 +470,7 @@ static const struct rk_command commands[] = {
 			"when it owns none. Returns when all are where they belong. There is room for 64 "
 			"workers, or for as many as the fleet was started with if those are more.",
 		OPTIONS(operation_options),
-		MEMBERS(events_members),
+		.members = &rk_members_events,
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "N, how many workers there shall be",
@@ -737,7 +483,7 @@ static const struct rk_command commands[] = {
 		.text = "The others get its partitions, live, and it ends when it has none left. It "
 			"stays away until 'rekindle undrain'. The last worker of a fleet cannot be drained.",
 		OPTIONS(operation_options),
-		MEMBERS(events_members),
+		.members = &rk_members_events,
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "a WORKER, the number of a slot",
@@ -750,7 +496,7 @@ static const struct rk_command commands[] = {
 		.text = "It starts, and gets its share of the partitions back. One that has not been drained "
 			"is left as it is.",
 		OPTIONS(operation_options),
-		MEMBERS(events_members),
+		.members = &rk_members_events,
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "a WORKER, the number of a slot",
@@ -786,7 +532,7 @@ static const struct rk_command commands[] = {
 		.text = "Also one that Restart=no or RestartPreventExitStatus keeps down, or that waits "
 			"for its next try: its deaths so far are forgotten. One that runs is left as it is.",
 		OPTIONS(operation_options),
-		MEMBERS(events_members),
+		.members = &rk_members_events,
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "a WORKER, the number of a slot",
@@ -803,7 +549,7 @@ static const struct rk_command commands[] = {
 			"own and their jobs wait, for MoveAfter; then the others get them, until "
 			"'rekindle start'.",
 		OPTIONS(stop_options),
-		MEMBERS(stop_members),
+		.members = &rk_members_stop,
 		.n_max = 2,
 		.run = rk_cli_stop,
 	},
@@ -825,7 +571,7 @@ static const struct rk_command commands[] = {
 			"With --rate this command goes on until the time of --for is over, and prints "
 			"a line for each fault. When not one could be injected the exit status is 1.",
 		OPTIONS(fault_options),
-		MEMBERS(fault_members),
+		.members = &rk_members_fault,
 		.n_min = 1,
 		.n_max = 2,
 		.rest_help = "one of kill, stop, hang, loop and slow",
@@ -840,20 +586,51 @@ static const struct rk_command commands[] = {
 			"and the exit status is 78. Else each change is printed and applied, one a line: "
 			"most hold at once, those of a worker's process by a rolling restart, Workers= by "
 			"scaling; new fleets start, those that are gone stop. Then it waits for what takes "
-			"longer. SIGHUP to the fleet's keeper does the same, and logs it.",
-		OPTIONS(operation_options),
-		MEMBERS(reload_members),
+			"longer. What cannot be done now, as a rolling restart while another one is under way or held, "
+			"is told, and the exit status is 2. SIGHUP to the fleet's keeper does the same, and logs it.\n\n"
+			"A running fleet that the configuration has no more, since its section was renamed, "
+			"misspelt or left out, would lose its states and queued jobs. That is a mistake as "
+			"well, unless --remove names it; SIGHUP and 'systemctl reload' never remove one. "
+			"Disabled= in its section needs no such word. --check changes nothing: it prints what "
+			"would be done, or what is wrong. Where keeper does not "
+			"confirm within 3 s that it holds the new configuration, since it is stopped, nothing "
+			"changes, and the exit status is 69. Who waits for less than that does not hear of it.",
+		OPTIONS(reload_options),
+		.members = &rk_members_reload,
 		.n_max = 1,
 		.run = rk_cli_reload,
 	},
 	{
+		.name = "upgrade",
+		.summary = "let another rekindled take a running fleet over",
+		.arguments = "[NAME]",
+		.text = "The binary of --binary, or what stands now where the running one was started from, takes over as "
+			"keeper and supervisor. Workers and clients that are connected go on meanwhile.\n\n"
+			"First it is asked what it can adopt, and whether it understands the configuration in force; where it "
+			"does not, nothing changes, and the exit status is 78. Then it supervises in the old one's place. If "
+			"it is not ready after 10 s, or dies before, the old one, which is kept, supervises again: then the exit "
+			"status is 1, and until then no worker was replaced and no client could connect. At last keeper becomes "
+			"it, too, with the same pid; where that fails, it goes on as it was beside the new supervisor, and the exit "
+			"status is 2. 'rekindle list -o json' tells the release that "
+			"supervises.\n\n"
+			"The workers' own program is another matter: 'rekindle restart' gives them a new one.\n\n"
+			"With --check JSON is one object of fleet, from, release and path.",
+		OPTIONS(upgrade_options),
+		.members = &rk_members_events,
+		.n_max = 1,
+		.run = rk_cli_upgrade,
+	},
+	{
 		.name = "list",
-		.summary = "list the fleets that run now",
+		.summary = "list the fleets that run now, and what others have left",
 		.arguments = "",
 		.text = "One line per fleet of this user's runtime directory: its name and the "
-			"pid of its keeper.",
+			"pid of its keeper; where keeper or supervisor is stopped or being replaced, that, and the way on. "
+			"Below them those that do not run, and did not end in order: keeper was killed, or gave up. Without "
+			"systemd all of a fleet ends with its keeper; its flight recorder is left, for 'rekindle events' and "
+			"'rekindle why', until the next start of its name.",
 		OPTIONS(output_options),
-		MEMBERS(list_members),
+		.members = &rk_members_list,
 		.run = rk_cli_list,
 	},
 	{
@@ -880,6 +657,36 @@ static const struct rk_command commands[] = {
 		.run = rk_cli_cat,
 	},
 	{
+		.name = "enable",
+		.summary = "have systemd start a fleet with the machine",
+		.arguments = "NAME",
+		.text = "Looks for mistakes in /etc/rekindle/NAME.conf, as 'rekindle check' does, and enables "
+			"rekindle@NAME.service if there are none (exit status 78 if there are): systemd starts the fleet when the machine "
+			"starts, and again whenever it ends without having been stopped. With --now it is started at once, too; the command then waits "
+			"until all of it is ready. It executes systemctl, so it takes root's rights, or what polkit lets you (77), "
+			"and a systemd that runs (69). With --root neither is needed.\n\n"
+			"The fleet is the same as that of 'rekindle run --config NAME', and every command works on it by its "
+			"name. doc/systemd.md tells what the unit does for it.",
+		OPTIONS(service_options),
+		.n_min = 1,
+		.n_max = 1,
+		.rest_help = "the NAME of a configuration",
+		.run = rk_cli_enable,
+	},
+	{
+		.name = "disable",
+		.summary = "have systemd start a fleet with the machine no more",
+		.arguments = "NAME",
+		.text = "A fleet that runs goes on, unless --now ends it, too, as 'systemctl stop' does. Whether its "
+			"configuration is any good, or there at all, does not matter; but a NAME that has neither a configuration, "
+			"nor is enabled, nor runs, is told, and the exit status is 1.",
+		OPTIONS(service_options),
+		.n_min = 1,
+		.n_max = 1,
+		.rest_help = "the NAME of a configuration",
+		.run = rk_cli_disable,
+	},
+	{
 		.name = "demo",
 		.summary = "kill workers and clients under load and check the result",
 		.arguments = "[PATH...]",
@@ -892,7 +699,7 @@ static const struct rk_command commands[] = {
 			"and be a dead letter of the fleet, and nothing else may. The run goes on "
 			"until the last one is, a minute longer at most.",
 		OPTIONS(demo_options),
-		MEMBERS(demo_members),
+		.members = &rk_members_demo,
 		.n_max = -1,
 		.run = rk_cli_demo,
 	},
@@ -912,7 +719,7 @@ static const struct rk_command commands[] = {
 		.arguments = "",
 		.text = "The release is the program's, the ABI that of the shared memory it can read.",
 		OPTIONS(output_options),
-		MEMBERS(version_members),
+		.members = &rk_members_version,
 		.run = rk_cli_version,
 	},
 };
@@ -926,7 +733,7 @@ static const struct {
 	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
 	{ "history", "events" }, { "log", "logs" },   { "tail", "logs" }, { "verify", "check" },
 	{ "resize", "scale" }, { "hup", "reload" },   { "suspend", "pause" }, { "continue", "resume" },
-	{ "cordon", "drain" }, { "rolling-restart", "restart" },
+	{ "cordon", "drain" }, { "install", "enable" }, { "autostart", "enable" }, { "rolling-restart", "restart" },
 	{ "letters", "dead" }, { "quarantine", "dead" }, { "retry", "dead" },
 };
 

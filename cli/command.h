@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/members.h"
+
 enum rk_option_kind {
 	RK_OPTION_FLAG,   /* takes no value */
 	RK_OPTION_TEXT,   /* anything */
@@ -35,12 +37,6 @@ struct rk_option {
 	uint64_t min, max; /* in ns for a time; max 0: another program judges the value */
 };
 
-/* A member of the JSON object that -o json prints; its path as jq writes it, without the dot. */
-struct rk_member {
-	const char *path;
-	const char *meaning;
-};
-
 struct rk_command {
 	const char *name;
 	const char *summary;   /* one line, no full stop */
@@ -49,8 +45,7 @@ struct rk_command {
 	const char *text;      /* paragraphs, an empty line between them */
 	const struct rk_option *options;
 	size_t n_options;
-	const struct rk_member *members;
-	size_t n_members;
+	const struct rk_members *members; /* of its JSON; NULL = it prints none */
 	int n_min, n_max;    /* arguments that are not options; n_max -1: any number */
 	bool stops_at_first; /* the first of them ends the options: the rest is another program's */
 	const char *rest_help; /* what is missing when there are fewer than n_min */

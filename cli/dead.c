@@ -192,7 +192,7 @@ static int check(const struct word *w, const struct rk_args *a, struct rk_err *e
 
 int rk_cli_dead(int argc, char **argv)
 {
-	struct rk_dead_command c = { .look.ask.sock = -1 };
+	struct rk_dead_command c = { .look = RK_LOOK_NONE };
 	struct rk_err err = { 0 };
 	const struct word *w;
 	int status;

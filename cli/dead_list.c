@@ -207,7 +207,7 @@ static void show_text(const struct rk_dead_letter *l, const struct rk_recall_lis
 	rk_out_color(RK_OUT_BOLD, 0, "\nits attempts");
 	(void)puts(history->n ? "" : ": nothing that the flight recorder still knows");
 	for (size_t i = 0; i < history->n; i++)
-		rk_recall_print(history->event[i]);
+		rk_recall_print(NULL, history->event[i]);
 }
 
 static void show_json(const struct rk_dead_command *c, const struct rk_dead_letter *l,

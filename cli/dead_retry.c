@@ -197,6 +197,7 @@ static enum end end_of(int outcome, const struct rk_reply *reply)
 	case RK_FULL:
 	case RK_NO_WORKER:
 	case RK_NO_SLOT:
+	case RK_ENDED:
 		return END_NOT_APPLIED;
 	default:
 		return END_UNKNOWN;

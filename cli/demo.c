@@ -268,7 +268,7 @@ static int run(struct demo *d, struct rk_err *err)
 	if (r == 0)
 		r = start_poisoners(d, err);
 	if (r == 0)
-		r = rk_demo_chaos_begin(&d->chaos, rk_clock_ns());
+		r = rk_demo_chaos_begin(&d->chaos, rk_clock_ns(), err);
 	while (r == 0 && goes_on(d, end_ns)) {
 		next_ns = rk_demo_chaos_step(&d->chaos, rk_clock_ns());
 		r = tick(d, rk_min_u64(next_ns, rk_max_u64(end_ns, rk_clock_ns())), err);
@@ -293,6 +293,8 @@ static int settle(struct demo *d, struct rk_err *err)
 	for (uint32_t k = 0; k < d->plan.n_clients; k++)
 		rk_demo_child_end(&d->clients[k], 0);
 	rk_demo_poison_end(&d->poisoners);
+	if (r == 0 && d->ending != ABORTED)
+		rk_demo_chaos_conclude(&d->chaos);
 	return r;
 }
 
@@ -501,6 +503,7 @@ static void configure(struct demo *d, const struct rk_args *a)
 		[RK_DEMO_KILL_READER] = { "kill-readers", 0 },
 		[RK_DEMO_STOP_READER] = { "kill-readers", 0 },
 		[RK_DEMO_KILL_STANDBY] = { "kill-standbys", 0 },
+		[RK_DEMO_KILL_SUPERVISOR] = { "kill-supervisor", 0 },
 	};
 	bool own_text = rk_args_text(a, "text") || a->n_rest;
 
@@ -516,7 +519,7 @@ static void configure(struct demo *d, const struct rk_args *a)
 	d->n_in_flight = (uint32_t)rk_args_number(a, "in-flight", 8);
 	d->timeout_ms = (uint32_t)(rk_args_number(a, "timeout", 50 * RK_NS_PER_MS) / RK_NS_PER_MS);
 	d->n_readers = rk_args_number(a, "kill-readers", 0) ? RK_DEMO_READERS : 0;
-	d->chaos = (struct rk_demo_chaos){ .fleet = &d->fleet, .clients = { .child = d->clients, .n = d->plan.n_clients },
+	d->chaos = (struct rk_demo_chaos){ .fleet = &d->fleet, .reign = RK_DEMO_REIGN_NONE, .clients = { .child = d->clients, .n = d->plan.n_clients },
 					   .readers = { .child = d->readers, .n = d->n_readers },
 					   .conf = { .seed = d->plan.seed, .timeout_ms = d->timeout_ms,
 						     .all_named = rk_args_flag(a, "named") } };
@@ -571,7 +574,7 @@ static void end(struct demo *d)
 int rk_cli_demo(int argc, char **argv)
 {
 	rk_cleanup(rk_demo_text_free_p) struct rk_demo_text text = { 0 };
-	struct demo d = { .fleet = RK_DEMO_FLEET_NONE, .ledger.fd = -1, .signals = -1 };
+	struct demo d = { .fleet = RK_DEMO_FLEET_NONE, .ledger.fd = -1, .signals = -1, .chaos.reign = RK_DEMO_REIGN_NONE };
 	struct rk_err err = { 0 };
 	struct rk_args args;
 	bool good = false;

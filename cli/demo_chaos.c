@@ -2,12 +2,10 @@
 #include "cli/demo_chaos.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/process.h"
 #include "cli/demo_client.h"
 #include "cli/demo_step.h"
 #include "shm/beat.h"
@@ -25,6 +24,7 @@
 #define STOP_MIN_MS 10u
 #define STOP_MAX_MS 100u
 #define RESUME_NS (40 * RK_NS_PER_MS) /* for a killed client's successor to go on */
+#define CENSUS_NS (50 * RK_NS_PER_MS) /* between two */
 #define VICTIMS 8u                    /* draws until somebody fits */
 
 enum aim { AIM_JOB, AIM_REPLY, AIM_REPLY_OF_NAMED };
@@ -105,28 +105,13 @@ static bool choose(struct rk_demo_chaos *c, const struct rk_demo_troop *t, uint3
 
 /* ---- aiming ---- */
 
-/* State letter of a process that a pidfd holds, or 'X'. */
-static char state_of(pid_t pid)
-{
-	char path[32], text[256];
-	const char *after;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	rk_cleanup(rk_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
-	after = strrchr(text, ')');
-	return after && after[1] == ' ' ? after[2] : 'X';
-}
-
 /* Stops a process and waits until it stands. False: it is gone, or does not stop. */
 static bool stand_still(pid_t pid, int pidfd)
 {
 	if (!rk_demo_pidfd_signal(pidfd, SIGSTOP))
 		return false;
 	for (uint32_t i = 0; i < STOP_LOOKS; i++) {
-		char state = state_of(pid);
+		char state = rk_process_state(pid); /* its pidfd holds it */
 
 		if (state == 'T')
 			return true;
@@ -275,6 +260,24 @@ static bool kill_standby(struct rk_demo_chaos *c, uint64_t now_ns)
 	return is_killed;
 }
 
+/* Whoever it is by now: a successor is taken as soon as the board names it. */
+static bool kill_supervisor(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	pid_t pid = rk_demo_fleet_supervisor(c->fleet);
+	int pidfd = pid > 0 ? rk_demo_pidfd_open(pid) : -1;
+	bool is_killed = false;
+
+	/* Looked at behind that: the pidfd is keeper's child that runs rekindled, which is nobody else. */
+	if (pidfd >= 0 && rk_demo_census_is_supervisor(c->fleet, pid)) {
+		now_ns = rk_clock_ns();
+		is_killed = rk_demo_pidfd_signal(pidfd, SIGKILL);
+	}
+	if (is_killed)
+		rk_demo_reign_killed(&c->reign, now_ns);
+	rk_close_p(&pidfd);
+	return is_killed;
+}
+
 static bool stop_worker(struct rk_demo_chaos *c, uint64_t now_ns)
 {
 	uint64_t how = draw_how(c, RK_DEMO_STOP_WORKER, 4, now_ns), ns = between(c, STOP_MIN_MS, STOP_MAX_MS) * RK_NS_PER_MS;
@@ -400,10 +403,25 @@ static uint64_t stamp_of(const struct rk_demo_chaos *c, uint32_t worker, const s
 	return ns > loss->killed_ns ? ns : 0;
 }
 
+bool rk_demo_chaos_has_census(const struct rk_demo_chaos *c)
+{
+	return c->conf.per_s[RK_DEMO_KILL_SUPERVISOR] > 0;
+}
+
+static void census_take(struct rk_demo_chaos *c, uint64_t now_ns)
+{
+	if (!rk_demo_chaos_has_census(c) || now_ns < c->census_ns)
+		return;
+	rk_demo_census_take(&c->census, c->fleet);
+	c->census_ns = rk_clock_ns() + CENSUS_NS;
+}
+
 uint32_t rk_demo_chaos_look(struct rk_demo_chaos *c, uint64_t now_ns)
 {
 	uint32_t n = 0;
 
+	rk_demo_reign_look(&c->reign);
+	census_take(c, now_ns);
 	for (uint32_t w = 0; w < c->fleet->n_workers; w++) {
 		struct rk_demo_loss *loss = &c->losses[w];
 		uint64_t ns = loss->killed_ns ? stamp_of(c, w, loss) : 0;
@@ -432,12 +450,29 @@ static void draw_next(struct rk_demo_chaos *c, enum rk_demo_deed deed, uint64_t 
 	c->next_ns[deed] = every_ns ? now_ns + between(c, every_ns / 2, every_ns + every_ns / 2) : UINT64_MAX;
 }
 
-int rk_demo_chaos_begin(struct rk_demo_chaos *c, uint64_t now_ns)
+void rk_demo_chaos_conclude(struct rk_demo_chaos *c)
 {
+	if (!rk_demo_chaos_has_census(c))
+		return;
+	/* A standby that was killed may have been a worker by then. */
+	rk_demo_census_end(&c->census, c->fleet, c->n_done[RK_DEMO_KILL_WORKER] + c->n_done[RK_DEMO_KILL_STANDBY]);
+	rk_demo_reign_look(&c->reign);
+}
+
+int rk_demo_chaos_begin(struct rk_demo_chaos *c, uint64_t now_ns, struct rk_err *err)
+{
+	int r = 0;
+
 	c->random = rk_rand_init(c->conf.seed);
 	c->recoveries_ns = calloc(RK_DEMO_RECOVERIES_MAX, sizeof(*c->recoveries_ns));
 	if (!c->recoveries_ns)
-		return -ENOMEM;
+		return rk_err_set(err, -ENOMEM, "no memory for %u figures", RK_DEMO_RECOVERIES_MAX);
+	if (rk_demo_chaos_has_census(c)) {
+		rk_demo_census_begin(&c->census, c->fleet);
+		r = rk_demo_reign_begin(&c->reign, c->fleet->name, err);
+	}
+	if (r < 0)
+		return r;
 	for (int d = 0; d < RK_DEMO_DEEDS; d++)
 		draw_next(c, (enum rk_demo_deed)d, now_ns);
 	return 0;
@@ -453,6 +488,7 @@ uint64_t rk_demo_chaos_step(struct rk_demo_chaos *c, uint64_t now_ns)
 		[RK_DEMO_KILL_READER] = kill_reader,
 		[RK_DEMO_STOP_READER] = stop_reader,
 		[RK_DEMO_KILL_STANDBY] = kill_standby,
+		[RK_DEMO_KILL_SUPERVISOR] = kill_supervisor,
 	};
 	uint64_t next_ns = UINT64_MAX;
 
@@ -480,6 +516,7 @@ void rk_demo_chaos_end(struct rk_demo_chaos *c)
 
 void rk_demo_chaos_free(struct rk_demo_chaos *c)
 {
+	rk_demo_reign_free(&c->reign);
 	free(c->recoveries_ns);
 	c->recoveries_ns = NULL;
 }

@@ -13,6 +13,7 @@
  *   kill a client   anywhere
  *   stop a client   anywhere
  *   kill or stop a reader of the board, anywhere
+ *   kill the supervisor, anywhere: its start and its adoption of the fleet included
  *
  * When a deed is due, its kind and its victim are drawn from the seed; what it meets is not.
  *
@@ -24,8 +25,10 @@
 #define RK_CLI_DEMO_CHAOS_H
 
 #include "base/rand.h"
+#include "cli/demo_census.h"
 #include "cli/demo_child.h"
 #include "cli/demo_fleet.h"
+#include "cli/demo_reign.h"
 
 #define RK_DEMO_AIM_MS 250u
 #define RK_DEMO_CLIENTS_MAX 64u
@@ -39,6 +42,7 @@ enum rk_demo_deed {
 	RK_DEMO_KILL_READER,
 	RK_DEMO_STOP_READER,
 	RK_DEMO_KILL_STANDBY,
+	RK_DEMO_KILL_SUPERVISOR,
 	RK_DEMO_DEEDS
 };
 
@@ -85,14 +89,23 @@ struct rk_demo_chaos {
 	uint64_t *recoveries_ns;
 	uint32_t n_recoveries;
 	uint64_t last_recovery_ns;
+	struct rk_demo_reign reign;
+	struct rk_demo_census census; /* of a fleet whose supervisor is killed */
+	uint64_t census_ns;           /* when the next one is due */
 	uint64_t n_unmeasured; /* kills whose successor died, or fell idle, before it could be seen */
 };
 
-/* Takes up its work from now_ns on. Returns 0 or -ENOMEM. */
-RK_MUST_USE int rk_demo_chaos_begin(struct rk_demo_chaos *c, uint64_t now_ns);
+/* Takes up its work from now_ns on. Returns 0 or -errno. */
+RK_MUST_USE int rk_demo_chaos_begin(struct rk_demo_chaos *c, uint64_t now_ns, struct rk_err *err);
 
 /* Does what is due. Returns when there is something to do next. */
 uint64_t rk_demo_chaos_step(struct rk_demo_chaos *c, uint64_t now_ns);
+
+/* Behind the last deed, and when the clients have their answers: takes the last census, if any is taken. */
+void rk_demo_chaos_conclude(struct rk_demo_chaos *c);
+
+/* Whether the supervisor was killed, so that a census says something. */
+bool rk_demo_chaos_has_census(const struct rk_demo_chaos *c);
 
 /* Whoever stands still goes on; no deed follows. Recoveries under way are still looked at by rk_demo_chaos_look(). */
 void rk_demo_chaos_end(struct rk_demo_chaos *c);

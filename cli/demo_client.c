@@ -128,7 +128,7 @@ static void on_outcome(struct work *w, int outcome, struct rk_reply *reply)
 	bool resumed = reply->flags & RK_RESUMED;
 	uint64_t i = reply->tag;
 
-	if (outcome < 0 || outcome == RK_STALE || outcome == RK_FORKED || i >= w->ledger.head->n_records) {
+	if (outcome < 0 || outcome == RK_STALE || outcome == RK_ENDED || outcome == RK_FORKED || i >= w->ledger.head->n_records) {
 		w->failed = true;
 		fprintf(stderr, "demo client %u: %s\n", w->conf.place, rk_outcome_text(outcome));
 		return;

@@ -170,6 +170,12 @@ void rk_demo_fleet_end(struct rk_demo_fleet *f)
 
 /* ---- looking ---- */
 
+pid_t rk_demo_fleet_supervisor(struct rk_demo_fleet *f)
+{
+	rk_look_view(&f->look);
+	return f->look.view->supervisor_pid;
+}
+
 pid_t rk_demo_fleet_standby(struct rk_demo_fleet *f)
 {
 	rk_look_view(&f->look);

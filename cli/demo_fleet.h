@@ -49,7 +49,7 @@ struct rk_demo_fleet {
 
 /* An empty one, for rk_demo_fleet_end(). */
 #define RK_DEMO_FLEET_NONE \
-	{ .keeper = { .pidfd = -1 }, .log = -1, .look.ask.sock = -1, .ask.sock = -1 }
+	{ .keeper = { .pidfd = -1 }, .log = -1, .look = RK_LOOK_NONE, .ask.sock = -1 }
 
 /* Starts rekindled with n workers and waits until they are ready. Returns 0 or -errno. */
 RK_MUST_USE int rk_demo_fleet_start(struct rk_demo_fleet *f, const struct rk_demo_fleet_conf *conf,
@@ -63,6 +63,9 @@ void rk_demo_fleet_end(struct rk_demo_fleet *f);
 
 /* A worker as it is on the board now; empty if there is no such slot. */
 struct rk_demo_worker rk_demo_fleet_worker(struct rk_demo_fleet *f, uint32_t worker);
+
+/* The supervisor, as it published itself last. */
+pid_t rk_demo_fleet_supervisor(struct rk_demo_fleet *f);
 
 /* A standby that is parked now, or 0. */
 pid_t rk_demo_fleet_standby(struct rk_demo_fleet *f);

@@ -107,7 +107,7 @@ static bool send_one(struct work *w, uint32_t k)
 			rk_reply_release(w->client, &reply);
 			return true;
 		}
-		if (r < 0 || r == RK_STALE || r == RK_FORKED)
+		if (r < 0 || r == RK_STALE || r == RK_ENDED || r == RK_FORKED || rk_client_has_ended(w->client))
 			break;
 		if (r != RK_UNKNOWN)
 			(void)poll(NULL, 0, PAUSE_MS);

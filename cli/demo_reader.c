@@ -37,14 +37,14 @@ static int open_board(struct rk_look *l, const char *fleet, struct rk_err *err)
 		if (i)
 			(void)poll(NULL, 0, 10);
 		rk_look_close_p(l);
-		r = rk_look_open(l, fleet, err);
+		r = rk_look_open_line(l, fleet, 0, err);
 	}
 	return r;
 }
 
 int rk_demo_reader_main(int argc, char **argv)
 {
-	rk_cleanup(rk_look_close_p) struct rk_look l = { .ask.sock = -1 };
+	rk_cleanup(rk_look_close_p) struct rk_look l = RK_LOOK_NONE;
 	struct rk_err err = { 0 };
 
 	if (argc != 2)

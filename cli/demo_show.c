@@ -11,7 +11,7 @@
 #include "base/num.h"
 #include "cli/out.h"
 
-#define TABLE_LINES 5 /* and one each for poison and hogs, if there are */
+#define TABLE_LINES 5 /* and one each for supervisor, poison and hogs, if there are */
 #define RATE_REACHED 0.9 /* of what was asked for; when a deed is due is drawn */
 #define RATE_NOISE 3     /* deeds that a short run may be off */
 
@@ -50,7 +50,7 @@ uint64_t rk_demo_show_every_ns(const struct rk_demo_show *s)
 /* One row of the table; what stood there before is cleared. */
 static void row(const char *head, const char *text)
 {
-	(void)printf("\r\033[K  %-10s%s\n", head, text);
+	(void)printf("\r\033[K  %-12s%s\n", head, text);
 }
 
 static void show_table(struct rk_demo_show *s, const struct rk_demo_moment *m, const struct rk_demo_chaos *c)
@@ -75,6 +75,12 @@ static void show_table(struct rk_demo_show *s, const struct rk_demo_moment *m, c
 	(void)snprintf(text, sizeof(text), "%s%s", c->n_recoveries ? TIME(c->last_recovery_ns) : "-",
 		       c->n_recoveries ? " from the last SIGKILL to the successor's first commit" : "");
 	row("recovery", text);
+	if (rk_demo_chaos_has_census(c)) {
+		(void)snprintf(text, sizeof(text), "%s killed; %s duplicate%s; the next one ready %s behind the last SIGKILL",
+			       NUMBER(c->n_done[RK_DEMO_KILL_SUPERVISOR]), COUNTED(c->census.n_duplicates),
+			       c->reign.n_gaps ? TIME(c->reign.last_ns) : "-");
+		row("supervisor", text);
+	}
 	if (s->plan->n_poisons) {
 		(void)snprintf(text, sizeof(text), "%s of %s job%s quarantined", NUMBER(m->n_quarantined),
 			       COUNTED(s->plan->n_poisons));
@@ -84,7 +90,14 @@ static void show_table(struct rk_demo_show *s, const struct rk_demo_moment *m, c
 		(void)snprintf(text, sizeof(text), "%u burn%s CPU", s->plan->n_hogs, s->plan->n_hogs == 1 ? "s" : "");
 		row("hogs", text);
 	}
-	s->n_lines = TABLE_LINES + (s->plan->n_poisons > 0) + (s->plan->n_hogs > 0);
+	s->n_lines = TABLE_LINES + rk_demo_chaos_has_census(c) + (s->plan->n_poisons > 0) + (s->plan->n_hogs > 0);
+}
+
+static const char *supervisor_text(char *text, size_t size, const struct rk_demo_chaos *c)
+{
+	(void)snprintf(text, size, "; killed the supervisor %s time%s, %s duplicate%s",
+		       COUNTED(c->n_done[RK_DEMO_KILL_SUPERVISOR]), COUNTED(c->census.n_duplicates));
+	return text;
 }
 
 static const char *quarantined_text(char *text, size_t size, const struct rk_demo_moment *m)
@@ -95,7 +108,7 @@ static const char *quarantined_text(char *text, size_t size, const struct rk_dem
 
 void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m, const struct rk_demo_chaos *c)
 {
-	char poison[64];
+	char poison[64], supervisor[128];
 
 	if (s->plan->json)
 		return;
@@ -103,19 +116,29 @@ void rk_demo_show_moment(struct rk_demo_show *s, const struct rk_demo_moment *m,
 		show_table(s, m, c);
 	else if (!m->is_short)
 		(void)printf("%3.0f s: %s word%s acknowledged, %s per second; killed %s worker%s, %s client%s; "
-			     "last recovery %s%s\n",
+			     "last recovery %s%s%s\n",
 			     (double)m->elapsed_ns / RK_NS_PER_S, COUNTED(m->n_acked), NUMBER(m->per_s),
 			     COUNTED(c->n_done[RK_DEMO_KILL_WORKER]), COUNTED(c->n_done[RK_DEMO_KILL_CLIENT]),
 			     c->n_recoveries ? TIME(c->last_recovery_ns) : "-",
+			     rk_demo_chaos_has_census(c) ? supervisor_text(supervisor, sizeof(supervisor), c) : "",
 			     s->plan->n_poisons ? quarantined_text(poison, sizeof(poison), m) : "");
 	(void)fflush(stdout);
 }
 
 /* ---- the verdict ---- */
 
+/* Poison ends workers too, which nobody counts. */
+static uint64_t n_changed(const struct rk_demo_result *r)
+{
+	return r->verdict.poison ? 0 : r->chaos->census.n_changed;
+}
+
 bool rk_demo_result_is_good(const struct rk_demo_result *r)
 {
-	return rk_demo_verdict_is_good(&r->verdict) && !r->n_clients_failed && !r->n_readers_failed;
+	const struct rk_demo_census *c = &r->chaos->census;
+
+	return rk_demo_verdict_is_good(&r->verdict) && !r->n_clients_failed && !r->n_readers_failed && !c->n_duplicates &&
+	       !c->n_orphans && !n_changed(r);
 }
 
 uint64_t rk_demo_percentile(const uint64_t *sorted, uint32_t n, uint32_t percent)
@@ -140,23 +163,31 @@ static uint64_t jobs_per_s(const struct rk_demo_result *r)
 						 (double)r->moment.elapsed_ns) : 0;
 }
 
-static void put_ms(struct json_object *to, const char *name, const struct rk_demo_chaos *c, uint32_t percent)
+static void put_ms(struct json_object *to, const char *name, const uint64_t *sorted, uint32_t n, uint32_t percent)
 {
 	char text[32];
 
-	if (!c->n_recoveries) {
+	if (!n) {
 		json_object_object_add(to, name, NULL);
 		return;
 	}
 	(void)snprintf(text, sizeof(text), "%.3f",
-		       (double)rk_demo_percentile(c->recoveries_ns, c->n_recoveries, percent) / RK_NS_PER_MS);
+		       (double)rk_demo_percentile(sorted, n, percent) / RK_NS_PER_MS);
 	json_object_object_add(to, name, json_object_new_double_s(strtod(text, NULL), text));
+}
+
+static void put_times(struct json_object *to, const uint64_t *sorted, uint32_t n)
+{
+	put_ms(to, "p50", sorted, n, 50);
+	put_ms(to, "p99", sorted, n, 99);
+	put_ms(to, "max", sorted, n, 100);
 }
 
 static void show_json(const struct rk_demo_show *s, const struct rk_demo_result *r)
 {
 	struct json_object *o = json_object_new_object(), *kills = json_object_new_object(),
-			   *stops = json_object_new_object(), *recovery = json_object_new_object();
+			   *stops = json_object_new_object(), *recovery = json_object_new_object(),
+			   *gap = json_object_new_object();
 	const struct rk_demo_verdict *v = &r->verdict;
 	const struct rk_demo_chaos *c = r->chaos;
 	const struct {
@@ -173,10 +204,14 @@ static void show_json(const struct rk_demo_show *s, const struct rk_demo_result 
 		{ kills, "clients", c->n_done[RK_DEMO_KILL_CLIENT] },
 		{ kills, "readers", c->n_done[RK_DEMO_KILL_READER] },
 		{ kills, "standbys", c->n_done[RK_DEMO_KILL_STANDBY] },
+		{ kills, "supervisors", c->n_done[RK_DEMO_KILL_SUPERVISOR] },
 		{ kills, "inside_a_job", c->n_in_job }, { kills, "inside_a_reply", c->n_in_reply },
 		{ stops, "workers", c->n_done[RK_DEMO_STOP_WORKER] },
 		{ stops, "clients", c->n_done[RK_DEMO_STOP_CLIENT] },
 		{ stops, "readers", c->n_done[RK_DEMO_STOP_READER] },
+		{ o, "duplicates", c->census.n_duplicates }, { o, "orphans", c->census.n_orphans },
+		{ o, "changed", n_changed(r) }, { o, "same", c->census.n_same },
+		{ gap, "n", c->reign.n_gaps }, { gap, "unmeasured", c->reign.n_unmeasured },
 		{ recovery, "n", c->n_recoveries }, { recovery, "unmeasured", c->n_unmeasured },
 	}, last[] = {
 		{ o, "jobs_per_s", jobs_per_s(r) }, { o, "elapsed_ms", r->moment.elapsed_ns / RK_NS_PER_MS },
@@ -190,12 +225,12 @@ static void show_json(const struct rk_demo_show *s, const struct rk_demo_result 
 
 	for (size_t i = 0; i < rk_countof(first); i++)
 		json_object_object_add(first[i].to, first[i].name, json_object_new_uint64(first[i].value));
-	put_ms(recovery, "p50", c, 50);
-	put_ms(recovery, "p99", c, 99);
-	put_ms(recovery, "max", c, 100);
+	put_times(recovery, c->recoveries_ns, c->n_recoveries);
+	put_times(gap, c->reign.gaps_ns, c->reign.n_gaps);
 	json_object_object_add(o, "kills", kills);
 	json_object_object_add(o, "stops", stops);
 	json_object_object_add(o, "recovery_ms", recovery);
+	json_object_object_add(o, "supervisor_ms", gap);
 	for (size_t i = 0; i < rk_countof(last); i++)
 		json_object_object_add(last[i].to, last[i].name, json_object_new_uint64(last[i].value));
 	json_object_object_add(o, "ok", json_object_new_boolean(rk_demo_result_is_good(r)));
@@ -204,6 +239,7 @@ static void show_json(const struct rk_demo_show *s, const struct rk_demo_result 
 
 static void show_faults(const struct rk_demo_result *r)
 {
+	const struct rk_demo_census *c = &r->chaos->census;
 	const struct rk_demo_verdict *v = &r->verdict;
 
 	if (v->lost)
@@ -227,6 +263,14 @@ static void show_faults(const struct rk_demo_result *r)
 	if (v->quarantined != v->poison || v->dead_letters != v->poison)
 		(void)printf("  POISON: of %s job%s to kill every worker, %s answered as quarantined, and %s kept as "
 			     "dead letters.\n", COUNTED(v->poison), NUMBER(v->quarantined), NUMBER(v->dead_letters));
+	if (c->n_duplicates)
+		(void)printf("  DUPLICATES: %s worker%s started although a living one had the slot.\n",
+			     PASSIVE(c->n_duplicates));
+	if (c->n_orphans)
+		(void)printf("  ORPHANS: %s process%s of the fleet that the board does not know.\n", NUMBER(c->n_orphans),
+			     c->n_orphans == 1 ? "" : "es");
+	if (n_changed(r))
+		(void)printf("  CHANGED: %s worker%s replaced, and nobody had killed them.\n", PASSIVE(n_changed(r)));
 	if (v->unanswered || r->n_clients_failed)
 		(void)printf("  UNANSWERED: %s word%s, and %u client%s ended without all answers.\n",
 			     COUNTED(v->unanswered), r->n_clients_failed, rk_num_plural(r->n_clients_failed));
@@ -249,6 +293,27 @@ static void show_rates(const struct rk_demo_result *r)
 	show_rate(r, RK_DEMO_KILL_CLIENT, "kill clients");
 	show_rate(r, RK_DEMO_STOP_WORKER, "stop workers");
 	show_rate(r, RK_DEMO_STOP_CLIENT, "stop clients");
+	show_rate(r, RK_DEMO_KILL_SUPERVISOR, "kill the supervisor");
+}
+
+static void show_supervisor(const struct rk_demo_show *s, const struct rk_demo_result *r)
+{
+	const struct rk_demo_chaos *c = r->chaos;
+	const struct rk_demo_reign *g = &c->reign;
+
+	if (!rk_demo_chaos_has_census(c))
+		return;
+	(void)printf("The supervisor was killed %s time%s: %s duplicate%s, %s orphan%s",
+		     COUNTED(c->n_done[RK_DEMO_KILL_SUPERVISOR]), COUNTED(c->census.n_duplicates),
+		     COUNTED(c->census.n_orphans));
+	if (c->census.n_same == s->plan->n_workers)
+		(void)printf(", the same %u pid%s before and after", c->census.n_same, rk_num_plural(c->census.n_same));
+	(void)printf(".\n");
+	if (g->n_gaps)
+		(void)printf("From its SIGKILL until the next one had everybody: median %s, 99 %% within %s, longest %s.\n",
+			     TIME(rk_demo_percentile(g->gaps_ns, g->n_gaps, 50)),
+			     TIME(rk_demo_percentile(g->gaps_ns, g->n_gaps, 99)),
+			     TIME(rk_demo_percentile(g->gaps_ns, g->n_gaps, 100)));
 }
 
 static void show_text(const struct rk_demo_show *s, const struct rk_demo_result *r)
@@ -276,6 +341,7 @@ static void show_text(const struct rk_demo_show *s, const struct rk_demo_result 
 			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 50)),
 			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 99)),
 			     TIME(rk_demo_percentile(c->recoveries_ns, c->n_recoveries, 100)));
+	show_supervisor(s, r);
 	if (v->unresolved)
 		(void)printf("%s word%s in flight in anonymous clients that were killed: nobody was left to be told\n"
 			     "(%s of them had been counted).\n",
@@ -307,6 +373,8 @@ static void show_text(const struct rk_demo_show *s, const struct rk_demo_result 
 void rk_demo_show_result(struct rk_demo_show *s, const struct rk_demo_result *r)
 {
 	qsort(r->chaos->recoveries_ns, r->chaos->n_recoveries, sizeof(uint64_t), compare);
+	if (r->chaos->reign.n_gaps)
+		qsort(r->chaos->reign.gaps_ns, r->chaos->reign.n_gaps, sizeof(uint64_t), compare);
 	if (s->plan->json)
 		show_json(s, r);
 	else

@@ -28,7 +28,7 @@ static void print(const struct events *v, const struct rk_recall_list *l)
 		if (v->is_json)
 			rk_out_json_line(rk_recall_json(l->event[i]));
 		else
-			rk_recall_print(l->event[i]);
+			rk_recall_print(&v->recall, l->event[i]);
 	(void)fflush(stdout);
 }
 

@@ -46,6 +46,7 @@ struct wish {
 /* What came of it. */
 struct sum {
 	uint64_t n_injected, n_missed;
+	uint64_t n_unsure; /* asked for, and the supervisor was replaced before it answered */
 	int64_t worker, pid, incarnation; /* of the last one */
 };
 
@@ -118,12 +119,11 @@ static void request_write(char *text, size_t size, const char *fleet, const stru
 
 static int inject(struct rk_ask *ask, const char *request, struct sum *sum, struct rk_err *err)
 {
-	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	struct json_object *answer;
-	int r = rk_ask(ask, request, &answer, &fds, err);
+	int r = rk_ask_once(ask, request, "whether the fault was injected", &answer, err);
 
-	if (r == -EAGAIN)
-		sum->n_missed++;
+	sum->n_missed += r == -EAGAIN;
+	sum->n_unsure += r == -ECONNRESET;
 	if (r < 0)
 		return r;
 	sum->n_injected++;
@@ -172,7 +172,7 @@ static void sleep_until(uint64_t then_ns)
 		(void)poll(NULL, 0, (int)rk_min_u64((then_ns - now_ns) / RK_NS_PER_MS + 1, INT32_MAX));
 }
 
-/* A worker that cannot be hit now is missed; any other error ends it. */
+/* A worker that cannot be hit now is missed, and a supervisor may be replaced; any other error ends it. */
 static int series(struct rk_ask *ask, const char *request, const struct wish *w, bool is_quiet, struct sum *sum,
 		  struct rk_err *err)
 {
@@ -183,7 +183,7 @@ static int series(struct rk_ask *ask, const char *request, const struct wish *w,
 
 		sleep_until(due_ns);
 		r = inject(ask, request, sum, err);
-		if (r < 0 && r != -EAGAIN)
+		if (r < 0 && r != -EAGAIN && r != -ECONNRESET)
 			return r;
 		if (r == 0 && !is_quiet)
 			print_one(w, sum);
@@ -198,6 +198,9 @@ static void print_sum(const struct sum *sum)
 	(void)printf("%s fault%s injected", rk_num_format(n, sum->n_injected), sum->n_injected == 1 ? "" : "s");
 	if (sum->n_missed)
 		(void)printf(", %s not, since no worker was ready for it", rk_num_format(n, sum->n_missed));
+	if (sum->n_unsure)
+		(void)printf(", %s maybe, since the supervisor was replaced meanwhile: see 'rekindle events'",
+			     rk_num_format(n, sum->n_unsure));
 	(void)putchar('\n');
 }
 
@@ -210,6 +213,7 @@ static void print_json(const char *fleet, const struct wish *w, const struct sum
 	rk_out_json_text(o, "what", faults[w->fault].name);
 	rk_out_json_int(o, "injected", (int64_t)sum->n_injected);
 	rk_out_json_int(o, "missed", (int64_t)sum->n_missed);
+	rk_out_json_int(o, "unsure", (int64_t)sum->n_unsure);
 	rk_out_json_int_or_null(o, "worker", is_hit, sum->worker);
 	rk_out_json_int_or_null(o, "pid", is_hit, sum->pid);
 	rk_out_json_int_or_null(o, "incarnation", is_hit, sum->incarnation);

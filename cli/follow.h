@@ -19,11 +19,12 @@ struct rk_follow {
 	uint32_t n_ends;     /* records that say it is over, until it is */
 	uint64_t timeout_ns; /* 0 = none */
 	bool has_changes; /* its answer told what was changed: records of that are left out */
+	bool is_keepers;  /* keeper alone knows of it: another keeper does not go on with it */
 	bool is_json;
 };
 
-/* Prints its records. Returns the exit status: 0 done, 2 held, 4 the time was up, 3 the fleet
- * ended. */
+/* Prints its records. Returns the exit status: 0 done, 2 held or done in part, 1 failed, 4 the time
+ * was up, 3 the fleet ended, 69 another keeper came that does not go on with it. */
 int rk_follow(const struct rk_follow *f);
 
 #endif

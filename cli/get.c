@@ -82,7 +82,7 @@ static bool look_word(void *arg, uint32_t *ret_word)
 	return true;
 }
 
-/* Until the supervisor's end of the connection closes. */
+/* Until the fleet ends: while its supervisor, or keeper, is replaced it is waited for. */
 static int watch(struct get *g, struct rk_err *err)
 {
 	rk_cleanup(rk_waker_close_p) struct rk_waker waker = {
@@ -91,14 +91,16 @@ static int watch(struct get *g, struct rk_err *err)
 	enum rk_wake why = RK_WAKE_CHANGED;
 	int r = rk_waker_open(&waker, err);
 
-	while (r == 0 && why != RK_WAKE_ENDED) {
-		why = rk_waker_wait(&waker, g->look.ask.sock);
+	while (r == 0 && why != RK_WAKE_NOBODY) {
+		why = rk_waker_wait(&waker, rk_look_end_fd(&g->look));
 		if (why == RK_WAKE_NOBODY)
 			break;
-		rk_look_view(&g->look); /* the memory stays when the supervisor is gone */
+		rk_look_view(&g->look); /* the memory stays when everybody is gone */
 		print_changes(g);
+		if (why == RK_WAKE_ENDED)
+			r = rk_look_go_on(&g->look, 0, err);
 	}
-	return r;
+	return r == -ENOENT ? 0 : r;
 }
 
 static int get(struct get *g, const struct rk_args *a, const char *name, struct rk_err *err)
@@ -110,6 +112,7 @@ static int get(struct get *g, const struct rk_args *a, const char *name, struct 
 	if (g->worker != RK_FLIGHT_NOBODY && g->worker >= g->look.m.g.n_workers)
 		return rk_err_set(err, -EINVAL, "there is no worker %u: the fleet has %u slots",
 				  g->worker, g->look.m.g.n_workers);
+	rk_look_warn(&g->look);
 	g->shown = calloc(g->look.m.g.n_workers, sizeof(*g->shown));
 	if (!g->shown)
 		return rk_err_set(err, -ENOMEM, "no memory");
@@ -124,7 +127,7 @@ static int get(struct get *g, const struct rk_args *a, const char *name, struct 
 
 int rk_cli_get(int argc, char **argv)
 {
-	struct get g = { .look.ask.sock = -1, .worker = RK_FLIGHT_NOBODY };
+	struct get g = { .look = RK_LOOK_NONE, .worker = RK_FLIGHT_NOBODY };
 	struct rk_err err = { 0 };
 	const char *name = NULL;
 	struct rk_args a;

@@ -18,7 +18,8 @@ static const struct rk_help_entry exits[] = {
 	{ "4", "the time was up; with call, the outcome may be unknown" },
 	{ "64", "the command line is wrong, a value of it too, or several fleets run and none was "
 		"named" },
-	{ "69", "the fleet's supervisor cannot be reached or does not answer" },
+	{ "69", "the fleet's supervisor, or systemd, cannot be reached or does not answer in time; what it was asked is not done "
+		"then, unless the complaint says that nobody knows" },
 	{ "77", "not permitted, or something that is needed is not installed" },
 	{ "78", "no fleet can be as it was configured, or not on this machine" },
 };
@@ -186,10 +187,10 @@ void rk_help_command(FILE *to, const struct rk_command *c)
 		wrap(to, c->text, 0, 0);
 	}
 	print_options(to, c);
-	if (c->n_members)
+	if (c->members)
 		(void)fputs("\n-o json prints one object:\n", to);
-	for (size_t i = 0; i < c->n_members; i++)
-		entry(to, c->members[i].path, TERM_MAX, c->members[i].meaning);
+	for (size_t i = 0; c->members && i < c->members->n; i++)
+		entry(to, c->members->at[i].path, TERM_MAX, c->members->at[i].meaning);
 }
 
 int rk_cli_help(int argc, char **argv)

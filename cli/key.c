@@ -89,7 +89,7 @@ static void print_json(const struct rk_look *l, const struct rk_args *a)
 
 int rk_cli_key(int argc, char **argv)
 {
-	rk_cleanup(rk_look_close_p) struct rk_look look = { .ask.sock = -1 };
+	rk_cleanup(rk_look_close_p) struct rk_look look = RK_LOOK_NONE;
 	struct rk_err err = { 0 };
 	struct rk_args a;
 	int status;
@@ -98,6 +98,7 @@ int rk_cli_key(int argc, char **argv)
 		return status;
 	if (rk_look_open(&look, rk_args_text(&a, "name"), &err) < 0)
 		return rk_cli_fail(&err);
+	rk_look_warn(&look);
 	if (rk_args_json(&a))
 		print_json(&look, &a);
 	else

@@ -120,12 +120,15 @@ const char *rk_letter_end(char text[static RK_LETTER_END], const struct rk_dead_
 
 /* ---- asking ---- */
 
-static int ask(struct rk_look *l, const char *request, uint64_t *ret_word, struct rk_err *err)
+/* Over a connection of its own: the look's holds its reader's line. */
+static int ask(const struct rk_look *l, const char *request, uint64_t *ret_word, struct rk_err *err)
 {
-	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	rk_cleanup(rk_ask_close_p) struct rk_ask own = { .sock = -1 };
 	struct json_object *answer, *word;
-	int r = rk_ask(&l->ask, request, &answer, &fds, err);
+	int r = rk_ask_open(&own, l->ask.fleet, err);
 
+	if (r == 0)
+		r = rk_ask_once(&own, request, "whether it was done", &answer, err);
 	if (r < 0)
 		return r;
 	if (json_object_object_get_ex(answer, "word", &word))
@@ -134,7 +137,7 @@ static int ask(struct rk_look *l, const char *request, uint64_t *ret_word, struc
 	return 0;
 }
 
-int rk_letter_ask(struct rk_look *l, const char *name, struct rk_letter *letter, const char *deed,
+int rk_letter_ask(const struct rk_look *l, const char *name, struct rk_letter *letter, const char *deed,
 		  struct rk_err *err)
 {
 	const char *part = rk_fleet_part(name);

@@ -54,9 +54,9 @@ const char *rk_letter_end(char text[static RK_LETTER_END], const struct rk_dead_
 /*
  * Asks the supervisor: drop, retry (marks it as being sent again) or back (takes the mark back).
  * Goes on with the letter's new word. Returns 0; -ENOENT it is not there as it was read;
- * -EALREADY it is so already; else as rk_ask().
+ * -EALREADY it is so already; else as rk_ask_open() and rk_ask_once().
  */
-RK_MUST_USE int rk_letter_ask(struct rk_look *l, const char *name, struct rk_letter *letter,
+RK_MUST_USE int rk_letter_ask(const struct rk_look *l, const char *name, struct rk_letter *letter,
 			      const char *deed, struct rk_err *err);
 
 #endif

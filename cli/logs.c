@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/percent.h"
 #include "cli/ask.h"
@@ -23,6 +24,7 @@
 
 #define LINES_DEFAULT 10u
 #define BLOCK 65536u
+#define AGAIN_MS 200 /* between two looks for a supervisor that does not answer */
 #define IDENTIFIER_MAX (RK_NAME_MAX + 16u)
 #define WATCHED (IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE)
 
@@ -290,15 +292,35 @@ static int files_look(struct logs *l)
 	return r;
 }
 
+/* There is no connection: whether the fleet goes on, under another supervisor or keeper, or will. */
+static bool goes_on(struct logs *l)
+{
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	struct json_object *answer;
+	int r;
+
+	rk_ask_close_p(&l->ask);
+	l->ask.deadline_ns = rk_clock_ns() + AGAIN_MS * RK_NS_PER_MS;
+	r = rk_ask(&l->ask, "{\"verb\":\"ping\"}", &answer, &fds, NULL);
+	if (r == 0)
+		json_object_put(answer);
+	else
+		rk_ask_close_p(&l->ask);
+	return r != -ENOENT;
+}
+
 /* Until the fleet ends, which closes the control socket behind its workers. */
 static int files_follow(struct logs *l, int watch, struct rk_err *err)
 {
 	char events[4096];
-	struct pollfd p[2] = { { .fd = watch, .events = POLLIN }, { .fd = l->ask.sock } };
+	struct pollfd p[2] = { { .fd = watch, .events = POLLIN }, { .revents = 0 } };
 	int r;
 
-	while ((r = files_look(l)) == 0 && !(p[1].revents & (POLLHUP | POLLERR))) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+	while ((r = files_look(l)) == 0) {
+		if ((l->ask.sock < 0 || (p[1].revents & (POLLHUP | POLLERR))) && !goes_on(l))
+			break;
+		p[1].fd = l->ask.sock;
+		if (poll(p, 2, l->ask.sock < 0 ? AGAIN_MS : -1) < 0 && errno != EINTR)
 			return rk_err_set(err, -errno, "poll: %s", strerror(errno));
 		while (read(watch, events, sizeof(events)) > 0)
 			;

@@ -97,11 +97,11 @@ static void command(FILE *to, const struct rk_command *c)
 	paragraphs(to, c->text);
 	for (size_t i = 0; i < c->n_options; i++)
 		tagged(to, rk_help_option(text, sizeof(text), &c->options[i]), c->options[i].help);
-	if (c->n_members == 0)
+	if (!c->members)
 		return;
 	(void)fputs(".PP\n\\fB\\-o json\\fR prints one object:\n", to);
-	for (size_t i = 0; i < c->n_members; i++)
-		tagged(to, c->members[i].path, c->members[i].meaning);
+	for (size_t i = 0; i < c->members->n; i++)
+		tagged(to, c->members->at[i].path, c->members->at[i].meaning);
 }
 
 static void topic(FILE *to, enum rk_help_topic t)

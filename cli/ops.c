@@ -23,6 +23,7 @@ struct operation {
 	struct rk_ask ask;
 	struct json_object *request, *answer; /* owned */
 	const char *what;                     /* "the scaling" */
+	uint64_t deadline_ns;                 /* of --timeout, for the answer and what follows; 0 = none was given */
 	bool has_changes;                     /* the answer tells them */
 	struct rk_err err;
 };
@@ -55,8 +56,8 @@ static bool begin(struct operation *o, const char *verb, int argc, char **argv, 
 /* Asks it of the fleet of this name, NULL for the only one. 0 or -errno. */
 static int ask(struct operation *o, const char *name)
 {
-	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	const char *part;
+	char unsure[64];
 	int r;
 
 	if (!name)
@@ -64,10 +65,13 @@ static int ask(struct operation *o, const char *name)
 	part = rk_fleet_part(name);
 	if (part)
 		rk_out_json_text(o->request, "fleet", part);
-	r = rk_ask_open(&o->ask, name, &o->err);
+	(void)snprintf(unsure, sizeof(unsure), "whether %s was begun", o->what);
+	if (rk_args_text(&o->a, "timeout"))
+		o->deadline_ns = rk_clock_ns() + rk_args_number(&o->a, "timeout", 0);
+	r = rk_ask_open_until(&o->ask, name, o->deadline_ns, &o->err);
 	if (r == 0)
-		r = rk_ask(&o->ask, json_object_to_json_string(o->request), &o->answer, &fds,
-			   &o->err);
+		r = rk_ask_once(&o->ask, json_object_to_json_string(o->request), unsure,
+				&o->answer, &o->err);
 	return r;
 }
 
@@ -75,11 +79,12 @@ static int ask(struct operation *o, const char *name)
 static int follow(struct operation *o, uint32_t n_ends)
 {
 	int64_t group = rk_connect_int(o->answer, "operation");
+	uint64_t now_ns = rk_clock_ns();
 	struct rk_follow f = { .fleet = o->ask.fleet,
 			       .what = o->what,
 			       .group = group > 0 ? (uint64_t)group : 0,
 			       .n_ends = n_ends,
-			       .timeout_ns = rk_args_number(&o->a, "timeout", 0),
+			       .timeout_ns = !o->deadline_ns ? 0 : o->deadline_ns > now_ns ? o->deadline_ns - now_ns : 1000,
 			       .has_changes = o->has_changes,
 			       .is_json = rk_args_json(&o->a) };
 
@@ -279,32 +284,56 @@ static void lines_print(const struct operation *o, bool is_applied)
 	(void)fflush(stdout);
 }
 
+/* "a,b" of --remove as a list; an empty name the supervisor refuses. 0; -EINVAL for another option in a name's place. */
+static int remove_put(struct operation *o)
+{
+	const char *at = rk_args_text(&o->a, "remove");
+	struct json_object *names;
+
+	if (at && at[0] == '-')
+		return rk_err_set(&o->err, -EINVAL, "--remove: '%.60s' is no fleet's name: --remove=FLEET", at);
+	names = at ? json_object_new_array() : NULL;
+	for (; names && at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		json_object_array_add(names, json_object_new_string_len(at, (int)strcspn(at, ",")));
+	if (names)
+		json_object_object_add(o->request, "remove", names);
+	return 0;
+}
+
 int rk_cli_reload(int argc, char **argv)
 {
 	rk_cleanup(operation_free_p) struct operation o = { .ask.sock = -1,
 							    .what = "the reload",
 							    .has_changes = true };
-	struct json_object *applied;
+	struct json_object *good;
 	int64_t n_pending;
-	bool is_applied;
+	bool is_good;
 	int status;
 
 	if (!begin(&o, "reload", argc, argv, &status))
 		return status;
+	if (rk_args_flag(&o.a, "check"))
+		json_object_object_add(o.request, "check", json_object_new_boolean(1));
+	if (remove_put(&o) < 0)
+		return rk_cli_fail(&o.err);
 	if (ask(&o, o.a.n_rest ? o.a.rest[0] : NULL) < 0)
 		return rk_cli_fail(&o.err);
-	is_applied = json_object_object_get_ex(o.answer, "applied", &applied) &&
-		     json_object_get_boolean(applied);
+	is_good = json_object_object_get_ex(o.answer, "good", &good) && json_object_get_boolean(good);
 	if (rk_args_json(&o.a))
 		rk_out_json_line(json_object_get(o.answer));
 	else
-		lines_print(&o, is_applied);
-	if (!is_applied)
-		return rk_cli_complain(
-			RK_CLI_CONFIG,
-			"%s: nothing was reloaded, the configuration in force is the old one",
-			o.ask.fleet);
+		lines_print(&o, is_good);
+	if (!is_good)
+		return rk_cli_complain(RK_CLI_CONFIG,
+				       rk_args_flag(&o.a, "check")
+					       ? "%s: nothing would be reloaded"
+					       : "%s: nothing was reloaded, the configuration in force is the old one",
+				       o.ask.fleet);
 	n_pending = rk_connect_int(o.answer, "pending");
-	return n_pending > 0 && n_pending < UINT32_MAX ? follow(&o, (uint32_t)n_pending)
-						       : RK_CLI_OK;
+	status = n_pending > 0 && n_pending < UINT32_MAX ? follow(&o, (uint32_t)n_pending) : RK_CLI_OK;
+	if (status != RK_CLI_OK || rk_connect_int(o.answer, "undone") <= 0)
+		return status;
+	return rk_cli_complain(RK_CLI_PARTLY,
+			       "%s: not all of it could be done, see above: 'rekindle restart' gives all workers the new values "
+			       "when nothing is in its way", o.ask.fleet);
 }

@@ -9,6 +9,7 @@
 #include "cli/look.h"
 #include "cli/snapshot.h"
 #include "shm/beat.h"
+#include "shm/queue.h"
 #include "shm/route.h"
 #include "shm/words.h"
 
@@ -37,7 +38,7 @@ static bool find(const struct rk_look *l, const char *key, uint32_t *ret_worker)
 	}
 	for (uint32_t p = first; p < first + n; p++) {
 		*ret_worker = owner_of(l, p);
-		if (is_paused(l, *ret_worker) && (key || rk_snapshot_depth(&l->m, p)))
+		if (is_paused(l, *ret_worker) && (key || rk_queue_depth(&l->m, p)))
 			return true;
 	}
 	return false;
@@ -45,7 +46,7 @@ static bool find(const struct rk_look *l, const char *key, uint32_t *ret_worker)
 
 bool rk_cli_paused(const char *fleet, const char *key, char text[static RK_PAUSED_TEXT])
 {
-	rk_cleanup(rk_look_close_p) struct rk_look l = { .ask.sock = -1 };
+	rk_cleanup(rk_look_close_p) struct rk_look l = RK_LOOK_NONE;
 	struct rk_err err;
 	uint32_t worker;
 

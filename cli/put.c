@@ -16,6 +16,7 @@
 #include "cli/input.h"
 #include "cli/out.h"
 #include "cli/paused.h"
+#include "workers/lib/client.h"
 
 #define BAD_SHOWN 20u
 #define TELL_MS 1000u /* of waiting, until the reason is told if it is a paused worker */
@@ -58,7 +59,7 @@ static int flush(struct put *p, struct rk_err *err)
 	uint64_t first_ms = p->is_told ? p->timeout_ms : rk_min_u64(p->timeout_ms, TELL_MS);
 	int r = flush_part(p, first_ms);
 
-	if (r == RK_UNKNOWN && first_ms < p->timeout_ms) {
+	if (r == RK_UNKNOWN && first_ms < p->timeout_ms && !rk_client_has_ended(p->client)) {
 		tell_paused(p);
 		r = flush_part(p, p->timeout_ms - first_ms);
 	}
@@ -88,6 +89,8 @@ static int submit(struct put *p, const struct rk_request *request, struct rk_err
 				err, -EMSGSIZE,
 				"key '%.40s': key and body are longer than the fleet's --max-request",
 				request->key);
+		if (r == RK_ENDED)
+			return rk_err_set(err, -ENOENT, "%s", rk_outcome_text(r));
 		if (r != RK_NO_SLOT && r != RK_FULL)
 			return rk_err_set(err, r < 0 ? r : -EIO, "key '%.40s': %s", request->key,
 					  rk_outcome_text(r));
@@ -208,8 +211,12 @@ static int conclude_bad(const struct put *p)
 	return p->n_submitted > p->n_refused ? RK_CLI_PARTLY : RK_CLI_FAILED;
 }
 
-static int conclude(const struct put *p)
+/* r: what became of the last one. */
+static int conclude(const struct put *p, int r)
 {
+	if ((p->is_late || p->n_refused || r < 0) && rk_client_has_ended(p->client))
+		return rk_cli_complain(RK_CLI_NOT_RUNNING, "%s meanwhile: jobs that were not finished are dropped",
+				       rk_outcome_text(RK_ENDED));
 	if (p->is_late) {
 		char paused[RK_PAUSED_TEXT];
 
@@ -252,7 +259,9 @@ int rk_cli_put(int argc, char **argv)
 		err = late;
 	}
 	print(&p, rk_args_json(&a));
-	status = conclude(&p);
+	status = conclude(&p, r);
+	if (r < 0 && status == RK_CLI_NOT_RUNNING)
+		return status; /* it has said why */
 	if (r < 0) /* what was queued before counts all the same */
 		return rk_cli_complain(p.n_submitted ? RK_CLI_PARTLY : rk_cli_exit_for(r), "%s",
 				       err.text);

@@ -47,10 +47,10 @@ static bool all_ready(const struct rk_look *l)
 	return n > 0 && rk_snapshot_n_unserved(l) == 0;
 }
 
-/* Whether the supervisor has closed our connection: it does not say anything on its own. */
+/* Whether supervisor or keeper has ended, which may mean the fleet has: neither says anything on its own. */
 static bool has_ended(const struct rk_look *l)
 {
-	struct pollfd p = { .fd = l->ask.sock, .events = POLLIN };
+	struct pollfd p = { .fd = rk_look_end_fd(l), .events = POLLIN };
 
 	return poll(&p, 1, 0) > 0;
 }
@@ -64,8 +64,12 @@ static int await_workers(struct rk_look *l, uint64_t deadline_ns, struct rk_err 
 		rk_look_view(l);
 		if (all_ready(l))
 			return 0;
-		if (has_ended(l))
-			return rk_err_set(err, -ENOENT, "fleet '%s' has ended", l->ask.fleet);
+		if (has_ended(l)) {
+			int r = rk_look_go_on(l, deadline_ns, err);
+
+			if (r < 0)
+				return r == -ENOENT ? rk_err_set(err, r, "fleet '%s' has ended", l->ask.fleet) : r;
+		}
 		if (now_ns >= deadline_ns)
 			return RK_READY_LATE;
 		rk_board_await(&l->m, seen,
@@ -75,7 +79,15 @@ static int await_workers(struct rk_look *l, uint64_t deadline_ns, struct rk_err 
 
 int rk_ready_wait(struct rk_look *l, const char *name, uint64_t deadline_ns, struct rk_err *err)
 {
-	int r = await_fleet(l, name, deadline_ns, err);
+	for (;;) {
+		int r = await_fleet(l, name, deadline_ns, err);
 
-	return r < 0 ? r : await_workers(l, deadline_ns, err);
+		if (r < 0 || l->absence.kind == RK_ABSENCE_NONE)
+			return r < 0 ? r : await_workers(l, deadline_ns, err);
+		if (rk_clock_ns() >= deadline_ns)
+			return RK_READY_LATE;
+		/* What the board says nobody has looked after: it may be old. */
+		rk_look_close_p(l);
+		(void)poll(NULL, 0, RK_READY_LOOK_MS);
+	}
 }

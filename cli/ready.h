@@ -19,7 +19,7 @@
 
 /*
  * Opens the look at the fleet of this name (NULL: whichever runs), which may not run yet, and
- * waits. Returns 0 when all are ready; RK_READY_LATE when the time is up, and the look shows who
+ * waits; also for a supervisor that answers. Returns 0 when all are ready; RK_READY_LATE when the time is up, and the look shows who
  * is not; -ENOENT when no fleet has come by then, or it ended; -errno as rk_look_open().
  * rk_look_close_p() in any case.
  */

@@ -13,8 +13,6 @@
 #include "base/num.h"
 #include "cli/out.h"
 
-#define TIME_LEN 40
-
 int rk_recall_reopen(struct rk_recall *c, struct rk_err *err)
 {
 	int r;
@@ -115,15 +113,57 @@ static bool is_of_other(const struct rk_recall *c, const struct rk_flight_record
 	return c->part[0] && r->fleet[0] && strncmp(c->part, r->fleet, sizeof(r->fleet)) != 0;
 }
 
+static bool is_known(const struct rk_recall_fleets *f, const char *name)
+{
+	for (uint32_t i = 0; i < f->n; i++)
+		if (strcmp(f->name[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* What is about a worker, or about workers that are ready, is of a fleet; the rest may be of all of them. */
+static void fleet_learn(struct rk_recall_fleets *f, const struct rk_flight_record *r)
+{
+	char name[RK_NAME_MAX];
+
+	if (!r->fleet[0] || (r->slot == RK_FLIGHT_NOBODY && r->kind != RK_FLIGHT_READY) || f->n == RK_RECALL_FLEETS)
+		return;
+	(void)rk_out_clean(name, sizeof(name), r->fleet, strnlen(r->fleet, sizeof(r->fleet)));
+	if (is_known(f, name))
+		return;
+	memcpy(f->name[f->n++], name, sizeof(name));
+	f->width = (int)rk_max_size((size_t)f->width, strlen(name));
+}
+
+int rk_recall_one_fleet(const struct rk_recall *c, const struct rk_recall_list *const lists[], size_t n, struct rk_err *err)
+{
+	struct rk_recall_fleets told = { 0 };
+	char all[160] = "";
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < lists[i]->n; k++)
+			fleet_learn(&told, &lists[i]->event[k]->record);
+	if (told.n < 2)
+		return 0;
+	for (uint32_t i = 0; i < told.n; i++) {
+		size_t len = strlen(all);
+
+		(void)snprintf(all + len, sizeof(all) - len, " %s/%s", c->fleet, told.name[i]);
+	}
+	return rk_err_set(err, -E2BIG, "the flight recorder tells of such a worker in several fleets: choose one of%s", all);
+}
+
 int rk_recall_load(struct rk_recall *c, const struct rk_recall_filter *filter, bool is_following,
 		   struct rk_recall_list *to)
 {
 	struct rk_flight_entry e;
 	int r = 0;
 
-	while (r == 0 && rk_flight_reader_next(&c->reader, is_following, &e) == 0)
+	while (r == 0 && rk_flight_reader_next(&c->reader, is_following, &e) == 0) {
+		fleet_learn(&c->known, &e.record);
 		if (rk_recall_fits(filter, &e) && !is_of_other(c, &e.record))
 			r = append(to, &e);
+	}
 	return r;
 }
 
@@ -147,17 +187,16 @@ void rk_recall_list_free_p(struct rk_recall_list *l)
 
 /* ---- printing ---- */
 
-/* "2026-01-31 12:00:00.123456" of here, or "2026-01-31T11:00:00.123456Z" for programs. */
-static const char *time_format(uint64_t wall_ns, bool is_utc, char text[static TIME_LEN])
+const char *rk_recall_when(uint64_t wall_ns, bool is_utc, char text[static RK_RECALL_TIME])
 {
 	time_t s = (time_t)(wall_ns / RK_NS_PER_S);
-	char day[TIME_LEN / 2 + 4];
+	char day[RK_RECALL_TIME / 2 + 4];
 	struct tm tm;
 
 	if (!(is_utc ? gmtime_r(&s, &tm) : localtime_r(&s, &tm)) ||
 	    !strftime(day, sizeof(day), is_utc ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm))
 		(void)snprintf(day, sizeof(day), "?");
-	(void)snprintf(text, TIME_LEN, "%.20s.%06u%s", day,
+	(void)snprintf(text, RK_RECALL_TIME, "%.20s.%06u%s", day,
 		       (unsigned int)(wall_ns % RK_NS_PER_S / RK_NS_PER_US), is_utc ? "Z" : "");
 	return text;
 }
@@ -169,17 +208,25 @@ static enum rk_out_color color_of(uint32_t severity)
 	return severity == RK_LOG_WARNING ? RK_OUT_YELLOW : RK_OUT_PLAIN;
 }
 
-void rk_recall_print(const struct rk_recalled *e)
+/* A column of its own; what is of no fleet in particular has a dash there. */
+static void fleet_print(const struct rk_recall *c, const struct rk_flight_record *r)
+{
+	if (c && !c->part[0] && c->known.n > 1)
+		(void)printf("  %-*s", c->known.width, is_known(&c->known, r->fleet) ? r->fleet : "-");
+}
+
+void rk_recall_print(const struct rk_recall *c, const struct rk_recalled *e)
 {
 	const struct rk_flight_record *r = &e->record;
-	char when[TIME_LEN], slot[16] = "-", pid[16] = "-";
+	char when[RK_RECALL_TIME], slot[16] = "-", pid[16] = "-";
 
 	if (r->slot != RK_FLIGHT_NOBODY)
 		(void)snprintf(slot, sizeof(slot), "%u", r->slot);
 	if (r->pid)
 		(void)snprintf(pid, sizeof(pid), "%d", r->pid);
-	(void)printf("%s  ", time_format(r->wall_ns, false, when));
+	(void)printf("%s  ", rk_recall_when(r->wall_ns, false, when));
 	rk_out_color(color_of(r->severity), -10, rk_flight_kind_name(r->kind));
+	fleet_print(c, r);
 	(void)printf("  %4s  %7s  %s%s\n", slot, pid, e->text, e->is_cut ? " …" : "");
 }
 
@@ -213,11 +260,11 @@ struct json_object *rk_recall_json(const struct rk_recalled *e)
 {
 	const struct rk_flight_record *r = &e->record;
 	struct json_object *o = json_object_new_object();
-	char when[TIME_LEN];
+	char when[RK_RECALL_TIME];
 
 	rk_out_json_int(o, "sequence", (int64_t)r->sequence);
 	rk_out_json_int(o, "group", (int64_t)r->group);
-	rk_out_json_text(o, "time", time_format(r->wall_ns, true, when));
+	rk_out_json_text(o, "time", rk_recall_when(r->wall_ns, true, when));
 	rk_out_json_int(o, "monotonic_ns", (int64_t)r->now_ns);
 	rk_out_json_text(o, "kind", rk_flight_kind_name(r->kind));
 	rk_out_json_text(o, "severity", rk_flight_severity_name(r->severity));

@@ -15,11 +15,21 @@
 #include "shm/flight_reader.h"
 #include "shm/rundir.h"
 
+#define RK_RECALL_FLEETS 64u /* of one configuration, that are told apart */
+
+/* The fleets that a recorder tells of. */
+struct rk_recall_fleets {
+	uint32_t n;
+	char name[RK_RECALL_FLEETS][RK_NAME_MAX];
+	int width; /* of the longest */
+};
+
 struct rk_recall {
 	char fleet[RK_NAME_MAX];
 	char part[RK_NAME_MAX]; /* of several, the one that was asked for; "" = all */
 	char path[RK_PATH_MAX];
 	struct rk_flight_reader reader; /* fd -1 = not open */
+	struct rk_recall_fleets known; /* of what was read so far */
 };
 
 /* One event that was chosen. */
@@ -60,16 +70,28 @@ bool rk_recall_fits(const struct rk_recall_filter *filter, const struct rk_fligh
 RK_MUST_USE int rk_recall_load(struct rk_recall *c, const struct rk_recall_filter *filter,
 			       bool is_following, struct rk_recall_list *to);
 
+/* What was loaded is of several fleets, since none was asked for: -E2BIG with their names; else 0. */
+RK_MUST_USE int rk_recall_one_fleet(const struct rk_recall *c, const struct rk_recall_list *const lists[], size_t n,
+				    struct rk_err *err);
+
 /* Keeps only the last n. */
 void rk_recall_list_tail(struct rk_recall_list *l, size_t n);
 void rk_recall_list_free_p(struct rk_recall_list *l);
 
-/* Prints one as a line; or one object, of which the caller may print a line. */
-void rk_recall_print(const struct rk_recalled *e);
+/*
+ * Prints one as a line, with its fleet where the recorder tells of several and none was asked for (c NULL: without);
+ * or one object, of which the caller may print a line.
+ */
+void rk_recall_print(const struct rk_recall *c, const struct rk_recalled *e);
 struct json_object *rk_recall_json(const struct rk_recalled *e);
 
 /* Their objects, as an array. */
 struct json_object *rk_recall_json_list(const struct rk_recall_list *l);
+
+#define RK_RECALL_TIME 40
+
+/* "2026-01-31 12:00:00.123456" of here, or "2026-01-31T11:00:00.123456Z" for programs. Returns text. */
+const char *rk_recall_when(uint64_t wall_ns, bool is_utc, char text[static RK_RECALL_TIME]);
 
 /* With --utc, times are printed in UTC from here on: sets TZ for this process. */
 void rk_recall_time(const struct rk_args *a);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/process.h"
 #include "cli/out.h"
 #include "shm/beat.h"
 #include "shm/dead.h"
@@ -22,24 +23,6 @@ static uint64_t load(const _Atomic uint64_t *word)
 
 /* ---- workers ---- */
 
-/* What the kernel says of the process, whatever the process itself said last. */
-static bool is_suspended(pid_t pid)
-{
-	char path[32], text[256];
-	const char *at;
-	size_t n;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-	if (f)
-		(void)fclose(f);
-	text[n] = '\0';
-	at = strrchr(text, ')'); /* behind the name, which may hold anything */
-	return at && at[1] == ' ' && (at[2] == 'T' || at[2] == 't');
-}
-
 static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 {
 	struct rk_beat *beat = rk_shm_beat(&l->m, w->slot);
@@ -50,7 +33,8 @@ static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 	w->n_jobs = load(&beat->n_jobs);
 	w->n_errors = load(&beat->n_errors);
 	w->n_refused = load(&beat->n_refused);
-	w->is_suspended = w->view.pid > 0 && is_suspended(w->view.pid);
+	/* What the kernel says, whatever the process itself said last. */
+	w->is_suspended = w->view.pid > 0 && rk_process_is_stopped(w->view.pid);
 	if (w->view.pid > 0)
 		w->declared = rk_beat_state_name(
 			atomic_load_explicit(&beat->state, memory_order_relaxed));
@@ -141,23 +125,6 @@ static void read_workers(struct rk_snapshot *s)
 
 /* ---- partitions ---- */
 
-uint32_t rk_snapshot_depth(const struct rk_shm *m, uint32_t partition)
-{
-	uint64_t cursor = rk_commit_cursor(load(&rk_shm_part(m, partition)->commit));
-	uint64_t tail = load(&rk_shm_ring(m, partition)->tail) & RK_MASK48;
-	uint64_t n = rk_pos_before(tail, cursor) ? 0 : (tail - cursor) & RK_MASK48;
-	uint32_t depth = 0;
-
-	/* One more: the tail may lag by the reference whose publisher has not moved it yet. */
-	for (uint64_t i = 0; i < rk_min_u64(n + 1, m->g.n_ring); i++) {
-		uint64_t ref = rk_queue_peek(m, partition, rk_pos_add(cursor, i));
-
-		/* A withdrawn one stays in its place until a worker passes it. */
-		depth += ref != 0 && rk_ref_state(ref) != RK_REF_TOMB;
-	}
-	return depth;
-}
-
 static struct rk_snapshot_part read_part(const struct rk_shm *m, uint32_t partition)
 {
 	const struct rk_part *part = rk_shm_part(m, partition);
@@ -169,7 +136,7 @@ static struct rk_snapshot_part read_part(const struct rk_shm *m, uint32_t partit
 	p.released = load(&part->released) & RK_MASK48;
 	p.is_owned = rk_owner_flag(owner) == RK_OWNER_RUN || rk_owner_flag(owner) == RK_OWNER_STOP;
 	p.worker = rk_owner_worker(owner);
-	p.n_queued = rk_snapshot_depth(m, partition);
+	p.n_queued = rk_queue_depth(m, partition);
 	return p;
 }
 

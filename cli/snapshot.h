@@ -76,9 +76,6 @@ bool rk_snapshot_is_ready(const struct rk_snapshot_worker *w);
 const char *rk_snapshot_state(char text[static RK_SNAPSHOT_STATE],
 			      const struct rk_snapshot_worker *w);
 
-/* Jobs published at a partition, neither committed nor withdrawn. */
-uint32_t rk_snapshot_depth(const struct rk_shm *m, uint32_t partition);
-
 /*
  * "SIGKILL 12s ago (pid 815)"; "-" when nothing died in this slot. verdict: the words of the one by
  * which it was killed, "hung" for "killed: hung, 12s ago (pid 815)"; else NULL.

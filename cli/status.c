@@ -35,26 +35,74 @@ static void text_unserved(const struct rk_snapshot *s)
 	(void)putchar('\n');
 }
 
+/* "supervisor 812", and what is the matter with it. */
+static const char *text_supervisor(char text[static 48], const struct rk_look *l)
+{
+	const struct rk_absence *a = &l->absence;
+
+	switch (a->kind) {
+	case RK_ABSENCE_REPLACED:
+		(void)snprintf(text, 48, "supervisor being replaced");
+		break;
+	case RK_ABSENCE_STOPPED:
+		(void)snprintf(text, 48, "supervisor %d stopped", a->supervisor_pid);
+		break;
+	case RK_ABSENCE_SILENT:
+		(void)snprintf(text, 48, "supervisor %d not answering", a->supervisor_pid);
+		break;
+	case RK_ABSENCE_NONE:
+	case RK_ABSENCES:
+		(void)snprintf(text, 48, "supervisor %d", l->view->supervisor_pid);
+	}
+	return text;
+}
+
+/* How many supervisors have been followed by another since the fleet began: each adds one to the board's count. */
+static uint64_t n_replaced(const struct rk_look *l)
+{
+	uint64_t incarnation = atomic_load_explicit(&l->m.board->incarnation, memory_order_relaxed); /* alone */
+
+	return incarnation ? incarnation - 1 : 0;
+}
+
+/* "supervisor up 3 min, replaced 2 times (1 death): see …"; keeper counts deaths from its own start on. */
+static void text_reign(const struct rk_look *l)
+{
+	const struct rk_absence *a = &l->absence;
+	char up[RK_OUT_TIME];
+	uint64_t n = n_replaced(l);
+
+	if (a->kind != RK_ABSENCE_NONE || a->since_ns == 0)
+		return; /* what is the matter stands on standard error */
+	(void)printf("supervisor up %s", rk_out_time(up, l->now_ns - rk_min_u64(a->since_ns, l->now_ns)));
+	if (n == 0)
+		(void)printf(", the first one\n");
+	else
+		(void)printf(", replaced %llu time%s (%u death%s): see 'rekindle events --kind death,upgrade'\n",
+			     (unsigned long long)n, rk_num_plural(n), a->n_deaths, rk_num_plural(a->n_deaths));
+}
+
 static void text_head(const struct rk_snapshot *s)
 {
 	const struct rk_view *v = s->look->view;
 	char up[RK_OUT_TIME], command[sizeof(v->command)], queued[RK_NUM_TEXT],
-		finished[RK_NUM_TEXT], name[2 * RK_NAME_MAX];
+		finished[RK_NUM_TEXT], name[2 * RK_NAME_MAX], supervisor[48];
 
 	(void)snprintf(name, sizeof(name), "%s%s%s", s->look->ask.fleet,
 		       s->look->part[0] ? "/" : "", s->look->part);
 	rk_out_color(RK_OUT_BOLD, 0, name);
-	(void)printf("  %u of %u ready, up %s, keeper %d, supervisor %d\n", s->n_ready, s->n_wanted,
+	(void)printf("  %u of %u ready, up %s, keeper %d%s, %s\n", s->n_ready, s->n_wanted,
 		     rk_out_time(up, s->look->now_ns > v->started_ns
 					     ? s->look->now_ns - v->started_ns
 					     : 0),
-		     v->keeper_pid, v->supervisor_pid);
+		     v->keeper_pid, s->look->absence.keeper_stopped ? " stopped" : "", text_supervisor(supervisor, s->look));
 	(void)printf("%s\n",
 		     rk_out_clean(command, sizeof(command), v->command, sizeof(v->command)));
 	(void)printf("%u partition%s, %u client%s, %s job%s queued, %s finished\n",
 		     s->look->m.g.n_partitions, rk_num_plural(s->look->m.g.n_partitions), s->n_clients,
 		     rk_num_plural(s->n_clients), rk_num_format(queued, s->n_queued), rk_num_plural(s->n_queued),
 		     rk_num_format(finished, s->n_finished));
+	text_reign(s->look);
 	text_unserved(s);
 	(void)putchar('\n');
 }
@@ -169,7 +217,7 @@ static void text_detail(const struct rk_snapshot *s, const struct rk_snapshot_wo
 	if (events->n)
 		rk_out_color(RK_OUT_BOLD, 0, "\nlast events\n");
 	for (size_t i = 0; i < events->n; i++)
-		rk_recall_print(events->event[i]);
+		rk_recall_print(NULL, events->event[i]);
 }
 
 static const char *mode_name(const struct rk_snapshot *s)
@@ -428,6 +476,22 @@ static struct json_object *json_internals(const struct rk_snapshot *s)
 	return o;
 }
 
+/* Of an absent one what keeper says of it; the view is what it published last. */
+static void json_supervisor(struct json_object *o, const struct rk_look *l)
+{
+	const struct rk_absence *a = &l->absence;
+	bool is_here = a->kind == RK_ABSENCE_NONE;
+	int32_t pid = is_here ? l->view->supervisor_pid : a->supervisor_pid;
+
+	rk_out_json_int(o, "keeper_pid", is_here ? l->view->keeper_pid : a->keeper_pid);
+	rk_out_json_text(o, "keeper", a->keeper_stopped ? "stopped" : "runs");
+	rk_out_json_int_or_null(o, "supervisor_pid", pid != 0, pid);
+	rk_out_json_text(o, "supervisor", rk_absence_name(a->kind));
+	rk_out_json_int_or_null(o, "supervisor_uptime_ms", pid != 0 && a->since_ns, rk_out_ms_since(a->since_ns, l->now_ns));
+	rk_out_json_int(o, "supervisor_replaced", (int64_t)n_replaced(l));
+	rk_out_json_int(o, "supervisor_deaths", a->n_deaths);
+}
+
 static void print_json(const struct rk_snapshot *s, const struct rk_recall_list *verdicts,
 		       const struct rk_recall_list *events, bool with_internals)
 {
@@ -441,8 +505,7 @@ static void print_json(const struct rk_snapshot *s, const struct rk_recall_list 
 	rk_out_json_text(o, "fleet", s->look->part[0] ? s->look->part : NULL);
 	rk_out_json_text(o, "command",
 			 rk_out_clean(command, sizeof(command), v->command, sizeof(v->command)));
-	rk_out_json_int(o, "keeper_pid", v->keeper_pid);
-	rk_out_json_int(o, "supervisor_pid", v->supervisor_pid);
+	json_supervisor(o, s->look);
 	rk_out_json_int(o, "uptime_ms", rk_out_ms_since(v->started_ns, s->look->now_ns));
 	rk_out_json_int(o, "partitions", s->look->m.g.n_partitions);
 	rk_out_json_int(o, "clients", s->n_clients);
@@ -491,7 +554,9 @@ static int check(const struct rk_snapshot *s)
 {
 	if (s->n_ready == 0)
 		return RK_CLI_FAILED;
-	return s->n_ready < s->n_wanted || s->n_unserved ? RK_CLI_PARTLY : RK_CLI_OK;
+	return s->n_ready < s->n_wanted || s->n_unserved || s->look->absence.kind != RK_ABSENCE_NONE ||
+			       s->look->absence.keeper_stopped ? RK_CLI_PARTLY
+							       : RK_CLI_OK;
 }
 
 /* Opens the look, with --wait not before all are ready; sets *ret_late when the time was up. */
@@ -510,7 +575,7 @@ static int look(struct rk_look *l, const struct rk_args *a, const char *name, bo
 
 int rk_cli_status(int argc, char **argv)
 {
-	rk_cleanup(rk_look_close_p) struct rk_look l = { .ask.sock = -1 };
+	rk_cleanup(rk_look_close_p) struct rk_look l = RK_LOOK_NONE;
 	rk_cleanup(rk_snapshot_free_p) struct rk_snapshot s = { 0 };
 	rk_cleanup(rk_recall_list_free_p) struct rk_recall_list events = { 0 };
 	rk_cleanup(rk_recall_list_free_p) struct rk_recall_list verdicts = { 0 };
@@ -538,6 +603,7 @@ int rk_cli_status(int argc, char **argv)
 			return rk_cli_fail(&err);
 		events_read(name ? name : l.ask.fleet, slot, &events);
 	}
+	rk_look_warn(&l);
 	rk_last_verdicts_load(&s, name ? name : l.ask.fleet, &verdicts);
 	if (rk_args_json(&a))
 		print_json(&s, &verdicts, is_one ? &events : NULL, rk_args_flag(&a, "internals"));

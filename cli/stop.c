@@ -12,44 +12,82 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "base/process.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "cli/snapshot.h"
+#include "shm/queue.h"
 #include "shm/rundir.h"
 
 #define TIMEOUT_DEFAULT_NS (30 * RK_NS_PER_S)
+#define AGAIN_NS (50 * RK_NS_PER_MS)
 
-/* Asks a question whose answer names keeper. */
-static int keeper_of(struct rk_ask *ask, const char *request, struct rk_err *err)
+static int keeper_in(struct json_object *answer, const char *fleet, struct rk_err *err)
 {
-	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
-	struct json_object *answer;
-	int64_t pid;
-	int r = rk_ask(ask, request, &answer, &fds, err);
+	int64_t pid = rk_connect_int(answer, "keeper_pid");
 
-	if (r < 0)
-		return r;
-	pid = rk_connect_int(answer, "keeper_pid");
 	json_object_put(answer);
 	if (pid <= 0 || pid > INT32_MAX)
-		return rk_err_set(err, -EPROTO, "%s: the supervisor does not say who its keeper is",
-				  ask->fleet);
+		return rk_err_set(err, -EPROTO, "%s: the supervisor does not say who its keeper is", fleet);
 	return (int)pid;
 }
 
-/* True when the process has ended. */
-static bool await_end(int pidfd, uint64_t deadline_ns)
+/* Who keeper is. */
+static int keeper_of(struct rk_ask *ask, struct rk_err *err)
+{
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	struct json_object *answer;
+	int r = rk_ask(ask, "{\"verb\":\"ping\"}", &answer, &fds, err);
+
+	return r < 0 ? r : keeper_in(answer, ask->fleet, err);
+}
+
+/*
+ * Asks for the end, over the connection on which this keeper's supervisor has just answered and no
+ * other: another fleet of this name may begin. 0, also when it was cut: ask_again() sees to it.
+ */
+static int stop_ask(struct rk_ask *ask, struct rk_err *err)
+{
+	struct json_object *answer;
+	int r = rk_ask_here(ask, "{\"verb\":\"stop\"}", &answer, err);
+
+	if (r == 0)
+		r = keeper_in(answer, ask->fleet, err);
+	return r >= 0 || r == -ECONNRESET || r == -EPIPE ? 0 : r;
+}
+
+/* The supervisor is gone, and may not have told keeper of the stop: its successor is asked, if there is one. */
+static void ask_again(struct rk_ask *ask, int keeper)
+{
+	rk_ask_close_p(ask);
+	ask->deadline_ns = rk_clock_ns() + AGAIN_NS;
+	if (keeper_of(ask, NULL) != keeper || stop_ask(ask, NULL) < 0)
+		rk_ask_close_p(ask);
+}
+
+/* True when keeper has ended. */
+static bool await_end(int pidfd, int keeper, struct rk_ask *ask, uint64_t deadline_ns)
 {
 	for (;;) {
-		struct pollfd p = { .fd = pidfd, .events = POLLIN };
-		uint64_t now_ns = rk_clock_ns();
+		struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN },
+				       { .fd = ask->sock, .events = POLLRDHUP } };
+		uint64_t now_ns = rk_clock_ns(), left_ns = now_ns < deadline_ns ? deadline_ns - now_ns : 0;
 
-		if (poll(&p, 1,
-			 now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / RK_NS_PER_MS) + 1
-					      : 0) > 0)
+		if (ask->sock < 0)
+			left_ns = rk_min_u64(left_ns, AGAIN_NS);
+		(void)poll(p, 2, (int)rk_min_u64(left_ns / RK_NS_PER_MS + (left_ns > 0), INT32_MAX));
+		if (p[0].revents)
 			return true;
 		if (rk_clock_ns() >= deadline_ns)
 			return false;
+		/*
+		 * Keeper is to follow its supervisor first: who connects between the two ends would
+		 * start the fleet again, where systemd listens for it.
+		 */
+		if (p[1].revents)
+			rk_ask_close_p(ask);
+		else if (ask->sock < 0)
+			ask_again(ask, keeper);
 	}
 }
 
@@ -113,7 +151,7 @@ static struct deeds tell(const struct watched *w)
 	for (uint32_t i = 0; i < w->n_witnesses; i++)
 		d.n_killed += !ended_in_order(&w->look, &w->witnesses[i]);
 	for (uint32_t p = 0; w->is_open && p < w->look.m.g.n_partitions; p++)
-		d.n_dropped += rk_snapshot_depth(&w->look.m, p);
+		d.n_dropped += rk_queue_depth(&w->look.m, p);
 	return d;
 }
 
@@ -126,7 +164,7 @@ static void watched_free_p(struct watched *w)
 /* Asks for the end. Returns keeper's pid, and in *ret_pidfd what its end can be awaited with. */
 static int stop(struct rk_ask *ask, struct watched *w, int *ret_pidfd, struct rk_err *err)
 {
-	int keeper = keeper_of(ask, "{\"verb\":\"ping\"}", err), r;
+	int keeper = keeper_of(ask, err), r;
 
 	if (keeper < 0)
 		return keeper;
@@ -136,8 +174,8 @@ static int stop(struct rk_ask *ask, struct watched *w, int *ret_pidfd, struct rk
 		return rk_err_set(err, -errno, "%s: keeper (pid %d): %s", ask->fleet, keeper,
 				  strerror(errno));
 	watch(w, ask);
-	r = keeper_of(ask, "{\"verb\":\"stop\"}", err);
-	if (r < 0 && r != -ECONNRESET && r != -EPIPE) /* those: it was ending already */
+	r = stop_ask(ask, err);
+	if (r < 0)
 		return r;
 	*ret_pidfd = rk_take_fd(&pidfd);
 	return keeper;
@@ -188,7 +226,7 @@ static int refuse_part(const char *name, struct rk_err *err)
 int rk_cli_stop(int argc, char **argv)
 {
 	rk_cleanup(rk_ask_close_p) struct rk_ask ask = { .sock = -1 };
-	rk_cleanup(watched_free_p) struct watched w = { .look.ask.sock = -1 };
+	rk_cleanup(watched_free_p) struct watched w = { .look = RK_LOOK_NONE };
 	rk_cleanup(rk_close_p) int pidfd = -1;
 	uint64_t deadline_ns;
 	struct rk_err err = { 0 };
@@ -208,7 +246,7 @@ int rk_cli_stop(int argc, char **argv)
 		keeper = stop(&ask, &w, &pidfd, &err);
 	if (keeper < 0)
 		return rk_cli_fail(&err);
-	has_ended = await_end(pidfd, deadline_ns);
+	has_ended = await_end(pidfd, keeper, &ask, deadline_ns);
 	deeds = tell(&w);
 	if (rk_args_json(&a))
 		print_json(ask.fleet, keeper, has_ended, &deeds);
@@ -216,6 +254,10 @@ int rk_cli_stop(int argc, char **argv)
 		print_text(ask.fleet, &deeds);
 	if (has_ended)
 		return RK_CLI_OK;
+	if (rk_process_is_stopped(keeper)) /* it goes last: nothing ends before it goes on */
+		return rk_cli_complain(RK_CLI_TIMEOUT,
+				       "fleet '%s' was asked to end and has not yet: keeper (pid %d) is stopped: 'kill -CONT %d' lets it go on",
+				       ask.fleet, keeper, keeper);
 	return rk_cli_complain(RK_CLI_TIMEOUT,
 			       "fleet '%s' was asked to end and has not yet: keeper is pid %d",
 			       ask.fleet, keeper);

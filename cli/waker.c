@@ -73,7 +73,7 @@ void rk_waker_close_p(struct rk_waker *w)
 enum rk_wake rk_waker_wait(struct rk_waker *w, int fd)
 {
 	struct pollfd p[] = { { .fd = w->fd, .events = POLLIN },
-			      { .fd = fd, .events = POLLRDHUP },
+			      { .fd = fd, .events = POLLIN | POLLRDHUP },
 			      { .fd = STDOUT_FILENO } };
 	eventfd_t value;
 

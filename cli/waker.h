@@ -28,7 +28,7 @@ struct rk_waker {
 
 enum rk_wake {
 	RK_WAKE_CHANGED, /* the word has another value than before, or was never seen */
-	RK_WAKE_ENDED,   /* the other descriptor was closed at its other end */
+	RK_WAKE_ENDED,   /* the other descriptor can be read, or was closed at its other end */
 	RK_WAKE_NOBODY   /* nobody reads our standard output any more */
 };
 

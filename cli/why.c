@@ -55,19 +55,20 @@ static void print_text(uint32_t worker, const struct rk_recall_list *incident,
 	rk_out_color(RK_OUT_BOLD, 0, title);
 	(void)puts(incident->n ? "" : ": none that the flight recorder still knows");
 	for (size_t i = 0; i < incident->n; i++)
-		rk_recall_print(incident->event[i]);
+		rk_recall_print(NULL, incident->event[i]);
 	rk_out_color(RK_OUT_BOLD, 0, "\nbefore and since");
 	(void)putchar('\n');
 	for (size_t i = 0; i < history->n; i++)
-		rk_recall_print(history->event[i]);
+		rk_recall_print(NULL, history->event[i]);
 }
 
-static void print_json(const char *fleet, uint32_t worker, const struct rk_recall_list *incident,
+static void print_json(const struct rk_recall *c, uint32_t worker, const struct rk_recall_list *incident,
 		       const struct rk_recall_list *history)
 {
 	struct json_object *o = json_object_new_object();
 
-	rk_out_json_text(o, "name", fleet);
+	rk_out_json_text(o, "name", c->fleet);
+	rk_out_json_text(o, "fleet", c->part[0] ? c->part : NULL);
 	rk_out_json_int(o, "worker", worker);
 	json_object_object_add(o, "incident", rk_recall_json_list(incident));
 	json_object_object_add(o, "history", rk_recall_json_list(history));
@@ -109,6 +110,8 @@ int rk_cli_why(int argc, char **argv)
 		r = load(&c, worker, INCIDENT_KINDS, &incident, &err);
 	if (r == 0)
 		r = load(&c, worker, HISTORY_KINDS, &history, &err);
+	if (r == 0)
+		r = rk_recall_one_fleet(&c, (const struct rk_recall_list *const[]){ &incident, &history }, 2, &err);
 	if (r < 0)
 		return rk_cli_fail(&err);
 	incident_keep(&incident);
@@ -119,7 +122,7 @@ int rk_cli_why(int argc, char **argv)
 				       "%u: see 'rekindle events'",
 				       c.fleet, worker);
 	if (rk_args_json(&a))
-		print_json(c.fleet, worker, &incident, &history);
+		print_json(&c, worker, &incident, &history);
 	else
 		print_text(worker, &incident, &history);
 	return RK_CLI_OK;

@@ -311,7 +311,9 @@ struct rk_beat {
 	_Atomic uint32_t owner_incarnation; /* worker: of the partition, when it began the job it runs */
 	uint8_t reserved2[4];
 	_Atomic uint64_t news_at;     /* supervisor: so many n_jobs are worth telling; 0 = none */
-	uint8_t reserved3[32];
+	uint64_t keeper_next;         /* keeper: an address of its own, for the kernel alone (robust list) */
+	_Atomic uint32_t keeper;      /* keeper: its lease, a robust futex; 0 = none here; kernel: that it died */
+	uint8_t reserved3[20];
 	char last_words[256];         /* worker: one line said before it gave up; input for readers */
 	uint8_t reserved4[RK_BEAT_SIZE - 512];
 };
@@ -321,6 +323,8 @@ RK_ABI_AT(struct rk_beat, order, 120);
 RK_ABI_AT(struct rk_beat, incarnation, 128);
 RK_ABI_AT(struct rk_beat, n_jobs, 168);
 RK_ABI_AT(struct rk_beat, news_at, 216);
+RK_ABI_AT(struct rk_beat, keeper_next, 224);
+RK_ABI_AT(struct rk_beat, keeper, 232);
 RK_ABI_AT(struct rk_beat, last_words, 256);
 RK_ABI_SIZE(struct rk_beat, RK_BEAT_SIZE);
 
@@ -498,9 +502,13 @@ enum rk_epoch_mode {
 	RK_EPOCH_PLAIN     /* the writer orders them with membarrier(GLOBAL_EXPEDITED) */
 };
 
+#define RK_CLIENT_ENDED UINT64_MAX /* no worker will run any more: what is queued never is applied */
+
 /*
  * Followed, each from a new line, by route[n_partitions] (_Atomic uint64_t),
  * client_id[n_clients] (_Atomic uint64_t) and RK_VIEWS views.
+ *
+ * A page's client id is 0 without a client, and RK_CLIENT_ENDED once the fleet has ended.
  */
 struct rk_board {
 	struct rk_segment segment;
@@ -514,7 +522,8 @@ struct rk_board {
 	_Atomic uint32_t dead_after;  /* supervisor: DeadLetterAfter, attempts until a job is quarantined; 0 = never */
 	_Atomic uint64_t incarnation; /* supervisor: of itself */
 	_Atomic uint32_t allow_faults; /* supervisor: AllowFaults, 1 = workers obey the orders in their beat pages */
-	uint8_t reserved2[36];
+	_Atomic uint32_t orphan_ms; /* supervisor: OrphanTimeout; 0 = no worker outlives its keeper, or all do for ever */
+	uint8_t reserved2[32];
 };
 RK_ABI_AT(struct rk_board, geometry, 64);
 RK_ABI_AT(struct rk_board, epoch_mode, 208);
@@ -522,11 +531,110 @@ RK_ABI_AT(struct rk_board, epoch, 256);
 RK_ABI_AT(struct rk_board, view, 264);
 RK_ABI_AT(struct rk_board, dead_after, 268);
 RK_ABI_AT(struct rk_board, allow_faults, 280);
+RK_ABI_AT(struct rk_board, orphan_ms, 284);
 RK_ABI_SIZE(struct rk_board, 320);
 
 /* ---- journal ---------------------------------------------------------------------------- */
 
 enum rk_journal_state { RK_JOURNAL_DOWN, RK_JOURNAL_INTENT, RK_JOURNAL_LIVE };
+
+enum rk_journal_flag {
+	RK_JOURNAL_ACTING = 1,     /* the step that led to this state was not acted on to its end */
+	RK_JOURNAL_WANTED = 2,     /* somebody wants a process here */
+	RK_JOURNAL_HELD = 4,       /* an operator has paused it */
+	RK_JOURNAL_STARTED = 8,    /* it had a process before */
+	RK_JOURNAL_PROMOTED = 16,  /* its process was a standby, and has yet to take the lease */
+	RK_JOURNAL_JUDGED = 32,    /* the verdict is about a job: judged_partition, judged_job */
+	RK_JOURNAL_KILLED = 64,    /* its tree was, once at least */
+	RK_JOURNAL_FAULTED = 128,  /* by a fault that was asked for */
+	RK_JOURNAL_CORE = 256,     /* it gets a SIGABRT first */
+	RK_JOURNAL_FAILED = 512,   /* OnFailure has run, or is due, for this row of failures */
+	RK_JOURNAL_UNTOLD = 1024,  /* it waits for the cause */
+	RK_JOURNAL_AWAITED = 2048, /* so does the decision what follows */
+	RK_JOURNAL_MANNED = 4096,  /* its process, or what that one left, is not laid down yet */
+	RK_JOURNAL_LATE = 8192,    /* a job was told that its time is up: late_partition, late_job */
+};
+
+/* What the supervisor knows of a slot and is nowhere else. */
+struct rk_journal_note {
+	uint32_t state;       /* enum rk_fsm_state, as are all below of the supervisor's own enums */
+	uint32_t from; /* the step that led there */
+	uint32_t event;
+	uint32_t flags;       /* enum rk_journal_flag */
+	uint32_t unwanted;    /* enum rk_slot_state: what it is shown as while nobody wants it */
+	uint32_t verdict;     /* enum rk_verdict */
+	int32_t pid;
+	uint32_t judged_partition;
+	uint64_t judged_job;
+	uint64_t judged_for_ns;
+	uint64_t incarnation;
+	uint64_t restarts;
+	uint64_t started_ns;
+	uint64_t entered_ns;
+	uint64_t noticed_ns;
+	uint64_t died_ns;
+	int32_t died_pid;
+	uint32_t roll_stage; /* enum rk_rolling_stage, in the rolling restart that is on */
+	uint64_t credit_ns; /* its account with the restart policy */
+	uint64_t ready_ns;
+	uint64_t next_ns;
+	uint32_t waits;
+	uint32_t failed;
+	uint32_t reason;
+	uint32_t next_kind; /* what was decided at the last death */
+	uint32_t next_reason;
+	uint32_t reserved0;
+	uint64_t wait_ns;
+	uint64_t oom_kills; /* of the machine, and of its group, when it was started */
+	uint64_t oom;
+	uint64_t group;          /* of its verdict's records */
+	uint64_t roll_since_ns;  /* of roll_stage */
+	uint64_t reported_ns;    /* the hang that was reported, and the one for which partitions were moved, */
+	uint64_t moved_ns;       /* began then */
+	uint64_t late_job;
+	uint32_t late_partition;
+	uint32_t late_attempts;  /* which the job had behind it then */
+	uint64_t reserved1[4];
+};
+RK_ABI_AT(struct rk_journal_note, judged_job, 32);
+RK_ABI_AT(struct rk_journal_note, roll_since_ns, 184);
+RK_ABI_SIZE(struct rk_journal_note, 256);
+
+/*
+ * How a slot's process stood when it was looked at last, and how the time since its last sign of life was
+ * spent. The guard's, a thread of the supervisor's.
+ */
+struct rk_journal_watch {
+	uint64_t incarnation; /* whose; 0 = nobody's */
+	uint64_t job;         /* these six as it declared them */
+	uint64_t beats;
+	uint64_t jobs;
+	uint64_t calling_until_ns;
+	uint32_t partition;
+	uint32_t state;
+	uint32_t phase;       /* enum rk_phase */
+	uint32_t blame;       /* enum rk_verdict */
+	uint64_t blamed_ns;
+	uint64_t begun_ns;    /* it was first seen */
+	uint64_t pending_ns;  /* work has waited for it since, 0 = none does */
+	uint64_t since_ns;    /* no sign of life since */
+	uint64_t look_ns;     /* the last look, 0 = it needed none */
+	uint64_t away_ns;     /* how long the machine had been suspended then */
+	uint64_t deadline_ns; /* the job's, and how much that left it */
+	uint64_t budget_ns;
+	uint64_t burnt_ns;    /* how the time was spent */
+	uint64_t asleep_ns;
+	uint64_t disk_ns;
+	uint64_t starved_ns;
+	uint64_t paused_ns;
+	uint64_t void_ns;
+	uint64_t still_ns;
+	uint64_t listed_asleep_ns; /* of it, when its tree was listed last */
+	uint64_t listed_disk_ns;
+};
+RK_ABI_AT(struct rk_journal_watch, blamed_ns, 56);
+RK_ABI_AT(struct rk_journal_watch, burnt_ns, 120);
+RK_ABI_SIZE(struct rk_journal_watch, 192);
 
 struct rk_journal_slot {
 	_Atomic uint32_t state; /* supervisor: enum rk_journal_state */
@@ -536,9 +644,21 @@ struct rk_journal_slot {
 	int32_t exit_code;
 	int32_t exit_status;
 	uint64_t n_exits;
-	uint8_t reserved[24];
+	uint64_t begun; /* when the process began, in ticks: before Linux 6.9 the inode says nothing */
+	_Atomic uint32_t note;    /* supervisor: which of the two holds */
+	_Atomic uint32_t stopped; /* supervisor: a fault that was asked for has stopped it */
+	uint64_t cgroup;          /* number of the control group that its process is made in, 0 = none */
+	struct rk_journal_note notes[2];
+	_Atomic uint32_t watch; /* supervisor's guard: which of the two below holds */
+	uint32_t reserved0;
+	uint8_t reserved1[56];
+	struct rk_journal_watch watches[2];
 };
-RK_ABI_SIZE(struct rk_journal_slot, 64);
+RK_ABI_AT(struct rk_journal_slot, note, 48);
+RK_ABI_AT(struct rk_journal_slot, notes, 64);
+RK_ABI_AT(struct rk_journal_slot, watch, 576);
+RK_ABI_AT(struct rk_journal_slot, watches, 640);
+RK_ABI_SIZE(struct rk_journal_slot, 1024);
 
 struct rk_journal_client {
 	uint64_t id;    /* 0 = page never used; supervisor */
@@ -549,20 +669,68 @@ struct rk_journal_client {
 };
 RK_ABI_SIZE(struct rk_journal_client, 128);
 
+/* Who holds a reader line, and the client page that came with it. */
+struct rk_journal_reader {
+	_Atomic int32_t pid; /* 0 = nobody; supervisor, stored last */
+	uint32_t page;       /* page + 1, 0 = none */
+	uint64_t pidfd_inode;
+	uint64_t begun; /* as of a slot's process */
+	_Atomic uint32_t answered; /* it has been told: 0, and it will ask again */
+	uint32_t reserved0;
+};
+RK_ABI_AT(struct rk_journal_reader, answered, 24);
+RK_ABI_SIZE(struct rk_journal_reader, 32);
+
+enum rk_journal_fleet_flag {
+	RK_JOURNAL_RUNS = 1,     /* its workers were to be started */
+	RK_JOURNAL_READY = 2,    /* all of them have been ready at once */
+	RK_JOURNAL_PROVEN = 4,   /* one of them has been */
+	RK_JOURNAL_HALTED = 8,   /* they are ended until it is started again */
+	RK_JOURNAL_LEAVING = 16, /* it ends for good, its configuration is gone */
+	RK_JOURNAL_ROLLS = 32,   /* a rolling restart is on */
+	RK_JOURNAL_HOLDS = 64,   /* and has stopped for somebody to decide */
+	RK_JOURNAL_COMES_UP = 128, /* those who are tied are all down, and start again */
+};
+
+#define RK_JOURNAL_LAYOUT 5u  /* of this segment alone, which only supervisors map */
+#define RK_JOURNAL_CHANGES 8u /* operators' changes that are followed at once */
+
 /*
- * Followed by n_workers slots, n_clients clients, and kept[n_partitions][n_banks]
- * (_Atomic uint16_t; supervisor): worker + 1 that was evicted from this bank and
- * may still write to it, 0 = nobody.
+ * Followed by n_workers slots, n_clients clients, n_readers readers, owner[n_partitions]
+ * (_Atomic uint16_t; supervisor: the slot that a partition belongs to, stored before it is given),
+ * and kept[n_partitions][n_banks] (_Atomic uint16_t; supervisor): worker + 1 that was evicted from
+ * this bank and may still write to it, 0 = nobody.
  */
 struct rk_journal {
 	struct rk_segment segment;
 	_Atomic uint64_t last_client_id; /* supervisor: ids are never reused */
 	int32_t supervisor_pid;
-	uint32_t reserved0;
+	uint32_t layout;             /* creator, once: RK_JOURNAL_LAYOUT */
 	uint64_t supervisor_inode;
-	uint8_t reserved1[40];
+	uint64_t supervisor_begun;
+	_Atomic uint32_t flags;      /* supervisor: enum rk_journal_fleet_flag */
+	uint32_t number;             /* creator, once: what keeper calls the fleet */
+	int32_t keeper_pid;          /* creator, once: its control groups are called by it */
+	uint32_t complete;           /* creator: 1 when every segment was made and given to keeper */
+	uint64_t device;             /* creator, once: of the segments */
+	uint64_t inode[RK_SEGMENT_KINDS];
+	uint64_t changes[RK_JOURNAL_CHANGES]; /* supervisor: groups of the records that people follow, 0 = none */
+	uint64_t roll_group;         /* supervisor: the same of a rolling restart */
+	uint32_t roll_unavailable;
+	uint16_t roll_reason;        /* enum rk_rolling_reason: why it holds, if it does */
+	uint16_t roll_held;          /* for which slot */
+	uint64_t join_group;
+	uint64_t leave_group;
+	char fleet[RK_NAME_MAX];     /* creator, once */
+	_Atomic uint64_t last_cgroup; /* supervisor: numbers of control groups, which are never reused */
+	_Atomic uint64_t tied;        /* supervisor: slots that a strategy stops and starts: the first, and in the */
+				      /* high half the one behind the last; none if that is not behind it */
+	_Atomic uint64_t tied_until_ns; /* supervisor: not started before */
+	uint8_t reserved1[128];
 };
-RK_ABI_SIZE(struct rk_journal, 128);
+RK_ABI_AT(struct rk_journal, flags, 96);
+RK_ABI_AT(struct rk_journal, inode, 120);
+RK_ABI_SIZE(struct rk_journal, 512);
 
 /* ---- flight recorder: a file, not a segment (shm/flight.h) ------------------------------- */
 
@@ -600,6 +768,7 @@ enum rk_flight_kind {
 	RK_FLIGHT_FAULT,  /* injected */
 	RK_FLIGHT_CLIENT, /* opened, gone, cut off */
 	RK_FLIGHT_STANDBY,
+	RK_FLIGHT_UPGRADE, /* of keeper and supervisor */
 	RK_FLIGHT_KINDS
 };
 

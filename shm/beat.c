@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "shm/bell.h"
 #include "shm/words.h"
 
 /* glibc's robust mutex begins with its futex word on every machine we know. */
@@ -73,13 +74,16 @@ void rk_beat_ask_stop(struct rk_beat *beat, bool wanted)
 	atomic_store_explicit(&beat->stop, wanted ? RK_BEAT_STOP : RK_BEAT_GO, memory_order_seq_cst);
 }
 
-void rk_beat_ask_pause(struct rk_beat *beat, bool wanted)
+bool rk_beat_ask_pause(struct rk_beat *beat, bool wanted)
 {
 	uint32_t from = wanted ? RK_BEAT_GO : RK_BEAT_PAUSE;
 
+	/* As it should be; and a page that is only read is mapped with its neighbors. */
+	if (atomic_load_explicit(&beat->stop, memory_order_relaxed) != from)
+		return false;
 	/* As B1; the supervisor alone writes it, so that it fails only where there is nothing to do. */
-	(void)atomic_compare_exchange_strong_explicit(&beat->stop, &from, wanted ? RK_BEAT_PAUSE : RK_BEAT_GO,
-						      memory_order_seq_cst, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(&beat->stop, &from, wanted ? RK_BEAT_PAUSE : RK_BEAT_GO,
+						       memory_order_seq_cst, memory_order_relaxed);
 }
 
 void rk_beat_reset_lease(struct rk_beat *beat)
@@ -125,6 +129,25 @@ enum rk_order rk_beat_take_order(struct rk_beat *beat, uint32_t *ret_ms)
 		return RK_ORDER_NONE;
 	*ret_ms = rk_orderword_ms(word);
 	return rk_orderword_what(word);
+}
+
+void rk_beat_keep(struct rk_beat *beat, uint32_t tid)
+{
+	/* With the waiters bit for good: without it the kernel would mark the word and wake nobody. */
+	atomic_store_explicit(&beat->keeper, tid | FUTEX_WAITERS, memory_order_release);
+	rk_bell_wake(&beat->keeper);
+}
+
+_Atomic uint32_t *rk_beat_keeper(const struct rk_shm *m, uint32_t worker)
+{
+	struct rk_beat *own = rk_shm_beat(m, worker), *shared = rk_shm_beat(m, 0);
+
+	/* Relaxed: a setting; and a lease, once taken, is in its page for good. */
+	if (!atomic_load_explicit(&m->board->orphan_ms, memory_order_relaxed))
+		return NULL;
+	if (rk_likely(atomic_load_explicit(&own->keeper, memory_order_relaxed)))
+		return &own->keeper;
+	return atomic_load_explicit(&shared->keeper, memory_order_relaxed) ? &shared->keeper : NULL;
 }
 
 const char *rk_beat_state_name(uint32_t state)

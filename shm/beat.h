@@ -43,9 +43,10 @@ void rk_beat_ask_stop(struct rk_beat *beat, bool wanted);
 
 /*
  * Supervisor: asks the slot's process to run no further job until this is taken back; it goes on
- * handing partitions over. Whoever asks rings, too. Changes nothing where it was asked to end.
+ * handing partitions over. Whoever asks rings, too. Returns false, and changes nothing, where it was
+ * asked to end, or for the same before.
  */
-void rk_beat_ask_pause(struct rk_beat *beat, bool wanted);
+bool rk_beat_ask_pause(struct rk_beat *beat, bool wanted);
 
 /* Worker: whether it was asked to. */
 static inline bool rk_beat_is_pause_wanted(struct rk_beat *beat)
@@ -90,6 +91,22 @@ static inline bool rk_beat_has_order(const struct rk_beat *beat)
 
 /* Worker: takes one job's share of the order, so that no later job has it too. What to do; *ret_ms of SLOW. */
 enum rk_order rk_beat_take_order(struct rk_beat *beat, uint32_t *ret_ms);
+
+/*
+ * ---- keeper's lease ----
+ *
+ * Where workers outlive keeper (under systemd) each of them has to learn of its death without looking
+ * by the clock: keeper holds a robust futex in the beat pages, as a worker does its own lease, and a
+ * parked worker waits on that and its bell at once. The kernel wakes one waiter of a word, hence a word
+ * for each worker. Where keeper has more than the kernel looks after, the others share that of page 0,
+ * and whoever wakes there wakes the next.
+ */
+
+/* Keeper: it holds this page's, as thread `tid`, and whoever saw it dead sees it alive. */
+void rk_beat_keep(struct rk_beat *beat, uint32_t tid);
+
+/* The word that a worker waits on; NULL: it ends with keeper, or nothing tells of keeper's death. */
+_Atomic uint32_t *rk_beat_keeper(const struct rk_shm *m, uint32_t worker);
 
 /* Name of a declared state; "?" outside (it is the worker's word). */
 const char *rk_beat_state_name(uint32_t state);

@@ -54,6 +54,23 @@ int rk_bell_wait(_Atomic uint32_t *bell, uint32_t parked, uint64_t deadline_ns)
 	return -errno;
 }
 
+int rk_bell_wait_beside(_Atomic uint32_t *bell, uint32_t parked, const _Atomic uint32_t *other, uint32_t seen,
+			uint64_t deadline_ns)
+{
+	struct timespec at = { (time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u) };
+	struct futex_waitv waits[2] = {
+		{ .val = parked, .flags = FUTEX_32, .uaddr = (uintptr_t)bell },
+		{ .val = seen, .flags = FUTEX_32, .uaddr = (uintptr_t)other },
+	};
+
+	if (!other)
+		return rk_bell_wait(bell, parked, deadline_ns);
+	/* Says which one woke us, or EAGAIN when one had changed before. */
+	if (syscall(SYS_futex_waitv, waits, 2, 0, deadline_ns ? &at : NULL, CLOCK_MONOTONIC) >= 0 || errno == EAGAIN)
+		return 0;
+	return -errno;
+}
+
 void rk_bell_ring_partition(const struct rk_shm *m, uint32_t worker, uint32_t partition)
 {
 	_Atomic uint64_t *word;

@@ -66,6 +66,10 @@ static inline void rk_bell_unpark(_Atomic uint32_t *bell)
  */
 int rk_bell_wait(_Atomic uint32_t *bell, uint32_t parked, uint64_t deadline_ns);
 
+/* The same, but a change of another word from `seen` ends it too; other may be NULL. */
+int rk_bell_wait_beside(_Atomic uint32_t *bell, uint32_t parked, const _Atomic uint32_t *other, uint32_t seen,
+			uint64_t deadline_ns);
+
 /* Wakes everybody who waits on a word, which has changed. */
 void rk_bell_wake(_Atomic uint32_t *word);
 

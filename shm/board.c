@@ -4,12 +4,25 @@
 #include <string.h>
 
 #include "shm/bell.h"
+#include "shm/copy.h"
 #include "shm/epoch.h"
 #include "shm/fault.h"
 
 void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_board_is_dead is_dead, void *arg)
 {
 	*w = (struct rk_board_writer){ .m = m, .is_dead = is_dead, .arg = arg };
+}
+
+void rk_board_writer_adopt(struct rk_board_writer *w)
+{
+	uint32_t current = atomic_load_explicit(&w->m->board->view, memory_order_acquire);
+	uint64_t epoch = rk_epoch_advance(w->m);
+
+	for (uint32_t i = 0; i < RK_VIEWS; i++) {
+		/* Versions go on; of a half-filled buffer this is any number, and harmless. */
+		w->version = rk_max_u64(w->version, i == current ? rk_shm_view(w->m, i)->version : 0);
+		w->retired[i] = i == current ? 0 : epoch;
+	}
 }
 
 /* The low half of the epoch, which every publication changes; not the view's index, which comes back. */
@@ -28,6 +41,22 @@ uint32_t rk_board_mark(const struct rk_shm *m)
 void rk_board_await(const struct rk_shm *m, uint32_t mark, uint64_t deadline_ns)
 {
 	(void)rk_bell_wait(rk_board_futex(m), mark, deadline_ns);
+}
+
+bool rk_board_copy(const struct rk_shm *m, struct rk_view *to)
+{
+	for (int round = 0; round < RK_BOARD_COPIES; round++) {
+		/* E7: acquire, before the copy. What is published is not written again before the epoch has advanced (E5). */
+		uint64_t epoch = atomic_load_explicit(&m->board->epoch, memory_order_acquire);
+		/* E8: acquire; pairs with B1: whoever loads the index sees the view. */
+		uint32_t i = atomic_load_explicit(&m->board->view, memory_order_acquire);
+
+		rk_copy_out(to, rk_shm_view(m, i % RK_VIEWS), m->l.view_stride);
+		/* E9: behind the copy, whose loads acquire. The epoch of E7 still: it was published all the while. */
+		if (atomic_load_explicit(&m->board->epoch, memory_order_acquire) == epoch)
+			return true;
+	}
+	return false;
 }
 
 static bool is_listed(const struct rk_board_writer *w, uint32_t reader)
@@ -74,6 +103,26 @@ static int free_buffer(struct rk_board_writer *w)
 			found = (int)i;
 	}
 	return found;
+}
+
+static void page_end(const struct rk_shm *m, uint32_t page)
+{
+	/*
+	 * Z1: seq_cst, before the look at the bells; pairs with Z2 in rk_client_has_ended(), behind the client's park
+	 * (W1): either it reads this and does not sleep, or we find it parked.
+	 */
+	atomic_store_explicit(&rk_shm_client_ids(m)[page], RK_CLIENT_ENDED, memory_order_seq_cst);
+	rk_bell_ring(&rk_shm_page(m, page)->bell);
+	for (uint32_t i = 0; i < m->g.n_cells; i++)
+		rk_bell_ring(&rk_shm_cell(m, page * m->g.n_cells + i)->bell);
+}
+
+void rk_board_end(const struct rk_shm *m)
+{
+	for (uint32_t i = 0; i < m->g.n_clients; i++)
+		page_end(m, i);
+	for (uint32_t p = 0; p < m->g.n_partitions; p++)
+		rk_bell_ring_space(rk_shm_ring(m, p));
 }
 
 bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view)

@@ -35,6 +35,12 @@ struct rk_board_writer {
 void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_board_is_dead is_dead, void *arg);
 
 /*
+ * After init, as a dead writer's successor: what it published stands, and each other buffer may be
+ * read by somebody until a grace period has passed.
+ */
+void rk_board_writer_adopt(struct rk_board_writer *w);
+
+/*
  * Publishes a copy of `view` (view_stride bytes; version, grace and stall
  * figures are filled in here). Returns true, or false when every buffer is
  * still held: `pending` is set, the stalled readers are listed, and the caller
@@ -42,7 +48,21 @@ void rk_board_writer_init(struct rk_board_writer *w, const struct rk_shm *m, rk_
  */
 bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view);
 
+/*
+ * The fleet has ended: its workers are gone and none will come. Tells every client, and wakes those that wait for a
+ * reply or for room. Killed in between, a successor says it again.
+ */
+void rk_board_end(const struct rk_shm *m);
+
 /* ---- readers ---- */
+
+/*
+ * Copies the published view (view_stride bytes) without a reader's line, for who has none: nobody
+ * waits for him, so that the buffer may be written anew under him, which he sees, and tries again.
+ * Needs no more than the read-only board. False when views came too fast for RK_BOARD_COPIES tries.
+ */
+#define RK_BOARD_COPIES 1000
+bool rk_board_copy(const struct rk_shm *m, struct rk_view *to);
 
 /* The futex that every publication changes and wakes; its word is the mark. */
 _Atomic uint32_t *rk_board_futex(const struct rk_shm *m);

@@ -7,8 +7,8 @@
  * and one that is never reached fails. A break takes one safeguard out of the
  * real code, to show that the tests would notice.
  *
- * Both compile to nothing unless RK_FAULT_POINTS is defined
- * (configure --enable-fault-points, and the tests' own build of shm/).
+ * Both compile to nothing unless RK_FAULT_POINTS is defined (the tests' own
+ * builds of shm/ and workers/lib; tests/fault/real are the programs of it).
  *
  * Who       the process that arms itself; state is private to it.
  */

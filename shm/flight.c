@@ -24,6 +24,7 @@
 #define HEAD_LEN sizeof(struct rk_flight_head)
 #define RECORD_LEN sizeof(struct rk_flight_record)
 #define PATH_LEN 256
+#define SCAN_RECORDS 64u /* that are read at once */
 
 /* Places go on over the wrap of the sequence only in a ring that is a power of two. */
 static bool is_ring(uint32_t n)
@@ -43,7 +44,7 @@ const char *rk_flight_kind_name(uint32_t kind)
 	static const char *const names[] = {
 		"?",     "note",     "start",   "stop",     "ready",    "spawn",      "transition",
 		"death", "obituary", "verdict", "response", "evidence", "quarantine", "move",
-		"scale", "rolling",  "reload",  "config",   "fault",    "client",     "standby"
+		"scale", "rolling",  "reload",  "config",   "fault",    "client",     "standby", "upgrade"
 	};
 
 	static_assert(rk_countof(names) == RK_FLIGHT_KINDS, "a name for every kind");
@@ -81,37 +82,55 @@ static uint32_t place_of(uint64_t sequence, uint32_t n)
 	return (uint32_t)(sequence % n);
 }
 
+static bool is_whole(const struct rk_flight_record *r, uint32_t n, uint32_t place)
+{
+	return place_of(r->sequence, n) == place && r->len <= RK_FLIGHT_TEXT && r->n_parts >= 1 &&
+	       r->n_parts <= RK_FLIGHT_PARTS_MAX && r->part < r->n_parts && r->check == check_of(r);
+}
+
 bool rk_flight_record_read(int fd, uint32_t n, uint32_t place, struct rk_flight_record *ret)
 {
-	ssize_t len = pread(fd, ret, RECORD_LEN, place_offset(place));
+	return pread(fd, ret, RECORD_LEN, place_offset(place)) == (ssize_t)RECORD_LEN && is_whole(ret, n, place);
+}
 
-	return len == (ssize_t)RECORD_LEN && ret->check == check_of(ret) &&
-	       place_of(ret->sequence, n) == place && ret->len <= RK_FLIGHT_TEXT &&
-	       ret->n_parts >= 1 && ret->n_parts <= RK_FLIGHT_PARTS_MAX && ret->part < ret->n_parts;
+/* Sequences of the whole records among so many places, SCAN_RECORDS at most. Returns how many. */
+static uint32_t sequences_read(int fd, uint32_t n, uint32_t first, uint32_t n_places, uint64_t ret[static SCAN_RECORDS])
+{
+	struct rk_flight_record some[SCAN_RECORDS];
+	ssize_t len = pread(fd, some, n_places * RECORD_LEN, place_offset(first));
+	uint32_t n_whole = 0;
+
+	for (uint32_t i = 0; i < n_places && len >= (ssize_t)((i + 1) * RECORD_LEN); i++)
+		if (is_whole(&some[i], n, first + i))
+			ret[n_whole++] = some[i].sequence;
+	return n_whole;
 }
 
 uint32_t rk_flight_scan(int fd, uint32_t n, uint64_t *ret_oldest, uint64_t *ret_newest)
 {
-	struct rk_flight_record r;
-	uint64_t oldest = 0, newest = 0;
+	uint64_t newest = 0, some[SCAN_RECORDS];
 	uint32_t n_found = 0;
 
-	/* By distance: a sequence may have wrapped. What is a whole ring behind is none of these.
-	 */
-	for (uint32_t i = 0; i < n; i++) {
-		if (!rk_flight_record_read(fd, n, i, &r))
-			continue;
-		if (n_found == 0 || (int64_t)(r.sequence - newest) > 0)
-			newest = r.sequence;
-		n_found++;
+	/* By distance: a sequence may have wrapped. What is a whole ring behind is none of these. */
+	for (uint32_t first = 0; first < n; first += SCAN_RECORDS) {
+		uint32_t n_some = sequences_read(fd, n, first, rk_min_u32(SCAN_RECORDS, n - first), some);
+
+		for (uint32_t i = 0; i < n_some; i++)
+			if (n_found++ == 0 || (int64_t)(some[i] - newest) > 0)
+				newest = some[i];
 	}
-	oldest = newest;
-	for (uint32_t i = 0; n_found > 0 && i < n; i++)
-		if (rk_flight_record_read(fd, n, i, &r) && newest - r.sequence < n &&
-		    newest - r.sequence > newest - oldest)
-			oldest = r.sequence;
-	*ret_oldest = oldest;
-	*ret_newest = newest;
+	*ret_oldest = *ret_newest = newest;
+	/* Round the ring from behind the newest: there it begins, unless that was damaged. */
+	for (uint32_t k = 1, len; n_found > 0 && k < n; k += len) {
+		uint32_t first = place_of(newest + k, n);
+
+		len = rk_min_u32(rk_min_u32(SCAN_RECORDS, n - k), n - first);
+		for (uint32_t i = 0, n_some = sequences_read(fd, n, first, len, some); i < n_some; i++)
+			if (newest - some[i] < n) {
+				*ret_oldest = some[i];
+				return n_found;
+			}
+	}
 	return n_found;
 }
 
@@ -198,14 +217,40 @@ static int begin(struct rk_flight *f, int fd, uint32_t n, uint64_t next, struct 
 	return 0;
 }
 
-/* Behind the newest record of a file of n records that has been checked. */
-static int go_on(struct rk_flight *f, int fd, uint32_t n, struct rk_err *err)
+/*
+ * The newest record, from the last one that was announced on: to read the whole ring takes as long as a quarter of an
+ * adoption. 0 = there is none.
+ */
+static uint64_t find_newest(int fd, uint32_t n, uint32_t announced)
 {
-	uint64_t oldest, newest;
+	struct rk_flight_record last;
+	uint64_t oldest, newest, some[SCAN_RECORDS];
+	bool goes_on = true;
+
+	if (!rk_flight_record_read(fd, n, place_of(announced, n), &last) || (uint32_t)last.sequence != announced)
+		return rk_flight_scan(fd, n, &oldest, &newest) == 0 ? 0 : newest;
+	newest = last.sequence;
+	while (goes_on) {
+		uint32_t first = place_of(newest + 1, n);
+		uint32_t n_some = sequences_read(fd, n, first, rk_min_u32(SCAN_RECORDS, n - first), some);
+
+		goes_on = false;
+		for (uint32_t i = 0; i < n_some; i++)
+			if ((int64_t)(some[i] - newest) > 0) {
+				newest = some[i];
+				goes_on = true;
+			}
+	}
+	return newest;
+}
+
+/* Behind the newest record of a file that has been checked. */
+static int go_on(struct rk_flight *f, int fd, const struct rk_flight_head *head, struct rk_err *err)
+{
+	uint32_t n = head->n_records;
+	uint64_t newest = find_newest(fd, n, head->changes);
 	int r;
 
-	if (rk_flight_scan(fd, n, &oldest, &newest) == 0)
-		newest = 0;
 	r = begin(f, fd, n, newest + 1, err);
 	if (r == 0)
 		announce(f, newest); /* its writer may have been killed before it did */
@@ -237,7 +282,7 @@ static void predecessor_tell(const char *path)
 	struct rk_flight_head head;
 
 	if (fd >= 0 && rk_flight_head_read(fd, path, &head, NULL) == 0 &&
-	    go_on(&f, rk_take_fd(&fd), head.n_records, NULL) == 0)
+	    go_on(&f, rk_take_fd(&fd), &head, NULL) == 0)
 		finish(&f, RK_FLIGHT_REPLACED, &last, "replaced by a new fleet of this name");
 }
 
@@ -299,26 +344,24 @@ int rk_flight_create(struct rk_flight *f, const char *path, const char *name, ui
 	return r < 0 ? r : begin(f, fd, n, 1, err);
 }
 
-static int predecessor_check(int fd, const char *path, const char *name, uint32_t *ret_n,
+static int predecessor_check(int fd, const char *path, const char *name, struct rk_flight_head *ret,
 			     struct rk_err *err)
 {
-	struct rk_flight_head head;
-	uint8_t boot_id[sizeof(head.boot_id)];
+	uint8_t boot_id[sizeof(ret->boot_id)];
 	struct stat st;
-	int r = rk_flight_head_read(fd, path, &head, err);
+	int r = rk_flight_head_read(fd, path, ret, err);
 
 	if (r < 0)
 		return r;
 	rk_boot_id(boot_id);
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid())
 		return not_ours(err, path, "it belongs to somebody else");
-	if (strcmp(head.name, name) != 0)
+	if (strcmp(ret->name, name) != 0)
 		return not_ours(err, path, "it is another fleet's");
-	if (memcmp(head.boot_id, boot_id, sizeof(boot_id)) != 0)
+	if (memcmp(ret->boot_id, boot_id, sizeof(boot_id)) != 0)
 		return not_ours(err, path, "it is from before the last boot");
-	if (head.state != RK_FLIGHT_OPEN)
+	if (ret->state != RK_FLIGHT_OPEN)
 		return not_ours(err, path, "its fleet has ended");
-	*ret_n = head.n_records;
 	return 0;
 }
 
@@ -326,14 +369,14 @@ int rk_flight_open(struct rk_flight *f, const char *path, const char *name, stru
 {
 	rk_cleanup(rk_close_p) int fd =
 		open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	uint32_t n = 0;
+	struct rk_flight_head head;
 	int r;
 
 	*f = (struct rk_flight){ .fd = -1 };
 	if (fd < 0)
 		return rk_err_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
-	r = predecessor_check(fd, path, name, &n, err);
-	return r < 0 ? r : go_on(f, rk_take_fd(&fd), n, err);
+	r = predecessor_check(fd, path, name, &head, err);
+	return r < 0 ? r : go_on(f, rk_take_fd(&fd), &head, err);
 }
 
 void rk_flight_close_p(struct rk_flight *f)

@@ -92,7 +92,9 @@ static void lay_board(const struct rk_geometry *g, struct rk_layout *l)
 	l->board_len = up(l->board_views + RK_VIEWS * l->view_stride, PAGE);
 	l->readers_len = up(sizeof(struct rk_segment) + sizeof(struct rk_reader) * (uint64_t)g->n_readers, PAGE);
 	l->journal_clients = sizeof(struct rk_journal) + sizeof(struct rk_journal_slot) * (uint64_t)g->n_workers;
-	l->journal_kept = l->journal_clients + sizeof(struct rk_journal_client) * (uint64_t)g->n_clients;
+	l->journal_readers = l->journal_clients + sizeof(struct rk_journal_client) * (uint64_t)g->n_clients;
+	l->journal_owners = l->journal_readers + sizeof(struct rk_journal_reader) * (uint64_t)g->n_readers;
+	l->journal_kept = l->journal_owners + 2ull * g->n_partitions;
 	l->journal_len = up(l->journal_kept + 2ull * g->n_partitions * g->n_banks, PAGE);
 }
 

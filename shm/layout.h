@@ -32,7 +32,7 @@ struct rk_layout {
 	uint64_t readers_len;
 	uint64_t bank_log, bank_log_data, bank_guarded, guarded_applied, guarded_index, guarded_dedup, dedup_stride;
 	uint64_t guarded_state, guarded_len, bank_stride, state_len;
-	uint64_t journal_clients, journal_kept, journal_len;
+	uint64_t journal_clients, journal_readers, journal_owners, journal_kept, journal_len;
 	uint64_t dead_entries, dead_stride, dead_len;
 	uint64_t total_len; /* all segments together */
 };
@@ -187,6 +187,17 @@ static inline struct rk_journal_slot *rk_journal_slots(struct rk_journal *j)
 static inline struct rk_journal_client *rk_journal_clients(const struct rk_shm *m, struct rk_journal *j)
 {
 	return (struct rk_journal_client *)((char *)j + m->l.journal_clients);
+}
+
+static inline struct rk_journal_reader *rk_journal_readers(const struct rk_shm *m, struct rk_journal *j)
+{
+	return (struct rk_journal_reader *)((char *)j + m->l.journal_readers);
+}
+
+/* The slot that a partition belongs to. */
+static inline _Atomic uint16_t *rk_journal_owner(const struct rk_shm *m, uint32_t partition)
+{
+	return (_Atomic uint16_t *)((char *)m->journal + m->l.journal_owners) + partition;
 }
 
 /* Who may still write to this bank: worker + 1, 0 = nobody. */

@@ -81,6 +81,17 @@ int rk_part_ask(const struct rk_shm *m, uint32_t partition)
 	return 0;
 }
 
+bool rk_part_unask(const struct rk_shm *m, uint32_t partition)
+{
+	_Atomic uint64_t *word = &rk_shm_part(m, partition)->owner;
+	uint64_t owner = atomic_load_explicit(word, memory_order_acquire);
+
+	/* H3: against H2, the release: one of the two fails. */
+	return rk_owner_flag(owner) == RK_OWNER_STOP &&
+	       atomic_compare_exchange_strong_explicit(word, &owner, rk_owner_with(owner, RK_OWNER_RUN),
+						       memory_order_seq_cst, memory_order_acquire);
+}
+
 bool rk_part_is_released(const struct rk_shm *m, uint32_t partition)
 {
 	/* Acquire; pairs with H2. */

@@ -49,6 +49,12 @@ void rk_part_route(const struct rk_shm *m, uint32_t partition, uint32_t worker, 
  */
 int rk_part_ask(const struct rk_shm *m, uint32_t partition);
 
+/*
+ * Takes the question back, as a successor of the supervisor that asked. Returns true if the owner
+ * goes on; false if it was not asked, or has released the partition.
+ */
+bool rk_part_unask(const struct rk_shm *m, uint32_t partition);
+
 /* Whether it was released: rk_part_assign() may follow. */
 bool rk_part_is_released(const struct rk_shm *m, uint32_t partition);
 

@@ -215,3 +215,22 @@ bool rk_queue_has_work(const struct rk_shm *m, uint32_t partition)
 
 	return rk_queue_peek(m, partition, cursor) != 0;
 }
+
+uint32_t rk_queue_depth(const struct rk_shm *m, uint32_t partition)
+{
+	/* Acquire, both: a moment's view, of words that may make no sense together. */
+	uint64_t cursor = rk_commit_cursor(
+		atomic_load_explicit(&rk_shm_part(m, partition)->commit, memory_order_acquire));
+	uint64_t tail = atomic_load_explicit(&rk_shm_ring(m, partition)->tail, memory_order_acquire) & RK_MASK48;
+	uint64_t n = rk_pos_before(tail, cursor) ? 0 : (tail - cursor) & RK_MASK48;
+	uint32_t depth = 0;
+
+	/* One more: the tail may lag by the reference whose publisher has not moved it yet. */
+	for (uint64_t i = 0; i <= n && i < m->g.n_ring; i++) {
+		uint64_t ref = rk_queue_peek(m, partition, rk_pos_add(cursor, i));
+
+		/* A withdrawn one stays in its place until a worker passes it. */
+		depth += ref != 0 && rk_ref_state(ref) != RK_REF_TOMB;
+	}
+	return depth;
+}

@@ -50,6 +50,9 @@ RK_MUST_USE enum rk_queue_result rk_queue_publish(const struct rk_shm *m, uint32
  */
 enum rk_ref_state rk_queue_outstanding(const struct rk_shm *m, uint32_t cell, uint64_t where);
 
+/* Jobs published at a partition, neither committed nor withdrawn, as whoever looks from outside sees it. */
+uint32_t rk_queue_depth(const struct rk_shm *m, uint32_t partition);
+
 /* Whether any ring names this cell in READY or TAKEN. */
 bool rk_queue_names(const struct rk_shm *m, uint32_t cell);
 

@@ -93,12 +93,26 @@ int rk_rundir_path(const char *name, const char *file, char ret[static RK_PATH_M
 	return n < (int)RK_PATH_MAX ? 0 : too_long(err);
 }
 
-/* Whether somebody holds the lock on this directory: a fleet runs there. */
-static bool is_locked(int dir, const char *name)
+static enum rk_rundir_life look(int dir, const char *name)
 {
 	rk_cleanup(rk_close_p) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	if (fd < 0)
+		return errno == EACCES ? RK_RUNDIR_HIDDEN : RK_RUNDIR_NOBODY;
+	return flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK ? RK_RUNDIR_HELD : RK_RUNDIR_NOBODY;
+}
+
+enum rk_rundir_life rk_rundir_look(const char *name)
+{
+	char path[RK_PATH_MAX];
+
+	return rk_rundir_path(name, NULL, path, NULL) < 0 ? RK_RUNDIR_NOBODY : look(AT_FDCWD, path);
+}
+
+/* Whether somebody holds the lock on this directory: a fleet runs there. */
+static bool is_locked(int dir, const char *name)
+{
+	return look(dir, name) == RK_RUNDIR_HELD;
 }
 
 static int by_name(const void *a, const void *b)
@@ -106,13 +120,24 @@ static int by_name(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+static bool has_file(int dir, const char *name, const char *file)
+{
+	char path[2 * RK_NAME_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", name, file);
+	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* Whether a fleet that does not run any more has left its flight recorder. */
 static bool has_left(int dir, const char *name)
 {
-	char path[RK_NAME_MAX + sizeof(RK_RUNDIR_FLIGHT) + 1];
+	return has_file(dir, name, RK_RUNDIR_FLIGHT);
+}
 
-	(void)snprintf(path, sizeof(path), "%s/%s", name, RK_RUNDIR_FLIGHT);
-	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+/* A control socket alone may be systemd's, which waits for who wants the fleet. */
+static bool is_left(int dir, const char *name)
+{
+	return (has_left(dir, name) || has_file(dir, name, RK_RUNDIR_BOARD)) && !is_locked(dir, name);
 }
 
 static int list(char names[][RK_NAME_MAX], size_t n_max, bool (*is_wanted)(int dir, const char *name),
@@ -146,6 +171,32 @@ int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
 	return list(names, n_max, is_locked, err);
 }
 
+int rk_rundir_list_left(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err)
+{
+	return list(names, n_max, is_left, err);
+}
+
+bool rk_rundir_has_left(const char *name)
+{
+	char path[RK_PATH_MAX];
+
+	return rk_rundir_path(name, NULL, path, NULL) == 0 && has_left(AT_FDCWD, path);
+}
+
+/* Nobody runs: one that has left something may be meant. */
+static int none_runs(bool left, struct rk_err *err)
+{
+	char names[1][RK_NAME_MAX];
+	int n = left ? 0 : list(names, 1, has_left, NULL);
+
+	if (n > 0)
+		return rk_err_set(err, -ENOENT,
+				  "no fleet is running: start one with 'rekindle run -n 4 -- COMMAND'; '%s'%s ended without a stop, "
+				  "see 'rekindle list'", names[0], n > 1 ? " and others have" : " has");
+	return rk_err_set(err, -ENOENT, "no fleet is running%s: start one with 'rekindle run -n 4 -- COMMAND'",
+			  left ? ", and none has left a flight recorder" : "");
+}
+
 /* A fleet that runs, or one that has left something. */
 static int choose(const char *name, bool left, char ret[static RK_NAME_MAX], struct rk_err *err)
 {
@@ -166,8 +217,7 @@ static int choose(const char *name, bool left, char ret[static RK_NAME_MAX], str
 	if (n < 0)
 		return n;
 	if (n == 0)
-		return rk_err_set(err, -ENOENT, "no fleet is running%s: start one with 'rekindle run -n 4 -- COMMAND'",
-				  left ? ", and none has left a flight recorder" : "");
+		return none_runs(left, err);
 	if (n == 1) {
 		strcpy(ret, names[0]);
 		return 0;
@@ -190,17 +240,21 @@ int rk_rundir_choose_left(const char *name, char ret[static RK_NAME_MAX], struct
 	return r == -ENOENT ? choose(name, true, ret, err) : r;
 }
 
-/* Makes one directory of ours and opens it. */
-static int own_directory(const char *path, struct rk_err *err)
+/*
+ * Makes one directory and opens it. It has to be ours; that of all fleets may be root's, who could
+ * do what he wants anyhow: systemd makes it for services of other users.
+ */
+static int own_directory(const char *path, bool is_base, struct rk_err *err)
 {
+	mode_t mode = is_base && geteuid() == 0 ? 0711 : 0700; /* services of others are below it */
 	struct stat st;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return rk_err_set(err, -errno, "cannot make the runtime directory %s: %s", path, strerror(errno));
 	rk_cleanup(rk_close_p) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return rk_err_set(err, -errno, "cannot open the runtime directory %s: %s", path, strerror(errno));
-	if (st.st_uid != geteuid())
+	if (st.st_uid != geteuid() && !(is_base && st.st_uid == 0))
 		return rk_err_set(err, -EPERM,
 				  "the runtime directory %s belongs to uid %u, not to us: remove it or set REKINDLE_RUNTIME_DIR",
 				  path, (unsigned int)st.st_uid);
@@ -232,14 +286,14 @@ int rk_rundir_lock(const char *name, struct rk_err *err)
 
 	if (r < 0)
 		return r;
-	rk_cleanup(rk_close_p) int base = own_directory(path, err);
+	rk_cleanup(rk_close_p) int base = own_directory(path, true, err);
 	if (base < 0)
 		return base;
 	r = rk_rundir_path(name, NULL, path, err);
 	if (r < 0)
 		return r;
 	for (int attempt = 0; attempt < 100; attempt++) {
-		rk_cleanup(rk_close_p) int fd = own_directory(path, err);
+		rk_cleanup(rk_close_p) int fd = own_directory(path, false, err);
 		struct stat held, named;
 
 		if (fd < 0)
@@ -270,7 +324,8 @@ int rk_rundir_admit(const char *name, gid_t gid, bool is_for_all, struct rk_err 
 	if (r < 0 || mode == 0700)
 		return r;
 	/* Other fleets' directories below keep them out by their own mode. */
-	if (stat(base, &st) < 0 || chmod(base, (st.st_mode & 07777) | 0011) < 0)
+	if (stat(base, &st) < 0 ||
+	    ((st.st_mode & 0011) != 0011 && chmod(base, (st.st_mode & 07777) | 0011) < 0))
 		return rk_err_set(err, -errno, "%s: %s", base, strerror(errno));
 	if (chown(path, (uid_t)-1, gid) < 0 || chmod(path, mode) < 0)
 		return rk_err_set(err, -errno, "cannot let clients into %s: %s", path, strerror(errno));
@@ -290,8 +345,14 @@ void rk_rundir_close(const char *name)
 	char path[RK_PATH_MAX];
 
 	file_remove(name, "control");
+	file_remove(name, RK_RUNDIR_BOARD);
 	if (rk_rundir_path(name, NULL, path, NULL) == 0)
 		(void)rmdir(path);
+}
+
+void rk_rundir_leave(const char *name)
+{
+	file_remove(name, RK_RUNDIR_BOARD);
 }
 
 void rk_rundir_remove(const char *name)

@@ -16,6 +16,7 @@
 #include "shm/abi.h"
 
 #define RK_RUNDIR_FLIGHT "flight" /* the file of flight.h */
+#define RK_RUNDIR_BOARD "board"   /* the socket of board_socket.h */
 #define RK_PATH_MAX 100u /* a unix socket's path has 108 bytes */
 
 /* 0, or -EINVAL with what a name may be: 1 to 63 of letters, digits, '.', '_', '-', '@', not beginning with '.'. */
@@ -28,10 +29,27 @@ RK_MUST_USE int rk_rundir_base(char ret[static RK_PATH_MAX], struct rk_err *err)
 RK_MUST_USE int rk_rundir_path(const char *name, const char *file, char ret[static RK_PATH_MAX], struct rk_err *err);
 
 /*
+ * Whether a fleet of this name, which has been checked, runs: its directory is locked, also while
+ * its supervisor is dead and the next one is on its way.
+ */
+enum rk_rundir_life {
+	RK_RUNDIR_NOBODY, /* none */
+	RK_RUNDIR_HELD,   /* it does */
+	RK_RUNDIR_HIDDEN  /* the directory is there, and only its owner may see more */
+};
+enum rk_rundir_life rk_rundir_look(const char *name);
+
+/*
  * Names of the fleets that run now (their directory is locked), at most n_max,
  * sorted. Returns how many there are, or -errno.
  */
 int rk_rundir_list(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err);
+
+/* The same of those that do not run, and have not ended in order: their flight recorder or board is left. */
+int rk_rundir_list_left(char names[][RK_NAME_MAX], size_t n_max, struct rk_err *err);
+
+/* Whether a fleet of this name, which has been checked, has left its flight recorder. */
+bool rk_rundir_has_left(const char *name);
 
 /*
  * One rekindled has one directory and may run several fleets in it: people write
@@ -55,7 +73,7 @@ RK_MUST_USE int rk_rundir_choose_left(const char *name, char ret[static RK_NAME_
 /*
  * Supervisor: makes BASE and BASE/NAME (0700, ours), locks the latter. Returns
  * the descriptor that holds the lock; -EBUSY when a fleet of this name runs;
- * -EPERM when a directory is not ours.
+ * -EPERM when a directory is not ours. BASE may be root's, and root's is 0711.
  */
 RK_MUST_USE int rk_rundir_lock(const char *name, struct rk_err *err);
 
@@ -71,6 +89,11 @@ RK_MUST_USE int rk_rundir_admit(const char *name, gid_t gid, bool is_for_all, st
  * when the fleet did not end in order. What is not there does not matter.
  */
 void rk_rundir_close(const char *name);
+
+/*
+ * The same for a fleet whose control socket is systemd's: it stays, and so does the directory.
+ */
+void rk_rundir_leave(const char *name);
 
 /* Removes the flight recorder too. */
 void rk_rundir_remove(const char *name);

@@ -21,7 +21,7 @@
 #define CPU_WEIGHT_NORMAL 100u /* the kernel's */
 #define MAIN "main"
 #define OWN_MAX (RK_NAME_MAX + 24u) /* bytes of "rekindle-NAME-KEEPER" */
-#define SLOT_MAX 24
+#define NUMBER_MAX 24
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 
 /* ---- files of a group ---- */
@@ -68,8 +68,7 @@ static int sub_open(int dir, const char *name)
 
 /* ---- where we are ---- */
 
-/* Where version 2 is mounted. */
-static bool mount_find(char *ret, size_t size)
+bool rk_cgroup_mount(char *ret, size_t size)
 {
 	FILE *f = fopen("/proc/self/mounts", "re");
 	char line[PATH_MAX + 256], at[PATH_MAX], type[32];
@@ -114,7 +113,7 @@ static int ours_open(const char *name, pid_t keeper, bool *ret_is_root)
 	size_t len, end;
 	int fd;
 
-	if (!mount_find(mount, sizeof(mount)) || !path_find(below, sizeof(below)))
+	if (!rk_cgroup_mount(mount, sizeof(mount)) || !path_find(below, sizeof(below)))
 		return -ENOENT;
 	(void)snprintf(end_of, sizeof(end_of), "/%s/" MAIN, own_name(name, keeper, own));
 	len = strlen(below);
@@ -324,7 +323,7 @@ int rk_cgroup_open(struct rk_cgroup *c, const struct rk_cgroup_name *name,
 	rk_cleanup(rk_close_p) int all = -1;
 	int r = 0;
 
-	c->dir = -1;
+	*c = (struct rk_cgroup){ .dir = -1, .last = name->last };
 	if (ours < 0 || !is_delegated(ours, is_root)) {
 		(void)rk_err_set(err, -ENOENT,
 				 "no control group (version 2) is delegated to rekindled");
@@ -363,59 +362,128 @@ void rk_cgroup_close(struct rk_cgroup *c)
 
 /* ---- a slot's ---- */
 
-static const char *slot_name(const struct rk_cgroup_slot *s, char text[static SLOT_MAX])
+static const char *number_name(uint64_t n, char text[static NUMBER_MAX])
 {
-	(void)snprintf(text, SLOT_MAX, "%u.%u", s->slot, s->n);
+	(void)snprintf(text, NUMBER_MAX, "%" PRIu64, n);
 	return text;
+}
+
+static void slot_take(struct rk_cgroup_slot *s, int dir, uint64_t n)
+{
+	s->dir = dir;
+	s->n = n;
+	s->events = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	s->has_memory = faccessat(dir, "memory.events", F_OK, 0) == 0;
+}
+
+void rk_cgroup_slot_adopt(const struct rk_cgroup *c, struct rk_cgroup_slot *s, uint64_t n)
+{
+	if (c->dir >= 0)
+		s->n = n;
+}
+
+/* Opens the one that was adopted. Whether there is one. */
+static bool slot_have(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
+{
+	char name[NUMBER_MAX];
+	int dir;
+
+	if (s->dir >= 0 || !s->n)
+		return s->dir >= 0;
+	dir = openat(c->dir, number_name(s->n, name), DIR_FLAGS);
+	if (dir >= 0)
+		slot_take(s, dir, s->n);
+	else
+		s->n = 0; /* it is gone */
+	return dir >= 0;
 }
 
 int rk_cgroup_slot_open(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 {
-	char name[SLOT_MAX];
+	char name[NUMBER_MAX];
+	uint64_t n;
+	int dir;
 
-	if (s->dir >= 0 || c->dir < 0)
+	if (c->dir < 0 || slot_have(c, s))
 		return s->dir;
-	s->dir = sub_open(c->dir, slot_name(s, name));
-	if (s->dir < 0) {
-		s->dir = -1;
+	/* Relaxed: one writer; spent before it is used. */
+	n = atomic_fetch_add_explicit(c->last, 1, memory_order_relaxed) + 1;
+	dir = sub_open(c->dir, number_name(n, name));
+	if (dir < 0)
 		return -1;
-	}
-	s->events = openat(s->dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	s->has_memory = faccessat(s->dir, "memory.events", F_OK, 0) == 0;
-	return s->dir;
+	slot_take(s, dir, n);
+	return dir;
 }
 
 void rk_cgroup_slot_close(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 {
-	char name[SLOT_MAX];
+	char name[NUMBER_MAX];
 
-	if (s->dir < 0)
+	if (!slot_have(c, s))
 		return;
 	rk_close_p(&s->dir);
 	rk_close_p(&s->events);
-	(void)unlinkat(c->dir, slot_name(s, name), AT_REMOVEDIR);
+	(void)unlinkat(c->dir, number_name(s->n, name), AT_REMOVEDIR);
+	s->n = 0;
 }
 
 bool rk_cgroup_slot_kill(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 {
-	struct rk_cgroup_slot before = *s;
-	char name[SLOT_MAX];
+	uint64_t n = s->n;
+	char name[NUMBER_MAX];
 
-	if (s->dir < 0 || number_read(s->events, "populated") == 0)
+	if (!slot_have(c, s) || number_read(s->events, "populated") == 0)
 		return false;
 	(void)file_write(s->dir, "cgroup.kill", "1");
 	rk_cgroup_slot_close(c, s); /* rarely removes it: they are still dying */
-	s->n++;
-	if (before.n-- > 0) /* those of the time before are gone by now */
-		(void)unlinkat(c->dir, slot_name(&before, name), AT_REMOVEDIR);
+	if (s->killed) /* those of the time before are gone by now */
+		(void)unlinkat(c->dir, number_name(s->killed, name), AT_REMOVEDIR);
+	s->killed = n;
 	return true;
 }
 
-uint64_t rk_cgroup_slot_oom_kills(const struct rk_cgroup_slot *s)
+static int number_compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void group_end(int dir, const char *name)
+{
+	rk_cleanup(rk_close_p) int sub = openat(dir, name, DIR_FLAGS);
+
+	/* It may be empty: then it is removed at once, else it goes with the fleet's. */
+	if (sub >= 0)
+		(void)file_write(sub, "cgroup.kill", "1");
+	(void)unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+void rk_cgroup_sweep(const struct rk_cgroup *c, uint64_t *used, uint32_t n)
+{
+	int copy = c->dir < 0 ? -1 : openat(c->dir, ".", DIR_FLAGS);
+	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *e;
+
+	if (!list) {
+		rk_close_p(&copy);
+		return;
+	}
+	qsort(used, n, sizeof(*used), number_compare);
+	while ((e = readdir(list)) != NULL) {
+		uint64_t number = strtoull(e->d_name, NULL, 10);
+
+		if (e->d_type == DT_DIR && number != 0 && !bsearch(&number, used, n, sizeof(*used), number_compare))
+			group_end(c->dir, e->d_name);
+	}
+	(void)closedir(list);
+}
+
+uint64_t rk_cgroup_slot_oom_kills(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 {
 	rk_cleanup(rk_close_p) int fd = -1;
 
-	if (s->dir < 0 || !s->has_memory)
+	if (!slot_have(c, s) || !s->has_memory)
 		return 0;
 	fd = openat(s->dir, "memory.events", O_RDONLY | O_CLOEXEC);
 	return number_read(fd, "oom_kill");

@@ -8,9 +8,9 @@
  *     main                           keeper and supervisor, only where a limit is set: processes
  *                                    may not live where controllers are passed on
  *     FLEET                          MemoryHigh, MemoryMax, CPUWeight, TasksMax: of all workers
- *     FLEET/SLOT.N                   one worker and whatever it starts
+ *     FLEET/N                        one worker and whatever it starts
  *
- * N counts the times that a tree had to be killed: on Linux 6.18 whatever is born into a group
+ * N is the fleet's count of such groups, in its journal: on Linux 6.18 whatever is born into a group
  * that was ever killed (CLONE_INTO_CGROUP) is killed too, and moving a process into one takes
  * 10 ms. A group that is empty when its worker is dead, the usual case, is used again.
  *
@@ -18,14 +18,17 @@
  * container. Where nothing is, the struct is empty, and every call on it does nothing.
  *
  * Who       open, slot, limits, close: the supervisor's loop. remove: keeper, at its end.
- * Crash     a dead supervisor leaves directories, which keeper removes; those of a dead keeper go
- *           when the next one of that name starts.
+ * Crash     a dead supervisor leaves directories; its successor takes over those of the workers and
+ *           removes the others, keeper what is left at the end, and those of a dead keeper go when
+ *           the next one of that name starts.
  * Blocking  file system calls (cgroupfs); a kill returns before its victims are gone.
  */
 #ifndef RK_SUPERVISOR_CGROUP_H
 #define RK_SUPERVISOR_CGROUP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,12 +38,14 @@
 
 struct rk_cgroup {
 	int dir; /* of the fleet; -1 = none */
+	_Atomic uint64_t *last; /* number */
 };
 
 struct rk_cgroup_name {
 	const char *name; /* of the configuration */
 	pid_t keeper;
 	const char *fleet;
+	_Atomic uint64_t *last; /* number given, in the journal: outlives us */
 };
 
 /* A slot's. */
@@ -48,11 +53,16 @@ struct rk_cgroup_slot {
 	int dir;         /* -1 = none */
 	int events;      /* its cgroup.events, which every death asks; -1 with dir */
 	bool has_memory; /* there is a memory.events, decided with dir */
-	uint32_t slot;
-	uint32_t n; /* how often its tree had to be killed */
+	uint64_t n;      /* its number; without dir: one that was adopted, and not opened yet; 0 = none */
+	uint64_t killed; /* the one before, whose processes had to be killed; 0 = none */
 };
 
+#define RK_CGROUP_SLOT_NONE ((struct rk_cgroup_slot){ .dir = -1, .events = -1 })
+
 #define RK_CGROUP_NONE 1 /* nothing is delegated */
+
+/* Where version 2 is mounted; false: nowhere. */
+bool rk_cgroup_mount(char *ret, size_t size);
 
 /*
  * Makes the fleet's group and sets its limits. Returns 0; RK_CGROUP_NONE, and the struct is empty;
@@ -75,6 +85,12 @@ void rk_cgroup_close(struct rk_cgroup *c);
 /* Makes a slot's group unless it has one. Returns its directory, which stays the slot's; or -1. */
 int rk_cgroup_slot_open(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 
+/* Takes over the one of this number, which a supervisor that died has made. It is opened when it is needed. */
+void rk_cgroup_slot_adopt(const struct rk_cgroup *c, struct rk_cgroup_slot *s, uint64_t n);
+
+/* Behind that: ends and removes the fleet's other groups. used: n numbers, which it sorts. */
+void rk_cgroup_sweep(const struct rk_cgroup *c, uint64_t *used, uint32_t n);
+
 /* Removes a slot's group; if something still lives in it, that goes with the fleet's. */
 void rk_cgroup_slot_close(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 
@@ -83,7 +99,7 @@ void rk_cgroup_slot_close(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 bool rk_cgroup_slot_kill(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 
 /* How many of its processes the kernel has killed for want of memory; 0 when that is not known. */
-uint64_t rk_cgroup_slot_oom_kills(const struct rk_cgroup_slot *s);
+uint64_t rk_cgroup_slot_oom_kills(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 
 /* Keeper, when no process is left: removes what is there of its groups. */
 void rk_cgroup_remove(const char *name, pid_t keeper);

@@ -8,10 +8,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,7 +20,6 @@
 
 #define FIRST_FD 3
 #define GATE_FD (FIRST_FD + (int)RK_CHILD_FDS_MAX) /* the gate, in the child */
-#define GATE_CLOSED 97 /* exit status of a child whose supervisor died, seen by nobody */
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 #define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2) /* Linux 6.9; the headers are older */
@@ -33,7 +32,7 @@ static void child_signals(void)
 	struct sigaction normal = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	/* Handlers are gone by CLONE_CLEAR_SIGHAND, but ignored signals would stay ignored. */
+	/* Handlers are gone where clone3 is, but ignored signals would stay ignored. */
 	for (int sig = 1; sig < 32; sig++)
 		(void)sigaction(sig, &normal, NULL);
 	(void)sigemptyset(&none);
@@ -69,7 +68,7 @@ static _Noreturn void child_run(const struct rk_child_plan *plan, const int pair
 	char byte = 0;
 
 	if (!rk_setup_parent(plan->setup))
-		_exit(GATE_CLOSED);
+		_exit(RK_CHILD_UNBEGUN);
 	(void)close(pair[0]); /* else we would never read its end of file */
 	(void)setsid();
 	child_signals();
@@ -80,7 +79,7 @@ static _Noreturn void child_run(const struct rk_child_plan *plan, const int pair
 	if (!rk_setup_apply(plan->setup, &f))
 		child_fail(GATE_FD, f);
 	if (read(GATE_FD, &byte, 1) != 1)
-		_exit(GATE_CLOSED);
+		_exit(RK_CHILD_UNBEGUN);
 	(void)execve(plan->path, plan->argv, plan->envp);
 	f = (struct rk_setup_failure){ .step = RK_SETUP_EXEC, .error = errno };
 	child_fail(GATE_FD, f);
@@ -149,6 +148,26 @@ void rk_child_prepare(void)
 }
 #endif
 
+/*
+ * The older call, for sandboxes that cannot look into clone3's arguments and so refuse all of it
+ * (RestrictNamespaces= of systemd, containers). The child is held, so there is time to move it into
+ * its group; that costs some ms (cgroup.h), and a failure is the group's absence, no worse.
+ */
+static pid_t child_clone_plain(int cgroup, int *ret_pidfd)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | CLONE_PARENT, NULL, ret_pidfd, NULL, 0);
+	rk_cleanup(rk_close_p) int procs = -1;
+	char text[16];
+
+	if (pid <= 0 || cgroup < 0)
+		return pid;
+	procs = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	(void)snprintf(text, sizeof(text), "%d", (int)pid);
+	if (procs >= 0)
+		(void)!rk_write_all(procs, text, strlen(text));
+	return pid;
+}
+
 static pid_t child_clone(int cgroup, int *ret_pidfd)
 {
 	struct clone_args args = {
@@ -160,7 +179,9 @@ static pid_t child_clone(int cgroup, int *ret_pidfd)
 		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
 	};
 
-	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	return pid < 0 && errno == ENOSYS ? child_clone_plain(cgroup, ret_pidfd) : pid;
 }
 
 int rk_child_hold(const struct rk_child_plan *plan, struct rk_spawned *ret)
@@ -168,7 +189,6 @@ int rk_child_hold(const struct rk_child_plan *plan, struct rk_spawned *ret)
 	rk_cleanup(rk_close_p) int gate = -1;
 	rk_cleanup(rk_close_p) int childs = -1;
 	int pair[2], pidfd = -1;
-	struct stat st;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -185,7 +205,6 @@ int rk_child_hold(const struct rk_child_plan *plan, struct rk_spawned *ret)
 	if (pid == 0)
 		child_run(plan, pair);
 	*ret = (struct rk_spawned){ .pid = pid, .pidfd = pidfd, .gate = rk_take_fd(&gate) };
-	ret->pidfd_inode = fstat(pidfd, &st) == 0 ? st.st_ino : 0;
 	return 0;
 }
 

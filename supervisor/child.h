@@ -25,7 +25,8 @@
 #include "base/macro.h"
 #include "supervisor/setup.h"
 
-#define RK_CHILD_FDS_MAX 9u
+#define RK_CHILD_FDS_MAX 10u
+#define RK_CHILD_UNBEGUN 97 /* exit status of a child that was never let go: its supervisor has died */
 #define RK_CHILD_FLOOR 32 /* the plan's descriptors lie here or above, out of the child's way */
 
 /* What is to run, and how; all borrowed. */
@@ -46,7 +47,6 @@ struct rk_spawned {
 	pid_t pid;
 	int pidfd;
 	int gate;
-	uint64_t pidfd_inode;
 };
 
 #define RK_NO_PROCESS ((struct rk_spawned){ .pidfd = -1, .gate = -1 })

@@ -61,6 +61,14 @@ static void holder_publish(struct rk_clients *c, uint32_t page)
 	atomic_store_explicit(&rk_shm_client_ids(c->m)[page], p->id, memory_order_release);
 }
 
+static void reader_journal(struct rk_clients *c, uint32_t reader, uint32_t page)
+{
+	const struct rk_peer *peer = &c->readers[reader].peer;
+	const struct rk_journal_who who = rk_journal_who(peer->pid, peer->pidfd);
+
+	rk_journal_reader(c->m, reader, &who, page);
+}
+
 static void page_give(struct rk_clients *c, uint32_t page, uint64_t id, const char *name,
 		      const struct rk_peer *peer)
 {
@@ -197,6 +205,7 @@ int rk_clients_open(struct rk_clients *c, const char *name, const struct rk_peer
 		return r;
 	}
 	grant.id = c->pages[grant.page].id;
+	reader_journal(c, grant.reader, grant.page);
 	*ret = grant;
 	return 0;
 }
@@ -242,6 +251,7 @@ int rk_clients_read(struct rk_clients *c, const struct rk_peer *peer, uint32_t *
 		if (c->readers[i].is_used)
 			continue;
 		c->readers[i] = (struct reader){ .is_used = true, .peer = *peer };
+		reader_journal(c, i, RK_CLIENTS_NONE);
 		/* Relaxed: handed over by a message. Its last owner may have died in a section. */
 		atomic_store_explicit(&line->active, 0, memory_order_relaxed);
 		atomic_store_explicit(&line->pid, (uint32_t)peer->pid, memory_order_relaxed);
@@ -255,9 +265,11 @@ int rk_clients_read(struct rk_clients *c, const struct rk_peer *peer, uint32_t *
 
 void rk_clients_release_reader(struct rk_clients *c, uint32_t reader)
 {
+	static const struct rk_journal_who nobody;
 	struct rk_reader *line = rk_shm_reader(c->m, reader);
 
 	c->readers[reader] = (struct reader){ .peer.pidfd = -1 };
+	rk_journal_reader(c->m, reader, &nobody, RK_CLIENTS_NONE);
 	/* Relaxed: its owner is gone; the view it may have held is free with the next publish. */
 	atomic_store_explicit(&line->active, 0, memory_order_relaxed);
 	atomic_store_explicit(&line->pid, 0, memory_order_relaxed);
@@ -288,6 +300,76 @@ void rk_clients_fill(const struct rk_clients *c, struct rk_view *view)
 						 .flags = flags_of(p) | calls_of(c, i),
 						 .pid = p->state == LIVE ? p->peer.pid : 0 };
 		memcpy(to[i].name, p->name, sizeof(to[i].name));
+	}
+}
+
+void rk_clients_answered(struct rk_clients *c, uint32_t reader)
+{
+	rk_journal_answered(c->m, reader);
+}
+
+/* ---- of a dead supervisor ---- */
+
+static void page_adopt(struct rk_clients *c, uint32_t page)
+{
+	const struct rk_journal_client *j = &rk_journal_clients(c->m, c->m->journal)[page];
+	uint64_t id = atomic_load_explicit(&rk_shm_client_ids(c->m)[page], memory_order_relaxed);
+	struct page *p = &c->pages[page];
+
+	if (id == RK_CLIENT_ENDED)
+		id = 0; /* our predecessor had ended the fleet, and so do we */
+	/* Killed between the journal and the board: its client was told nothing, or had left for good. */
+	if (!(j->flags & RK_CLIENT_USED) && id == 0)
+		return;
+	p->state = LIVE; /* until it is settled */
+	p->id = id;
+	if (!(j->flags & RK_CLIENT_USED))
+		return;
+	p->id = j->id;
+	memcpy(p->name, j->name, sizeof(p->name));
+	p->name[sizeof(p->name) - 1] = '\0';
+	if (p->name[0])
+		p->left = ++c->n_left; /* in which order they left is forgotten */
+}
+
+void rk_clients_adopt(struct rk_clients *c)
+{
+	for (uint32_t i = 0; i < c->m->g.n_clients; i++)
+		page_adopt(c, i);
+	for (uint32_t i = 0; i < c->m->g.n_readers; i++)
+		c->readers[i].peer.pidfd = -1;
+}
+
+bool rk_clients_was(const struct rk_clients *c, uint32_t reader, struct rk_journal_who *ret, uint32_t *ret_page)
+{
+	const struct rk_journal_reader *j = &rk_journal_readers(c->m, c->m->journal)[reader];
+
+	*ret = (struct rk_journal_who){ .pid = atomic_load_explicit(&j->pid, memory_order_acquire),
+					.pidfd_inode = j->pidfd_inode,
+					.begun = j->begun };
+	*ret_page = j->page && j->page <= c->m->g.n_clients ? j->page - 1 : RK_CLIENTS_NONE;
+	return ret->pid != 0 && atomic_load_explicit(&j->answered, memory_order_acquire);
+}
+
+void rk_clients_hold(struct rk_clients *c, uint32_t reader, uint32_t page, const struct rk_peer *peer)
+{
+	c->readers[reader] = (struct reader){ .is_used = true, .peer = *peer };
+	if (page != RK_CLIENTS_NONE && c->pages[page].state == LIVE)
+		c->pages[page].peer = *peer;
+}
+
+void rk_clients_settle(struct rk_clients *c)
+{
+	for (uint32_t i = 0; i < c->m->g.n_readers; i++)
+		if (!c->readers[i].is_used)
+			rk_clients_release_reader(c, i);
+	for (uint32_t i = 0; i < c->m->g.n_clients; i++) {
+		if (c->pages[i].state != LIVE)
+			continue;
+		if (c->pages[i].peer.pid == 0)
+			rk_clients_release(c, i);
+		else
+			holder_publish(c, i);
 	}
 }
 

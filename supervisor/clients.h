@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 #include "shm/layout.h"
+#include "supervisor/journal.h"
 
 #define RK_CLIENTS_NONE UINT32_MAX
 #define RK_CLIENTS_RESERVED "rekindle." /* names that begin so are for root and the owner */
@@ -57,6 +58,22 @@ RK_MUST_USE int rk_clients_open(struct rk_clients *c, const char *name, const st
 
 /* Whether a client's name is reserved. Pure. */
 bool rk_clients_is_reserved(const char *name);
+
+/* The answer to rk_clients_open() or _read() is on its way: the line is the peer's for whoever adopts it. */
+void rk_clients_answered(struct rk_clients *c, uint32_t reader);
+
+/*
+ * Of a dead supervisor: what the journal says. Until rk_clients_settle() every line and page that was
+ * in use waits for its peer; then those that nobody held are released.
+ */
+void rk_clients_adopt(struct rk_clients *c);
+
+/* Whose a line was then, if it was told so: returns false if it was nobody's. page: RK_CLIENTS_NONE = none. */
+bool rk_clients_was(const struct rk_clients *c, uint32_t reader, struct rk_journal_who *ret, uint32_t *ret_page);
+
+/* That one is there, and has it still. */
+void rk_clients_hold(struct rk_clients *c, uint32_t reader, uint32_t page, const struct rk_peer *peer);
+void rk_clients_settle(struct rk_clients *c);
 
 /* The client has closed its connection or is confirmed dead. */
 void rk_clients_release(struct rk_clients *c, uint32_t page);

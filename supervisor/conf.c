@@ -242,7 +242,7 @@ static void fleet_finish(struct rk_conf *conf, struct rk_conf_fleet *f)
 	geometry_make(f);
 }
 
-static int conf_apply(struct rk_conf *conf, struct rk_complaints *c)
+int rk_conf_apply(struct rk_conf *conf, struct rk_complaints *c)
 {
 	int r = rk_options_init(RK_INI_SUPERVISOR, &conf->supervisor);
 
@@ -263,7 +263,7 @@ int rk_conf_load(struct rk_conf *ret, const struct rk_conf_request *q, struct rk
 
 	if (r < 0)
 		return r;
-	if (conf_apply(&conf, c) < 0)
+	if (rk_conf_apply(&conf, c) < 0)
 		return rk_err_set(err, -ENOMEM, "no memory");
 	rk_conf_check_shape(&conf, c);
 	*ret = conf;

@@ -19,11 +19,18 @@
 
 #define RK_FLEETS_MAX 64u /* of one configuration */
 
+/* What a reload has to do to a fleet beside giving it the new configuration. */
+enum rk_conf_todo {
+	RK_CONF_TO_SCALE = 1,
+	RK_CONF_TO_RESTART = 2, /* its workers, one by one */
+};
+
 struct rk_conf_fleet {
 	char name[RK_NAME_MAX];
 	struct rk_fleet_options o;
 	struct rk_geometry geometry; /* from the options; checked; hash_seed is still 0 */
 	uint64_t reserved;           /* bytes of shared memory */
+	uint32_t todo;               /* enum rk_conf_todo: not begun yet */
 	bool has_hang_after;         /* HangAfter was written: it holds for jobs with a deadline too */
 	uint64_t bad[2];             /* bit i: key i of the table was refused, its value is not */
 };
@@ -37,6 +44,7 @@ struct rk_conf {
 	bool quiet;        /* nothing on standard output */
 	bool has_files;    /* there are files to read again */
 	struct rk_ini ini; /* what was said, and where */
+	uint64_t reload;   /* the records' group of the reload that made it, until all of it has begun; 0 = none */
 };
 
 /* What a command line asks for, beside running. */
@@ -48,6 +56,7 @@ enum rk_conf_ask {
 	RK_CONF_CAT,          /* print what is in force, with origins */
 	RK_CONF_CAT_DEFAULTS, /* print every key with its default */
 	RK_CONF_MAN,          /* print rekindle.conf(5) */
+	RK_CONF_ADOPTS,       /* print what can be adopted, whether the configuration on descriptor 3 can */
 	RK_CONF_ASKS
 };
 
@@ -81,6 +90,9 @@ bool rk_conf_request_is_ask(int argc, char *const *argv);
  */
 RK_MUST_USE int rk_conf_load(struct rk_conf *ret, const struct rk_conf_request *q,
 			     struct rk_complaints *c, struct rk_err *err);
+
+/* Makes options and fleets of conf->ini; mistakes become complaints. 0 or -ENOMEM. */
+RK_MUST_USE int rk_conf_apply(struct rk_conf *conf, struct rk_complaints *c);
 
 /*
  * A sentence on what is allowed and hardly meant, such as more workers than partitions: written

@@ -33,6 +33,7 @@ static const struct {
 	{ "cat", 0, ASK, RK_CONF_CAT },
 	{ "cat-defaults", 0, ASK, RK_CONF_CAT_DEFAULTS },
 	{ "man-conf", 0, ASK, RK_CONF_MAN },
+	{ "adopts", 0, ASK, RK_CONF_ADOPTS },
 	{ "config", 0, CONFIG, RK_CONF_RUN },
 	{ "root", 0, ROOT, RK_CONF_RUN },
 	{ "name", 0, NAME, RK_CONF_RUN },
@@ -218,7 +219,7 @@ static int command_add(struct rk_conf_request *q, char *const *argv, struct rk_e
 static int request_check(const struct rk_conf_request *q, struct rk_err *err)
 {
 	if (q->ask == RK_CONF_HELP || q->ask == RK_CONF_VERSION || q->ask == RK_CONF_MAN ||
-	    q->ask == RK_CONF_CAT_DEFAULTS)
+	    q->ask == RK_CONF_CAT_DEFAULTS || q->ask == RK_CONF_ADOPTS)
 		return 0;
 	if (q->config && q->is_command_line)
 		return rk_err_set(

@@ -2,13 +2,19 @@
 #include "supervisor/conf_ask.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "supervisor/conf_check.h"
+#include "supervisor/conf_frozen.h"
 #include "supervisor/conf_show.h"
+#include "supervisor/keeper.h"
+#include "supervisor/message.h"
 #include "supervisor/sources.h"
+
+#define CONFIGURATION_FD 3 /* where --adopts finds the one in force */
 
 /* A command line's own mistakes are the caller's; those of a file are its author's. */
 static enum rk_exit status_of(const struct rk_conf_request *q, int r)
@@ -87,6 +93,20 @@ static enum rk_exit all_answer(const struct rk_conf_request *q)
 	return worst;
 }
 
+/* To 'rekindle upgrade', which has the configuration in force of a running fleet on descriptor 3. */
+static enum rk_exit adopts_answer(void)
+{
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 }, leaving = { 0 };
+	struct rk_err err = { 0 };
+
+	(void)printf("release " PACKAGE_VERSION "\nabi %u\njournal %u\nkeeper %u\n", RK_ABI_VERSION, RK_JOURNAL_LAYOUT,
+		     RK_KEEPER_TABLE);
+	if (fcntl(CONFIGURATION_FD, F_GETFD) < 0 || rk_conf_thaw(CONFIGURATION_FD, &conf, &leaving, &err) == 0)
+		return RK_EXIT_OK;
+	(void)fprintf(stderr, "rekindled: %s\n", err.text);
+	return RK_EXIT_CONFIG;
+}
+
 static enum rk_exit answer(const struct rk_conf_request *q)
 {
 	switch (q->ask) {
@@ -102,6 +122,8 @@ static enum rk_exit answer(const struct rk_conf_request *q)
 	case RK_CONF_MAN:
 		rk_conf_man(stdout);
 		break;
+	case RK_CONF_ADOPTS:
+		return adopts_answer();
 	case RK_CONF_CHECK:
 	case RK_CONF_CAT:
 		return q->config || q->name ? one_answer(q) : all_answer(q);
@@ -131,18 +153,30 @@ enum rk_exit rk_conf_answer(int argc, char *const *argv)
 
 /* ---- running ---- */
 
+/* The journal keeps file and line apart. */
+static void complaint_log(const struct rk_complaint *a)
+{
+	char line[16], place[32] = "";
+	const struct rk_log_field fields[] = {
+		{ "MESSAGE_ID", rk_message_id(RK_MESSAGE_CONFIG_WRONG) },
+		{ "CONFIG_FILE", a->file },
+		{ "CONFIG_LINE", a->file && a->line ? line : NULL },
+	};
+
+	(void)snprintf(line, sizeof(line), "%u", a->line);
+	if (a->file && a->line)
+		(void)snprintf(place, sizeof(place), ":%s: ", line);
+	else if (a->file)
+		(void)snprintf(place, sizeof(place), ": ");
+	rk_log_with(RK_LOG_ERROR, fields, rk_countof(fields), "%s%s%s", a->file ? a->file : "", place,
+		    a->text);
+}
+
 static void complaints_log(struct rk_complaints *c)
 {
 	rk_complaints_sort(c);
-	for (uint32_t i = 0; i < c->n; i++) {
-		const struct rk_complaint *a = &c->at[i];
-
-		if (a->file && a->line)
-			rk_log(RK_LOG_ERROR, "%s:%u: %s", a->file, a->line, a->text);
-		else
-			rk_log(RK_LOG_ERROR, "%s%s%s", a->file ? a->file : "", a->file ? ": " : "",
-			       a->text);
-	}
+	for (uint32_t i = 0; i < c->n; i++)
+		complaint_log(&c->at[i]);
 	if (c->n_dropped)
 		rk_log(RK_LOG_ERROR, "and %u more", c->n_dropped);
 }
@@ -157,11 +191,9 @@ enum rk_exit rk_conf_read(int argc, char *const *argv, uint64_t memory_held, str
 	if (rk_conf_request_read(&q, argc, argv, err) < 0)
 		return RK_EXIT_USAGE;
 	status = load(&conf, &q, memory_held, c, err);
-	if (status != RK_EXIT_OK)
-		return status;
 	*ret = conf;
 	conf = (struct rk_conf){ 0 };
-	return RK_EXIT_OK;
+	return status;
 }
 
 enum rk_exit rk_conf_begin(int argc, char *const *argv, struct rk_conf *ret)

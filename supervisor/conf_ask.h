@@ -24,8 +24,8 @@ enum rk_exit rk_conf_answer(int argc, char *const *argv);
 
 /*
  * Reads what argv asks to run, which must outlive *ret's use, and checks it against this machine,
- * on which memory_held bytes are the caller's own. Returns RK_EXIT_OK, and *ret is the caller's;
- * else a status, *ret is empty, and what is wrong is in c or, if nothing could be read, in err.
+ * on which memory_held bytes are the caller's own. *ret is the caller's. Returns RK_EXIT_OK; else a
+ * status, *ret is what could be read, and what is wrong is in c or, if nothing could be, in err.
  */
 enum rk_exit rk_conf_read(int argc, char *const *argv, uint64_t memory_held, struct rk_conf *ret,
 			  struct rk_complaints *c, struct rk_err *err);

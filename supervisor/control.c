@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/control.h"
+#include "supervisor/control_private.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,61 +15,18 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
-#include "base/log.h"
 #include "shm/rundir.h"
-#include "supervisor/access.h"
-#include "supervisor/inject.h"
-#include "supervisor/letters.h"
-#include "supervisor/output.h"
-#include "supervisor/verb.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5; this libc's headers are older */
 #endif
 
+#define KEPT_AS "control" /* what keeper calls it */
 #define BACKLOG 128
-#define CONNECTIONS_ROOM 64u  /* beside one per client page and reader line */
-#define MESSAGES_PER_READ 16u /* one request at a time is the rule; more is a flood */
-#define ERRORS_MAX 8u
-#define JSON_DEPTH 4
+#define CONNECTIONS_ROOM 64u /* beside one per client page and reader line */
 #define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
-struct connection {
-	struct rk_control *control;
-	struct connection *next, *previous;
-	int fd;
-	struct rk_peer peer;
-	struct rk_access_peer who; /* as it was when it connected */
-	bool is_admin;
-	sd_event_source *io, *death;
-	struct rk_fleet *fleet; /* that page and reader are of */
-	uint32_t page, reader;  /* RK_CLIENTS_NONE = none */
-	uint32_t n_errors;
-	bool is_deaf; /* cut off: only its end is waited for */
-	size_t len;
-	char bytes[RK_CONTROL_MESSAGE_MAX];
-};
-
-struct rk_control {
-	struct rk_control_conf c;
-	int fd;
-	sd_event_source *source;
-	struct connection *connections;
-	uint32_t n, n_max;
-};
-
-/* A request being answered. */
-struct request {
-	struct connection *from;
-	struct json_object *in;  /* borrowed */
-	struct json_object *out; /* owned by whoever answers */
-	struct rk_fds fds;       /* to send; borrowed descriptors */
-};
-
-/* What becomes of a client. */
-RK_PRINTF(3, 4)
-static void note(const struct connection *k, enum rk_log_level level, const char *fmt, ...)
+void rk_connection_note(const struct rk_connection *k, enum rk_log_level level, const char *fmt, ...)
 {
 	const struct rk_control_conf *c = &k->control->c;
 	struct rk_note about = { .kind = RK_FLIGHT_CLIENT,
@@ -90,20 +46,27 @@ static void note(const struct connection *k, enum rk_log_level level, const char
 /* ---- the end of a connection ---- */
 
 /* Its page and reader line go back. */
-static void place_release(struct connection *k)
+static void place_release(struct rk_connection *k)
 {
+	const struct rk_link_msg forget = { .op = RK_LINK_FORGET,
+					    .kind = RK_LINK_PEER,
+					    .tag = k->fleet ? rk_link_peer_tag(k->fleet->number, k->reader) : 0 };
+
 	/* Unless a successor of the same name has it by now. */
 	if (k->page != RK_CLIENTS_NONE && rk_clients_holds(k->fleet->clients, k->page, &k->peer))
 		rk_clients_release(k->fleet->clients, k->page);
 	if (k->reader != RK_CLIENTS_NONE)
 		rk_clients_release_reader(k->fleet->clients, k->reader);
 	if (k->page != RK_CLIENTS_NONE)
-		note(k, RK_LOG_DEBUG, "client gone page=%u", k->page);
-	if (k->page != RK_CLIENTS_NONE || k->reader != RK_CLIENTS_NONE)
-		rk_fleet_on_clients(k->fleet);
+		rk_connection_note(k, RK_LOG_DEBUG, "client gone page=%u", k->page);
+	if (k->page == RK_CLIENTS_NONE && k->reader == RK_CLIENTS_NONE)
+		return;
+	rk_fleet_on_clients(k->fleet);
+	if (k->is_held && rk_link_send(k->control->c.link, &forget, -1) < 0)
+		rk_log(RK_LOG_WARNING, "keeper holds the connection of a client that is gone pid=%d", (int)k->peer.pid);
 }
 
-static void connection_free(struct connection *k)
+static void connection_free(struct rk_connection *k)
 {
 	struct rk_control *c = k->control;
 
@@ -119,7 +82,7 @@ static void connection_free(struct connection *k)
 	free(k);
 }
 
-static void connection_close(struct connection *k)
+void rk_connection_close(struct rk_connection *k)
 {
 	struct rk_control *c = k->control;
 
@@ -129,513 +92,31 @@ static void connection_close(struct connection *k)
 	(void)sd_event_source_set_enabled(c->source, SD_EVENT_ON);
 }
 
-/* Returns false: the connection is no more to be read from, and maybe gone. Without a reason it is the peer that went. */
-static bool cut_off(struct connection *k, const char *why)
+bool rk_connection_cut_off(struct rk_connection *k, const char *why)
 {
 	if (k->page == RK_CLIENTS_NONE && k->reader == RK_CLIENTS_NONE) {
-		connection_close(k);
+		rk_connection_close(k);
 		return false;
 	}
 	k->is_deaf = true;
 	(void)sd_event_source_set_io_events(k->io, 0); /* EPOLLHUP still comes */
 	if (why)
-		note(k, RK_LOG_WARNING, "client cut off, %s page=%d", why, (int)k->page);
+		rk_connection_note(k, RK_LOG_WARNING, "client cut off, %s page=%d", why, (int)k->page);
 	return false;
 }
 
-/* ---- answers ---- */
-
-static bool answer_send(struct connection *k, struct json_object *out, const struct rk_fds *fds)
-{
-	size_t len;
-	const char *text = json_object_to_json_string_length(out, JSON_C_TO_STRING_PLAIN, &len);
-
-	int r = text ? rk_fd_send(k->fd, text, len + 1, fds) : -ENOMEM;
-
-	if (r == -EPIPE || r == -ECONNRESET)
-		return cut_off(k, NULL);
-	return r < 0 ? cut_off(k, r == -EAGAIN ? "it does not read its answers" : strerror(-r)) : true;
-}
-
-static bool answer_error(struct connection *k, const struct rk_err *err)
-{
-	struct json_object *out = json_object_new_object();
-	const char *code = strerrorname_np(-err->code);
-	bool go_on = false;
-
-	if (out) {
-		json_object_object_add(out, "ok", json_object_new_boolean(0));
-		json_object_object_add(out, "code", json_object_new_string(code ? code : "EIO"));
-		json_object_object_add(out, "error", json_object_new_string(err->text));
-		go_on = answer_send(k, out, NULL);
-	}
-	json_object_put(out);
-	return go_on;
-}
-
-/* An error that the peer should not have provoked: a few are answered. */
-static bool answer_nonsense(struct connection *k, const struct rk_err *err)
-{
-	if (!answer_error(k, err))
-		return false;
-	return ++k->n_errors < ERRORS_MAX ? true : cut_off(k, "its messages make no sense");
-}
-
-static void put_number(struct request *q, const char *key, uint64_t value)
-{
-	json_object_object_add(q->out, key, json_object_new_uint64(value));
-}
-
-static void put_fd(struct request *q, int fd)
-{
-	q->fds.fd[q->fds.n++] = fd; /* at most five */
-}
-
-/* ---- verbs: 0, or an error to answer with ---- */
-
-static int abi_check(const struct request *q, struct rk_err *err)
-{
-	struct json_object *abi;
-
-	if (!json_object_object_get_ex(q->in, "abi", &abi) ||
-	    !json_object_is_type(abi, json_type_int))
-		return rk_err_set(err, -EINVAL, "the request names no \"abi\"");
-	if (json_object_get_int64(abi) != RK_ABI_VERSION)
-		return rk_err_set(err, -EPROTO,
-				  "the fleet speaks ABI %u, this program %lld: use programs and "
-				  "library of one release",
-				  RK_ABI_VERSION, (long long)json_object_get_int64(abi));
-	return 0;
-}
-
-/* A member that is a text, or NULL when it is not there. */
-static int text_get(const struct request *q, const char *member, const char **ret, struct rk_err *err)
-{
-	struct json_object *text;
-
-	*ret = NULL;
-	if (!json_object_object_get_ex(q->in, member, &text) || !text)
-		return 0;
-	if (!json_object_is_type(text, json_type_string) ||
-	    strlen(json_object_get_string(text)) != (size_t)json_object_get_string_len(text))
-		return rk_err_set(err, -EINVAL, "\"%s\" must be a string", member);
-	*ret = json_object_get_string(text);
-	return 0;
-}
-
-static int fleet_choose(const struct rk_control_conf *c, struct rk_err *err)
-{
-	char names[160] = "";
-
-	for (uint32_t i = 0; i < c->fleets->n; i++)
-		(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), " %s/%s", c->name,
-			       c->fleets->at[i]->conf->name);
-	return rk_err_set(err, -E2BIG, "%u fleets run under this name: choose one of%s", c->fleets->n, names);
-}
-
-/* By the options of now: a reload may have changed them. */
-static int fleet_check(const struct connection *k, const struct rk_fleet *f, struct rk_err *err)
-{
-	if (k->is_admin || rk_access_may_use(&f->conf->o, &k->who))
-		return 0;
-	return rk_err_set(err, -EPERM, "uid %u may not use fleet '%s': its ClientUser and ClientGroup do not say so",
-			  (unsigned int)k->who.uid, f->conf->name);
-}
-
-/* The fleet that is asked for: the only one, or the one of the request's "fleet". */
-static int fleet_get(const struct request *q, struct rk_fleet **ret, struct rk_err *err)
-{
-	const char *name;
-	int r = text_get(q, "fleet", &name, err);
-
-	if (r == 0)
-		r = rk_control_fleet(&q->from->control->c, name, ret, err);
-	return r < 0 ? r : fleet_check(q->from, *ret, err);
-}
-
-int rk_control_fleet(const struct rk_control_conf *c, const char *name, struct rk_fleet **ret, struct rk_err *err)
-{
-	for (uint32_t i = 0; i < c->fleets->n; i++) {
-		struct rk_fleet *f = c->fleets->at[i];
-
-		if (name ? strcmp(f->conf->name, name) != 0 : c->fleets->n > 1)
-			continue;
-		*ret = f;
-		return 0;
-	}
-	return name ? rk_err_set(err, -ENOENT, "'%s' runs no fleet named '%.60s'", c->name, name) : fleet_choose(c, err);
-}
-
-static int once_check(const struct connection *k, struct rk_err *err)
-{
-	if (k->page == RK_CLIENTS_NONE && k->reader == RK_CLIENTS_NONE)
-		return 0;
-	return rk_err_set(err, -EALREADY,
-			  "this connection has been opened already: use another one");
-}
-
-static int name_check(const struct connection *k, const char *name, struct rk_err *err)
-{
-	if (!name || k->is_admin || !rk_clients_is_reserved(name))
-		return 0;
-	return rk_err_set(err, -EPERM, "client names that begin with '" RK_CLIENTS_RESERVED
-			  "' are for root and the owner: choose another one");
-}
-
-static int verb_open(struct request *q, struct rk_err *err)
-{
-	struct connection *k = q->from;
-	const struct rk_segments *s;
-	struct rk_fleet *f = NULL;
-	struct rk_grant grant;
-	const char *name = NULL;
-	int r = abi_check(q, err);
-
-	if (r == 0)
-		r = once_check(k, err);
-	if (r == 0)
-		r = fleet_get(q, &f, err);
-	if (r == 0)
-		r = text_get(q, "name", &name, err);
-	if (r == 0)
-		r = name_check(k, name, err);
-	if (r == 0)
-		r = rk_clients_open(f->clients, name, &k->peer, &grant, err);
-	if (r < 0)
-		return r;
-	s = &f->segments;
-	k->fleet = f;
-	k->page = grant.page;
-	note(k, RK_LOG_DEBUG, "client opened page=%u id=%llu name=%s", grant.page,
-	     (unsigned long long)grant.id, name ? name : "-");
-	k->reader = grant.reader;
-	put_number(q, "page", grant.page);
-	put_number(q, "id", grant.id);
-	put_number(q, "reader", grant.reader);
-	put_number(q, "quota", f->conf->o.n_quota);
-	json_object_object_add(q->out, "named", json_object_new_boolean(grant.is_named));
-	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
-	put_fd(q, s->fd[RK_SEGMENT_CALLS]);
-	put_fd(q, s->fd[RK_SEGMENT_QUEUES]);
-	put_fd(q, s->fd[RK_SEGMENT_READERS]);
-	rk_fleet_on_clients(f);
-	return 0;
-}
-
-static int verb_read(struct request *q, struct rk_err *err)
-{
-	struct connection *k = q->from;
-	const struct rk_segments *s;
-	struct rk_fleet *f = NULL;
-	uint32_t reader;
-	int r = abi_check(q, err);
-
-	if (r == 0)
-		r = once_check(k, err);
-	if (r == 0)
-		r = fleet_get(q, &f, err);
-	if (r == 0)
-		r = rk_clients_read(f->clients, &k->peer, &reader, err);
-	if (r < 0)
-		return r;
-	s = &f->segments;
-	k->fleet = f;
-	k->reader = reader;
-	put_number(q, "reader", reader);
-	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
-	put_fd(q, s->fd[RK_SEGMENT_READERS]);
-	if (!k->is_admin)
-		return 0; /* what the workers do, and other clients' requests, are none of its business */
-	put_fd(q, s->fd_read[RK_SEGMENT_BEATS]);
-	put_fd(q, s->fd_read[RK_SEGMENT_PARTS]);
-	put_fd(q, s->fd_read[RK_SEGMENT_QUEUES]);
-	put_fd(q, s->fd_read[RK_SEGMENT_DEAD]);
-	return 0;
-}
-
-static int verb_ping(struct request *q, struct rk_err *err)
-{
-	const struct rk_control_conf *c = &q->from->control->c;
-	struct json_object *fleets;
-
-	(void)err;
-	json_object_object_add(q->out, "name", json_object_new_string(c->name));
-	put_number(q, "keeper_pid", (uint64_t)c->keeper);
-	put_number(q, "supervisor_pid", (uint64_t)c->supervisor);
-	json_object_object_add(q->out, "release", json_object_new_string(PACKAGE_VERSION));
-	fleets = json_object_new_array();
-	for (uint32_t i = 0; i < c->fleets->n; i++)
-		json_object_array_add(fleets, json_object_new_string(c->fleets->at[i]->conf->name));
-	json_object_object_add(q->out, "fleets", fleets);
-	return 0;
-}
-
-/* Of the operator's doings the flight recorder tells. */
-static void note_letter(const struct request *q, const struct rk_fleet *f, const struct rk_letters_act *act)
-{
-	struct rk_note about = { .kind = RK_FLIGHT_QUARANTINE,
-				 .level = RK_LOG_NOTICE,
-				 .fleet = f->conf->name,
-				 .slot = RK_FLIGHT_NOBODY,
-				 .pid = q->from->peer.pid };
-
-	(void)rk_recorder_note(q->from->control->c.recorder, &about,
-			       "dead letter %s job=%llu partition=%u uid=%u", act->what,
-			       (unsigned long long)act->job, act->partition, (unsigned int)q->from->who.uid);
-}
-
-static int verb_dead(struct request *q, struct rk_err *err)
-{
-	struct rk_letters_act act;
-	struct rk_fleet *f = NULL;
-	int r = abi_check(q, err);
-
-	if (r == 0)
-		r = fleet_get(q, &f, err);
-	if (r == 0)
-		r = rk_letters_act(&f->segments.m, q->in, &act, err);
-	if (r < 0)
-		return r;
-	note_letter(q, f, &act);
-	put_number(q, "word", act.word);
-	return 0;
-}
-
-static int verb_stop(struct request *q, struct rk_err *err)
-{
-	const struct rk_control_conf *c = &q->from->control->c;
-
-	(void)err;
-	put_number(q, "keeper_pid", (uint64_t)c->keeper);
-	c->on_stop(c->arg); /* only asks: the answer goes out before anything ends */
-	return 0;
-}
-
-static int verb_output(struct request *q, struct rk_err *err)
-{
-	struct rk_fleet *f = NULL;
-	int r = fleet_get(q, &f, err);
-	const struct rk_output *o;
-
-	if (r < 0)
-		return r;
-	o = &f->conf->o.output;
-	json_object_object_add(q->out, "fleet", json_object_new_string(f->conf->name));
-	json_object_object_add(q->out, "output", json_object_new_string(rk_output_name(o->to)));
-	if (o->path)
-		json_object_object_add(q->out, "path", json_object_new_string(o->path));
-	put_number(q, "slots", rk_crew_n_used(f->crew));
-	put_number(q, "keeper_pid", (uint64_t)q->from->control->c.keeper);
-	return 0;
-}
-
-static int verb_fault(struct request *q, struct rk_err *err)
-{
-	struct rk_inject_request ask;
-	struct rk_inject_hit hit;
-	struct rk_fleet *f = NULL;
-	int r = fleet_get(q, &f, err);
-
-	if (r == 0)
-		r = rk_inject_read(q->in, &ask, err);
-	if (r < 0)
-		return r;
-	ask.pid = q->from->peer.pid;
-	r = rk_crew_fault(f->crew, &ask, &hit, err);
-	if (r < 0)
-		return r;
-	put_number(q, "worker", hit.worker);
-	put_number(q, "pid", (uint64_t)hit.pid);
-	put_number(q, "incarnation", hit.incarnation);
-	return 0;
-}
-
-static const struct verb {
-	const char *name;
-	enum rk_verb_role role; /* the least that it takes */
-	int (*run)(struct request *q, struct rk_err *err);
-} verbs[] = {
-	{ "open", RK_VERB_USE, verb_open },
-	{ "read", RK_VERB_USE, verb_read },
-	{ "ping", RK_VERB_USE, verb_ping },
-	{ "stop", RK_VERB_ADMIN, verb_stop },
-	{ "output", RK_VERB_ADMIN, verb_output },
-	{ "fault", RK_VERB_ADMIN, verb_fault },
-	{ "dead", RK_VERB_ADMIN, verb_dead },
-};
-
-static const char *verb_name(struct json_object *in, struct rk_err *err)
-{
-	struct json_object *name;
-
-	if (json_object_object_get_ex(in, "verb", &name) && json_object_is_type(name, json_type_string))
-		return json_object_get_string(name);
-	(void)rk_err_set(err, -EINVAL, "the request names no \"verb\"");
-	return NULL;
-}
-
-/* One of the verbs that need a connection; NULL if it is none of them. */
-static const struct verb *verb_find(const char *name)
-{
-	for (size_t i = 0; i < rk_countof(verbs); i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
-
-/* One of the operators' (verb.h), which only want an answer. */
-static int verb_operate(struct request *q, const struct rk_verb *verb, struct rk_err *err)
-{
-	struct rk_verb_request request = { .c = &q->from->control->c, .in = q->in, .out = q->out };
-
-	return verb->run(&request, err);
-}
-
-/* ---- messages ---- */
-
-static struct json_object *message_parse(const char *text, size_t len, struct rk_err *err)
-{
-	struct json_tokener *tok = json_tokener_new_ex(JSON_DEPTH);
-	struct json_object *in = NULL;
-
-	if (!tok) {
-		(void)rk_err_set(err, -ENOMEM, "no memory for the request");
-		return NULL;
-	}
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	in = json_tokener_parse_ex(tok, text, (int)len + 1); /* the NUL ends a number, too */
-	if (!in || json_tokener_get_error(tok) != json_tokener_success ||
-	    !json_object_is_type(in, json_type_object)) {
-		json_object_put(in);
-		in = NULL;
-		(void)rk_err_set(err, -EBADMSG,
-				 "the message is not a JSON object followed by a NUL byte");
-	}
-	json_tokener_free(tok);
-	return in;
-}
-
-static int role_check(const struct connection *k, const char *name, enum rk_verb_role role, struct rk_err *err)
-{
-	if (role == RK_VERB_USE || k->is_admin)
-		return 0;
-	return rk_err_set(err, -EPERM, "uid %u is a client here: '%s' is for root and the owner, uid %u",
-			  (unsigned int)k->who.uid, name, (unsigned int)geteuid());
-}
-
-/* Returns false when the connection is no more to be read from. */
-static bool request_answer(struct connection *k, const char *name, struct json_object *in)
-{
-	const struct verb *verb = verb_find(name);
-	const struct rk_verb *other = verb ? NULL : rk_verb_find(name);
-	struct request q = { .from = k, .in = in };
-	struct rk_err err = { 0 };
-	bool go_on;
-	int r;
-
-	if (!verb && !other) {
-		(void)rk_err_set(&err, -EOPNOTSUPP, "verb '%.32s' is not known: doc/architecture.md lists them", name);
-		return answer_nonsense(k, &err);
-	}
-	if (role_check(k, name, verb ? verb->role : other->role, &err) < 0)
-		return answer_nonsense(k, &err);
-	q.out = json_object_new_object();
-	if (!q.out)
-		return cut_off(k, "there is no memory for its answer");
-	json_object_object_add(q.out, "ok", json_object_new_boolean(1));
-	r = verb ? verb->run(&q, &err) : verb_operate(&q, other, &err);
-	go_on = r < 0 ? answer_error(k, &err) : answer_send(k, q.out, &q.fds);
-	json_object_put(q.out);
-	return go_on;
-}
-
-static bool message_answer(struct connection *k, const char *text, size_t len)
-{
-	struct rk_err err = { 0 };
-	struct json_object *in = message_parse(text, len, &err);
-	const char *verb = in ? verb_name(in, &err) : NULL;
-	bool go_on = verb ? request_answer(k, verb, in) : answer_nonsense(k, &err);
-
-	json_object_put(in);
-	return go_on;
-}
-
-/* Answers what is complete and keeps the rest. Returns false as above. */
-static bool messages_answer(struct connection *k)
-{
-	size_t at = 0;
-	char *end;
-
-	for (uint32_t n = 0; (end = memchr(k->bytes + at, '\0', k->len - at)) != NULL; n++) {
-		size_t len = (size_t)(end - (k->bytes + at));
-
-		if (n == MESSAGES_PER_READ)
-			return cut_off(k, "it sends too many messages at once");
-		if (!message_answer(k, k->bytes + at, len))
-			return false;
-		at += len + 1;
-	}
-	k->len -= at;
-	memmove(k->bytes, k->bytes + at, k->len);
-	return true;
-}
-
-static void too_large(struct connection *k)
-{
-	struct rk_err err;
-
-	(void)rk_err_set(&err, -EMSGSIZE, "a message has at most %u bytes and %u descriptors",
-			 RK_CONTROL_MESSAGE_MAX, RK_FDS_MAX);
-	if (answer_error(k, &err))
-		(void)cut_off(k, "its message is too large");
-}
-
-static void connection_read(struct connection *k)
-{
-	size_t n;
-	/* Descriptors that come with it are closed: no verb takes any. */
-	int r = rk_fd_recv(k->fd, k->bytes + k->len, sizeof(k->bytes) - k->len, &n, NULL);
-
-	if (r == -EAGAIN)
-		return;
-	if (r == -EMSGSIZE) {
-		too_large(k);
-		return;
-	}
-	if (r < 0 || n == 0) {
-		connection_close(k);
-		return;
-	}
-	k->len += n;
-	if (messages_answer(k) && k->len == sizeof(k->bytes))
-		too_large(k);
-}
-
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
-{
-	struct connection *k = arg;
-
-	(void)source;
-	(void)fd;
-	if ((events & EPOLLIN) && !k->is_deaf)
-		connection_read(k);
-	else if (events & (EPOLLHUP | EPOLLERR))
-		connection_close(k);
-	return 0;
-}
+/* ---- who connects ---- */
 
 static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	(void)source;
 	(void)fd;
 	(void)events;
-	connection_close(arg); /* even if a child of it still holds the socket */
+	rk_connection_close(arg); /* even if a child of it still holds the socket */
 	return 0;
 }
 
-/* ---- who connects ---- */
-
-static bool has_hung_up(int fd)
+bool rk_connection_has_hung_up(int fd)
 {
 	struct pollfd p = { .fd = fd };
 
@@ -653,7 +134,7 @@ static int peer_pidfd(int fd, pid_t pid)
 	if (pidfd < 0)
 		return -errno;
 	/* The pid may have passed to another process before we opened it: not while it is there. */
-	if (has_hung_up(fd)) {
+	if (rk_connection_has_hung_up(fd)) {
 		rk_close_p(&pidfd);
 		return -ESRCH;
 	}
@@ -661,7 +142,7 @@ static int peer_pidfd(int fd, pid_t pid)
 }
 
 /* Whether it may do anything at all. */
-static int roles_check(struct connection *k, struct rk_err *err)
+static int roles_check(struct rk_connection *k, struct rk_err *err)
 {
 	const struct rk_fleets *fleets = k->control->c.fleets;
 
@@ -675,7 +156,7 @@ static int roles_check(struct connection *k, struct rk_err *err)
 			  (unsigned int)k->who.uid, (unsigned int)geteuid());
 }
 
-static int peer_check(struct connection *k, struct rk_err *err)
+static int peer_check(struct rk_connection *k, struct rk_err *err)
 {
 	int r = rk_access_peer(k->fd, &k->who);
 
@@ -692,21 +173,22 @@ static int peer_check(struct connection *k, struct rk_err *err)
 	return k->peer.pidfd < 0 ? rk_err_set(err, k->peer.pidfd, "cannot hold on to the peer") : 0;
 }
 
-static int connection_attend(struct connection *k)
+static int connection_attend(struct rk_connection *k)
 {
 	sd_event *event = k->control->c.event;
-	int r = sd_event_add_io(event, &k->io, k->fd, EPOLLIN, on_io, k);
+	int r = k->fd < 0 ? 0 : sd_event_add_io(event, &k->io, k->fd, EPOLLIN, rk_connection_on_io, k);
 
 	if (r >= 0)
 		r = sd_event_add_io(event, &k->death, k->peer.pidfd, EPOLLIN, on_death, k);
 	if (r < 0)
 		return r;
-	(void)sd_event_source_set_priority(k->io, CONTROL_PRIORITY);
+	if (k->io)
+		(void)sd_event_source_set_priority(k->io, CONTROL_PRIORITY);
 	(void)sd_event_source_set_priority(k->death, CONTROL_PRIORITY + 1);
 	return 0;
 }
 
-static int connection_accept(struct rk_control *c, struct connection *k, struct rk_err *err)
+static int connection_accept(struct rk_control *c, struct rk_connection *k, struct rk_err *err)
 {
 	int r;
 
@@ -720,9 +202,9 @@ static int connection_accept(struct rk_control *c, struct connection *k, struct 
 	return r < 0 ? r : 0;
 }
 
-static struct connection *connection_new(struct rk_control *c, int fd)
+static struct rk_connection *connection_new(struct rk_control *c, int fd)
 {
-	struct connection *k = calloc(1, sizeof(*k));
+	struct rk_connection *k = calloc(1, sizeof(*k));
 
 	if (!k)
 		return NULL;
@@ -742,7 +224,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 {
 	struct rk_control *c = arg;
 	struct rk_err err = { .code = -EIO, .text = "the connection cannot be served" };
-	struct connection *k;
+	struct rk_connection *k;
 
 	(void)events;
 	fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -759,8 +241,8 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 		rk_close_p(&fd);
 		return 0;
 	}
-	if (connection_accept(c, k, &err) < 0 && answer_error(k, &err))
-		connection_close(k);
+	if (connection_accept(c, k, &err) < 0 && rk_connection_refuse(k, &err))
+		rk_connection_close(k);
 	return 0;
 }
 
@@ -801,24 +283,51 @@ static int listen_at(const char *path, struct rk_err *err)
 	return rk_take_fd(&fd);
 }
 
-int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret, struct rk_err *err)
+/* Keeper has it too, so that nobody is refused while there is no supervisor. */
+static int socket_keep(const struct rk_control *c, struct rk_err *err)
 {
+	const struct rk_link_msg keep = { .op = RK_LINK_KEEP,
+					  .kind = RK_LINK_MEMORY,
+					  .tag = RK_LINK_TAG_COMMON,
+					  .name = KEPT_AS };
+	int r = rk_link_send(c->c.link, &keep, c->fd);
+
+	return r < 0 ? rk_err_set(err, r, "keeper does not take the control socket: %s", strerror(-r)) : 0;
+}
+
+/* Our predecessor's, unless somebody has removed it; else a new one. */
+static int socket_open(struct rk_control *c, struct rk_inherit *in, struct rk_err *err)
+{
+	struct rk_heirloom *old = in ? rk_inherit_memory(in, RK_LINK_TAG_COMMON, KEPT_AS) : NULL;
 	char path[RK_PATH_MAX];
-	struct rk_control *c;
-	int r = rk_rundir_path(conf->name, "control", path, err);
+	int r = rk_rundir_path(c->c.name, "control", path, err);
 
 	if (r < 0)
 		return r;
-	c = calloc(1, sizeof(*c));
+	if (old && access(path, F_OK) == 0) {
+		c->fd = rk_take_fd(&old->fd);
+		(void)listen(c->fd, BACKLOG); /* once more: who connects is told by the kernel that it is us */
+		return 0;
+	}
+	c->fd = listen_at(path, err);
+	r = c->fd < 0 ? c->fd : admit(&c->c, path, err);
+	return r < 0 ? r : socket_keep(c, err);
+}
+
+int rk_control_open(const struct rk_control_conf *conf, struct rk_inherit *in, struct rk_control **ret,
+		    struct rk_err *err)
+{
+	struct rk_control *c = calloc(1, sizeof(*c));
+	int r;
+
 	if (!c)
 		return rk_err_set(err, -ENOMEM, "no memory for the control socket");
 	c->c = *conf;
+	c->fd = -1;
 	c->n_max = CONNECTIONS_ROOM;
 	for (uint32_t i = 0; i < conf->fleets->n; i++)
 		rk_control_admit(c, conf->fleets->at[i]);
-	c->fd = r = listen_at(path, err);
-	if (r >= 0)
-		r = admit(conf, path, err);
+	r = socket_open(c, in, err);
 	if (r >= 0) {
 		r = sd_event_add_io(conf->event, &c->source, c->fd, EPOLLIN, on_connect, c);
 		if (r < 0)
@@ -831,6 +340,56 @@ int rk_control_open(const struct rk_control_conf *conf, struct rk_control **ret,
 	(void)sd_event_source_set_priority(c->source, CONTROL_PRIORITY);
 	*ret = c;
 	return 0;
+}
+
+/* ---- a dead supervisor's connections ---- */
+
+/* The peer of a connection, or of one that keeper's death has closed. 0; -errno: it is gone. */
+static int peer_adopt(struct rk_connection *k, const struct rk_journal_who *who)
+{
+	int r = k->fd < 0 ? 0 : rk_access_peer(k->fd, &k->who);
+
+	if (r < 0)
+		return r;
+	k->is_admin = k->fd >= 0 && (k->who.uid == 0 || k->who.uid == geteuid());
+	k->peer.pid = who->pid;
+	k->peer.pidfd = k->fd < 0 ? rk_journal_find(who) : peer_pidfd(k->fd, who->pid);
+	return k->peer.pidfd < 0 ? k->peer.pidfd : 0;
+}
+
+static bool connection_adopt(struct rk_control *c, struct rk_fleet *f, uint32_t reader, struct rk_inherit *in)
+{
+	struct rk_heirloom *old = rk_inherit_find(in, RK_LINK_PEER, rk_link_peer_tag(f->number, reader));
+	struct rk_journal_who who;
+	struct rk_connection *k;
+	uint32_t page;
+
+	if (!rk_clients_was(f->clients, reader, &who, &page))
+		return false;
+	k = connection_new(c, old ? rk_take_fd(&old->fd) : -1);
+	if (!k)
+		return false;
+	k->is_held = k->fd >= 0;
+	if (peer_adopt(k, &who) < 0 || connection_attend(k) < 0) {
+		connection_free(k);
+		return false;
+	}
+	k->fleet = f;
+	k->reader = reader;
+	k->page = page;
+	rk_clients_hold(f->clients, reader, page, &k->peer);
+	return true;
+}
+
+uint32_t rk_control_adopt(struct rk_control *c, struct rk_fleet *f, struct rk_inherit *in)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < f->segments.m.g.n_readers; i++)
+		n += connection_adopt(c, f, i, in);
+	rk_clients_settle(f->clients);
+	rk_fleet_on_clients(f);
+	return n;
 }
 
 int rk_control_readmit(struct rk_control *c, struct rk_err *err)
@@ -846,13 +405,18 @@ void rk_control_admit(struct rk_control *c, const struct rk_fleet *f)
 	c->n_max += f->segments.m.g.n_clients + f->segments.m.g.n_readers;
 }
 
+/*
+ * Its clients live, and may be about to read their last replies in their pages: nothing of those is touched. What keeper
+ * holds of them goes with the fleet's memory (DROP).
+ */
 void rk_control_forget(struct rk_control *c, const struct rk_fleet *f)
 {
-	for (struct connection *k = c->connections, *next; k; k = next) {
+	for (struct rk_connection *k = c->connections, *next; k; k = next) {
 		next = k->next;
 		if (k->fleet == f)
-			connection_close(k);
+			connection_free(k);
 	}
+	(void)sd_event_source_set_enabled(c->source, SD_EVENT_ON); /* a full house may have switched it off */
 	c->n_max -= f->segments.m.g.n_clients + f->segments.m.g.n_readers;
 }
 

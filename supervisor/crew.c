@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/words.h"
+#include "supervisor/journal.h"
 #include "supervisor/standby.h"
 
 #define HOPELESS_TRIES 5u /* failed starts of each slot before the command is suspected */
@@ -88,6 +89,20 @@ bool rk_crew_is_ready(const struct rk_crew *f)
 	return !f->is_halted && !f->is_stopping;
 }
 
+bool rk_crew_was_ready(const struct rk_crew *f)
+{
+	return f->was_ready;
+}
+
+void rk_crew_count(const struct rk_crew *f, uint32_t *ret_n_wanted, uint32_t *ret_n_ready)
+{
+	*ret_n_wanted = *ret_n_ready = 0;
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		*ret_n_wanted += f->slots[i].is_wanted;
+		*ret_n_ready += f->slots[i].is_wanted && rk_slot_is_up(&f->slots[i]);
+	}
+}
+
 bool rk_crew_has_failed(const struct rk_crew *f)
 {
 	uint32_t n_ended = 0;
@@ -130,6 +145,7 @@ static void ready_check(struct rk_crew *f)
 	if (!f->was_ready)
 		announce_fleet(f);
 	f->was_ready = true;
+	rk_journal_mark(f->c.m, RK_JOURNAL_READY, true);
 	f->c.on_ready(f->c.arg);
 }
 
@@ -206,14 +222,14 @@ static void on_announce(struct rk_crew *f, struct rk_slot *s)
 	if (!f->any_was_ready)
 		rk_standby_start(f->host.standby);
 	f->any_was_ready = true;
+	rk_journal_mark(f->c.m, RK_JOURNAL_PROVEN, true);
 	hush(f, false);
 	rk_crew_layout_on(f, RK_MEMBER_EV_READY, s->number);
 	rk_crew_roll_on(f, RK_ROLLING_EV_READY, s->number);
 	rk_crew_recycle_on_ready(f, s->number);
 }
 
-/* It has a process, and is no choice for a new owner where there is a better one. */
-static bool is_unfit(enum rk_fsm_state state)
+bool rk_crew_is_unfit(enum rk_fsm_state state)
 {
 	return state == RK_FSM_SUSPECT || state == RK_FSM_PAUSED || state == RK_FSM_RECYCLING ||
 	       state == RK_FSM_ABORTING || state == RK_FSM_FENCING || state == RK_FSM_STOPPING;
@@ -226,7 +242,7 @@ static void step_tell(struct rk_crew *f, struct rk_slot *s, struct rk_fsm_step s
 		rk_crew_layout_on(f, RK_MEMBER_EV_START, s->number);
 	if (step.action == RK_FSM_ANNOUNCE)
 		on_announce(f, s);
-	if (is_unfit(step.next))
+	if (rk_crew_is_unfit(step.next))
 		rk_crew_layout_on(f, RK_MEMBER_EV_UNFIT, s->number);
 	if (step.action == RK_FSM_RESUME) /* if it was stuck, it is not */
 		rk_crew_layout_on(f, RK_MEMBER_EV_READY, s->number);
@@ -297,7 +313,7 @@ void rk_crew_on_news(struct rk_crew *f)
 
 void rk_crew_on_exited(struct rk_crew *f, const struct rk_link_msg *msg)
 {
-	struct rk_link_msg forget = { .op = RK_LINK_FORGET, .tag = msg->tag };
+	struct rk_link_msg forget = { .op = RK_LINK_FORGET, .kind = RK_LINK_PROCESS, .tag = msg->tag };
 	uint32_t number = rk_link_tag_slot(msg->tag);
 
 	if (number >= f->n_slots && number != RK_WORKER_NONE)
@@ -326,9 +342,16 @@ int rk_crew_fault(struct rk_crew *f, const struct rk_inject_request *q, struct r
 
 /* ---- start, stop ---- */
 
+bool rk_crew_runs(const struct rk_crew *f)
+{
+	return rk_journal_is_marked(f->c.m, RK_JOURNAL_RUNS);
+}
+
 void rk_crew_start(struct rk_crew *f)
 {
 	f->is_halted = false;
+	rk_journal_mark(f->c.m, RK_JOURNAL_HALTED, false);
+	rk_journal_mark(f->c.m, RK_JOURNAL_RUNS, true);
 	if (f->any_was_ready)
 		rk_standby_start(f->host.standby);
 	for (uint32_t i = 0; i < f->n_slots; i++)
@@ -369,11 +392,18 @@ void rk_crew_halt(struct rk_crew *f, const char *why)
 		return;
 	f->is_halted = true;
 	f->is_ready = false;
+	rk_journal_mark(f->c.m, RK_JOURNAL_HALTED, true);
+	rk_journal_mark(f->c.m, RK_JOURNAL_RUNS, false);
 	rk_say(f->c.say, "rekindle: fleet %s is halted: %s", f->c.conf->name, why);
 	(void)rk_recorder_note(f->c.recorder, &note, "fleet halted why=\"%s\"", why);
 	rk_standby_stop(f->host.standby);
 	for (uint32_t i = f->n_slots; i-- > 0;)
 		rk_slot_event(&f->slots[i], RK_FSM_EV_STOP);
+}
+
+bool rk_crew_is_stopping(const struct rk_crew *f)
+{
+	return f->is_stopping;
 }
 
 void rk_crew_stop(struct rk_crew *f, const char *why)
@@ -392,6 +422,12 @@ void rk_crew_stop(struct rk_crew *f, const char *why)
 	end_check(f);
 }
 
+/* As if keeper had said it. */
+static void on_foster_end(const struct rk_link_msg *msg, void *arg)
+{
+	rk_crew_on_exited(arg, msg);
+}
+
 static struct rk_restart_conf restart_conf(const struct rk_fleet_options *o)
 {
 	struct rk_restart_conf c = { .when = (enum rk_restart_when)o->restart,
@@ -407,6 +443,12 @@ static struct rk_restart_conf restart_conf(const struct rk_fleet_options *o)
 	return c;
 }
 
+static uint64_t generation(const struct rk_crew *f)
+{
+	/* Relaxed: we alone count it up, and have. */
+	return atomic_load_explicit(&f->c.m->board->incarnation, memory_order_relaxed);
+}
+
 static struct rk_hook_host hooks_of(const struct rk_crew *f)
 {
 	return (struct rk_hook_host){ .o = &f->c.conf->o,
@@ -415,13 +457,15 @@ static struct rk_hook_host hooks_of(const struct rk_crew *f)
 				      .spawn = f->c.spawn,
 				      .event = f->c.event,
 				      .recorder = f->c.recorder,
-				      .link = f->c.link };
+				      .link = f->c.link,
+				      .n_started = rk_link_count_from(generation(f)) };
 }
 
 static int standby_open(struct rk_crew *f)
 {
 	const struct rk_standby_conf conf = {
-		.c = &f->c, .hooks = &f->host.hooks, .restart = &f->host.restart, .on_change = on_standby, .arg = f
+		.c = &f->c, .hooks = &f->host.hooks, .restart = &f->host.restart, .n_made = rk_link_count_from(generation(f)),
+		.on_change = on_standby, .arg = f
 	};
 
 	return rk_standby_open(&conf, &f->host.standby);
@@ -430,7 +474,6 @@ static int standby_open(struct rk_crew *f)
 static void slots_init(struct rk_crew *f)
 {
 	f->host = (struct rk_slot_host){ .c = &f->c,
-					 .table = rk_member_owners(f->member),
 					 .killer = f->killer,
 					 .move = on_move,
 					 .move_arg = f,
@@ -442,6 +485,7 @@ static void slots_init(struct rk_crew *f)
 					 .on_down = on_down,
 					 .takes_over = takes_over,
 					 .arg = f };
+	f->host.foster = (struct rk_foster){ .event = f->c.event, .on_end = on_foster_end, .arg = f };
 	f->inject = (struct rk_inject){ .event = f->c.event,
 					.recorder = f->c.recorder,
 					.fleet = f->c.conf->name,
@@ -449,6 +493,8 @@ static void slots_init(struct rk_crew *f)
 	for (uint32_t i = 0; i < f->n_slots; i++) {
 		rk_slot_init(&f->slots[i], &f->host, i);
 		f->slots[i].is_wanted = i < f->c.conf->o.n_workers;
+		if (!f->c.inherit)
+			rk_slot_journal(&f->slots[i]);
 	}
 }
 
@@ -461,16 +507,60 @@ static int crew_init(struct rk_crew *f)
 	if (!f->slots || !f->killer)
 		return -ENOMEM;
 	rk_observatory_init(&f->killer->observatory);
-	r = rk_crew_layout_open(f);
+	slots_init(f);
+	r = f->c.inherit ? rk_crew_adopt(f) : rk_crew_layout_open(f, NULL);
+	f->host.table = rk_member_owners(f->member);
 	if (r >= 0)
 		r = rk_crew_roll_open(f);
 	if (r >= 0)
 		r = rk_crew_recycle_open(f);
 	if (r < 0)
 		return r;
-	slots_init(f);
 	r = standby_open(f);
 	return r < 0 ? r : rk_crew_timer_new(f, &f->look_timer, on_look);
+}
+
+static void hooks_adopt(struct rk_crew *f, struct rk_inherit *in)
+{
+	for (uint32_t i = 0; i < in->n; i++) {
+		struct rk_heirloom *one = &in->at[i];
+		uint32_t number = rk_link_tag_slot(one->about.tag);
+
+		if (one->about.kind == RK_LINK_PROCESS && one->fd >= 0 && rk_link_tag_is_hook(one->about.tag) &&
+		    rk_link_tag_fleet(one->about.tag) == f->c.fleet && number < f->n_slots)
+			rk_slot_hook_adopt(&f->slots[number], &one->about, &one->fd);
+	}
+}
+
+void rk_crew_go_on(struct rk_crew *f, struct rk_inherit *in, uint32_t *ret_n_kept)
+{
+	*ret_n_kept = 0;
+	f->is_changing = true; /* nothing moves before everything is there */
+	hooks_adopt(f, in);
+	rk_ward_begin(f->c.ward);
+	(void)rk_watch_begin(f->c.watch); /* without memory for it it only takes longer */
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		*ret_n_kept += f->slots[i].process.pidfd >= 0;
+		rk_slot_go_on(&f->slots[i]);
+	}
+	rk_watch_end(f->c.watch);
+	rk_ward_end(f->c.ward);
+	for (uint32_t i = 0; i < in->n; i++)
+		if (in->at[i].about.kind == RK_LINK_PROCESS && in->at[i].about.code &&
+		    rk_link_tag_fleet(in->at[i].about.tag) == f->c.fleet)
+			rk_crew_on_exited(f, &in->at[i].about); /* nobody had heard of it */
+	f->is_changing = false;
+	rk_crew_layout_resume(f);
+	rk_crew_roll_resume(f);
+	if (f->any_was_ready && !f->is_halted)
+		rk_standby_start(f->host.standby);
+	for (uint32_t i = 0; i < f->n_slots; i++)
+		if (f->slots[i].state == RK_FSM_READY)
+			rk_crew_recycle_on_ready(f, i);
+	look_arm(f);
+	rk_crew_on_news(f);
+	ready_check(f);
+	f->c.on_change(f->c.arg);
 }
 
 void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf)
@@ -525,6 +615,7 @@ void rk_crew_close(struct rk_crew *f)
 	if (!f)
 		return;
 	rk_inject_end(&f->inject);
+	rk_foster_close(&f->host.foster);
 	for (uint32_t i = 0; f->slots && f->slots[0].host && i < f->n_slots; i++)
 		rk_slot_close(&f->slots[i]);
 	rk_standby_close(f->host.standby);

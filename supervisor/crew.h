@@ -19,6 +19,7 @@
 
 #include "supervisor/cgroup.h"
 #include "supervisor/conf.h"
+#include "supervisor/inherit.h"
 #include "supervisor/link.h"
 #include "supervisor/storm.h"
 #include "supervisor/recorder.h"
@@ -46,6 +47,7 @@ struct rk_crew_conf {
 	struct rk_recorder *recorder;
 	struct rk_storm *storm;
 	int link;
+	struct rk_inherit *inherit; /* what a dead supervisor left: it is adopted; NULL = all is new */
 	void (*on_change)(void *arg); /* slots look different now */
 	void (*on_ready)(void *arg);  /* all slots are ready at once, and were not before */
 	void (*on_over)(void *arg);   /* an operation is over: whoever followed it looks next */
@@ -55,10 +57,25 @@ struct rk_crew_conf {
 	void *arg;
 };
 
-/* Places the partitions on the slots. 0 or -errno; nothing has started. */
+/*
+ * Places the partitions on the slots, or takes up slots and partitions where a dead supervisor left
+ * them. 0 or -errno; nothing has started, and nobody was told.
+ */
 RK_MUST_USE int rk_crew_open(const struct rk_crew_conf *conf, struct rk_crew **ret,
 			     struct rk_err *err);
 void rk_crew_close(struct rk_crew *f);
+
+/*
+ * Of one that was adopted: goes on, with what was half done first. Workers live, are started or
+ * end as it was. *ret_n_kept: those that live.
+ */
+void rk_crew_go_on(struct rk_crew *f, struct rk_inherit *in, uint32_t *ret_n_kept);
+
+/*
+ * Behind that: what was wanted and written down before anything was done about it. Slots first..end-1
+ * are stopped and started by the strategy.
+ */
+void rk_crew_finish_wishes(struct rk_crew *f, uint32_t first, uint32_t end);
 
 /* Starts every worker that is wanted. A process that cannot be made is tried again later. */
 void rk_crew_start(struct rk_crew *f);
@@ -72,7 +89,7 @@ void rk_crew_halt(struct rk_crew *f, const char *why);
 /* The configuration has changed; it stands for the old one everywhere. */
 void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf);
 
-/* Workers have something to tell (the news eventfd). */
+/* Workers have something to tell (the news pipe). */
 void rk_crew_on_news(struct rk_crew *f);
 
 /* Leases died (the watch's eventfd). */
@@ -98,6 +115,15 @@ void rk_crew_fill(const struct rk_crew *f, struct rk_view *view);
 
 /* Whether all workers that are wanted are ready. */
 bool rk_crew_is_ready(const struct rk_crew *f);
+
+/* Whether they were, all at once, ever. */
+bool rk_crew_was_ready(const struct rk_crew *f);
+
+/* Whether it ends, for good. */
+bool rk_crew_is_stopping(const struct rk_crew *f);
+
+/* Workers that are wanted, and those of them that are ready. */
+void rk_crew_count(const struct rk_crew *f, uint32_t *ret_n_wanted, uint32_t *ret_n_ready);
 
 /* Whether it has failed for good: every worker that is wanted stays down. */
 bool rk_crew_has_failed(const struct rk_crew *f);

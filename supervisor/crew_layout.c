@@ -17,6 +17,7 @@
 #include "shm/words.h"
 #include "supervisor/crew_private.h"
 #include "supervisor/handover.h"
+#include "supervisor/journal.h"
 
 #define DEFERRED_NS RK_NS_PER_S  /* until what could not be moved is tried again */
 #define MOVE_GAP_NS RK_NS_PER_MS /* between the starts of two live hand-overs */
@@ -37,6 +38,7 @@ static void moved(struct rk_crew *f, const struct rk_member_move *move, int r)
 static void finish(struct rk_crew *f, const struct rk_member_move *move)
 {
 	if (rk_member_is_heir(f->member, move)) {
+		rk_journal_own(f->c.m, move->partition, move->to);
 		moved(f, move, rk_handover_give(f->c.m, move->partition, move->to));
 		return;
 	}
@@ -110,6 +112,7 @@ static void waits_tell(struct rk_crew *f)
 			continue;
 		w->is_told = true;
 		note.level = RK_LOG_WARNING;
+		note.message = RK_MESSAGE_PARTITIONS_WAIT;
 		note.is_quiet = false;
 		note.slot = i;
 		note.pid = f->slots[i].process.pid;
@@ -136,11 +139,15 @@ static void moves_begin(struct rk_crew *f)
 	for (uint32_t n = 0; n < n_pending && f->n_moves < RK_CREW_MOVES &&
 			     rk_member_next(f->member, rk_clock_ns(), &move);
 	     n++) {
-		int r = rk_handover_begin(f->c.m, &move);
+		int r;
 
+		if (!move.is_live)
+			rk_journal_own(f->c.m, move.partition, move.to);
+		r = rk_handover_begin(f->c.m, &move);
 		if (r == RK_HANDOVER_ASKED) {
 			f->moves[f->n_moves++] = move;
 		} else if (r < 0 && (move.is_live || move.is_copy)) {
+			rk_journal_own(f->c.m, move.partition, move.from);
 			move_defer(f, &move, r);
 		} else {
 			moved(f, &move, r);
@@ -219,6 +226,13 @@ static void change_note(struct rk_crew *f, const struct tally *t, uint32_t n_pen
 	}
 }
 
+/* So that whoever follows a change hears of its end from another supervisor too. */
+static void changes_journal(struct rk_crew *f)
+{
+	for (uint32_t i = 0; i < RK_CREW_CHANGES; i++)
+		f->c.m->journal->changes[i] = i < f->change.n_groups ? f->change.groups[i] : 0;
+}
+
 /* A line whenever one more worker is where it shall be, when moves begin to wait for somebody to be
  * well or do so no more, and the last one. */
 static void change_tell(struct rk_crew *f, uint32_t n_pending)
@@ -238,8 +252,10 @@ static void change_tell(struct rk_crew *f, uint32_t n_pending)
 	if (is_over)
 		f->c.on_over(f->c.arg);
 	change_note(f, &t, n_pending, is_over);
-	if (is_over)
+	if (is_over) {
 		f->change = (struct rk_crew_change){ .n_groups = 0 };
+		changes_journal(f);
+	}
 }
 
 static bool is_to_wait(const struct rk_crew *f)
@@ -331,15 +347,44 @@ static struct rk_member_conf member_conf(const struct rk_crew *f)
 					.move_gap_ns = MOVE_GAP_NS };
 }
 
-int rk_crew_layout_open(struct rk_crew *f)
+/* Of an adopted fleet: who is wanted is the journal's to say, and stands in the slots. */
+static uint32_t n_wanted(const struct rk_crew *f)
+{
+	uint32_t n = f->n_slots;
+
+	while (n > 1 && !f->slots[n - 1].is_wanted)
+		n--;
+	return n;
+}
+
+int rk_crew_layout_open(struct rk_crew *f, const uint16_t *owners)
 {
 	struct rk_member_conf conf = member_conf(f);
-	int r = rk_member_open(&conf, NULL, &f->member);
+	int r;
 
+	if (owners)
+		conf.n_wanted = n_wanted(f);
+	r = rk_member_open(&conf, owners, &f->member);
 	f->waits = calloc(f->n_slots, sizeof(*f->waits));
 	if (!f->waits)
 		return -ENOMEM;
-	return r < 0 ? r : rk_crew_timer_new(f, &f->move_timer, on_timer);
+	if (r < 0)
+		return r;
+	for (uint32_t p = 0; p < conf.n_partitions && !owners; p++)
+		rk_journal_own(f->c.m, p, rk_member_owners(f->member)[p]);
+	for (uint32_t i = 0; i < conf.n_wanted && owners; i++)
+		if (!f->slots[i].is_wanted)
+			(void)!rk_member_leave(f->member, i); /* the last one stays a member */
+	return rk_crew_timer_new(f, &f->move_timer, on_timer);
+}
+
+void rk_crew_layout_resume(struct rk_crew *f)
+{
+	for (uint32_t i = 0; i < RK_CREW_CHANGES; i++)
+		if (f->c.m->journal->changes[i])
+			f->change.groups[f->change.n_groups++] = f->c.m->journal->changes[i];
+	f->change.n_arrived = UINT32_MAX;
+	rk_crew_layout_progress(f);
 }
 
 void rk_crew_layout_close(struct rk_crew *f)
@@ -399,6 +444,7 @@ static int change_begin(struct rk_crew *f, uint64_t *ret_group, struct rk_err *e
 	f->follow = 0;
 	f->change.groups[f->change.n_groups++] = *ret_group;
 	f->change.n_arrived = UINT32_MAX;
+	changes_journal(f);
 	return 0;
 }
 
@@ -417,8 +463,9 @@ static void want(struct rk_crew *f, uint32_t worker)
 	s->is_wanted = true;
 	if (rk_slot_is_empty(s))
 		s->is_held = false;
+	rk_slot_journal(s);
 	rk_member_want(f->member, worker, rk_clock_ns());
-	if (!f->is_halted)
+	if (rk_crew_runs(f))
 		rk_slot_start(s);
 }
 
@@ -435,6 +482,8 @@ static int leave(struct rk_crew *f, uint32_t worker, enum rk_slot_state as, stru
 			worker, f->c.conf->name);
 	s->is_wanted = false;
 	s->unwanted = as;
+	rk_crew_roll_on(f, RK_ROLLING_EV_UNWANTED, worker);
+	rk_slot_journal(s);
 	rk_crew_end(f, s, RK_FSM_EV_DRAIN,
 		    as == RK_SLOT_DRAINED ? "it is drained" : "fewer workers are wanted");
 	return 0;
@@ -472,6 +521,7 @@ int rk_crew_scale(struct rk_crew *f, uint32_t n, uint64_t *ret_group, struct rk_
 				RK_SLOT_EMPTY; /* drained or stopped, and now not missed */
 	f->is_changing = false;
 	rk_crew_layout_progress(f);
+	rk_crew_roll_progress(f);
 	f->c.on_change(f->c.arg);
 	return r;
 }
@@ -488,9 +538,11 @@ int rk_crew_drain(struct rk_crew *f, uint32_t worker, uint64_t *ret_group, struc
 		r = leave(f, worker, RK_SLOT_DRAINED, err);
 	if (r == 0)
 		r = change_begin(f, ret_group, err, "worker is drained worker=%u", worker);
-	if (r == 0)
-		rk_crew_layout_progress(f);
-	return r;
+	if (r < 0)
+		return r;
+	rk_crew_layout_progress(f);
+	rk_crew_roll_progress(f);
+	return 0;
 }
 
 /* Whether it runs and owns its share: whoever would bring it back finds it there. */
@@ -544,8 +596,11 @@ int rk_crew_stop_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
 	if (f->slots[worker].is_wanted)
 		f->slots[worker].unwanted = RK_SLOT_STOPPED;
 	f->slots[worker].is_wanted = false;
+	rk_crew_roll_on(f, RK_ROLLING_EV_UNWANTED, worker);
+	rk_slot_journal(&f->slots[worker]);
 	rk_crew_end(f, &f->slots[worker], RK_FSM_EV_STOP, "an operator stops it");
 	rk_crew_layout_progress(f);
+	rk_crew_roll_progress(f);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 #include "supervisor/rolling.h"
 #include "supervisor/slot.h"
 
-#define RK_CREW_CHANGES 8u /* by operators, that are followed at once */
+#define RK_CREW_CHANGES RK_JOURNAL_CHANGES /* by operators, that are followed at once */
 #define RK_CREW_MOVES 4u   /* live hand-overs at once */
 
 /* What people follow: scales, drains, starts and stops of one worker. They are over together. */
@@ -85,6 +85,12 @@ struct rk_crew {
 /* A record of what the crew does; the group of it is 0 unless set. */
 struct rk_note rk_crew_note(const struct rk_crew *f, enum rk_flight_kind kind);
 
+/* In this state it has a process, and is no choice for a new owner where there is a better one. */
+bool rk_crew_is_unfit(enum rk_fsm_state state);
+
+/* Whether it was started and not halted since: until then nobody starts a worker of it, whoever asks for one. */
+bool rk_crew_runs(const struct rk_crew *f);
+
 /* Makes a slot's process end as planned; why is for people who ask later. */
 void rk_crew_end(struct rk_crew *f, struct rk_slot *s, enum rk_fsm_event event, const char *why);
 
@@ -94,7 +100,8 @@ void rk_crew_timer_set(sd_event_source *timer, uint64_t at_ns);
 
 /* ---- crew_layout.c ---- */
 
-RK_MUST_USE int rk_crew_layout_open(struct rk_crew *f);
+/* owners: of an adopted fleet, whose slots are there; NULL = place.h says. */
+RK_MUST_USE int rk_crew_layout_open(struct rk_crew *f, const uint16_t *owners);
 void rk_crew_layout_close(struct rk_crew *f);
 void rk_crew_layout_configure(struct rk_crew *f);
 void rk_crew_layout_on(struct rk_crew *f, enum rk_member_event event, uint32_t slot);
@@ -111,12 +118,23 @@ void rk_crew_layout_move(struct rk_crew *f);
 /* The same, and tells how far the change is. */
 void rk_crew_layout_progress(struct rk_crew *f);
 
+/* Of an adopted fleet: the groups of what people follow. */
+void rk_crew_layout_resume(struct rk_crew *f);
+
+/* ---- crew_adopt.c ---- */
+
+/* Takes up slots and partitions. 0 or -errno. */
+RK_MUST_USE int rk_crew_adopt(struct rk_crew *f);
+
 /* ---- crew_roll.c ---- */
 
 RK_MUST_USE int rk_crew_roll_open(struct rk_crew *f);
 void rk_crew_roll_close(struct rk_crew *f);
 void rk_crew_roll_on(struct rk_crew *f, enum rk_rolling_event event, uint32_t slot);
 void rk_crew_roll_progress(struct rk_crew *f);
+
+/* Of an adopted fleet: goes on with those that are not done. */
+void rk_crew_roll_resume(struct rk_crew *f);
 
 /* ---- crew_recycle.c ---- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "supervisor/journal.h"
 #include "supervisor/crew_private.h"
 #include "supervisor/standby.h"
 
@@ -38,6 +39,7 @@ static void tell(struct rk_crew *f)
 	note.group = f->roll.group;
 	note.level = p.state == RK_ROLLING_HOLDING ? RK_LOG_WARNING : RK_LOG_INFO;
 	note.is_quiet = p.state != RK_ROLLING_HOLDING;
+	note.message = p.state == RK_ROLLING_HOLDING ? RK_MESSAGE_ROLLING_HELD : RK_MESSAGE_OF_KIND;
 	(void)rk_recorder_note(f->c.recorder, &note, "%s state=%s", line, state_word(p.state));
 }
 
@@ -58,9 +60,42 @@ static void obey(struct rk_crew *f, const struct rk_rolling_order *order)
 	}
 }
 
+static bool is_ending(enum rk_fsm_state state)
+{
+	return state == RK_FSM_RECYCLING || state == RK_FSM_ABORTING || state == RK_FSM_FENCING || state == RK_FSM_STOPPING;
+}
+
 static bool needs_standbys(const struct rk_crew *f)
 {
 	return f->roll.plan.c.kind == RK_ROLLING_RESTART && f->roll.plan.c.max_unavailable == 0;
+}
+
+/* Where each slot stands in the plan, which its notes tell a successor. */
+static void stage_note(struct rk_crew *f, uint32_t slot, bool is_noted)
+{
+	struct rk_slot *s = &f->slots[slot];
+
+	if (s->roll_stage == f->roll.slots[slot].stage && s->roll_since_ns == f->roll.slots[slot].since_ns)
+		return;
+	s->roll_stage = f->roll.slots[slot].stage;
+	s->roll_since_ns = f->roll.slots[slot].since_ns;
+	if (is_noted)
+		rk_slot_journal(s);
+}
+
+/* For a successor of this process: which group, and whether it goes on at all. */
+static void journal_write(struct rk_crew *f)
+{
+	struct rk_journal *j = f->c.m->journal;
+
+	for (uint32_t i = 0; i < f->n_slots; i++)
+		stage_note(f, i, true);
+	j->roll_reason = (uint16_t)f->roll.plan.reason;
+	j->roll_held = (uint16_t)f->roll.plan.held_slot;
+	j->roll_group = f->roll.group;
+	j->roll_unavailable = f->roll.plan.c.max_unavailable;
+	rk_journal_mark(f->c.m, RK_JOURNAL_HOLDS, f->roll.plan.state == RK_ROLLING_HOLDING);
+	rk_journal_mark(f->c.m, RK_JOURNAL_ROLLS, is_on(f));
 }
 
 void rk_crew_roll_progress(struct rk_crew *f)
@@ -80,12 +115,16 @@ void rk_crew_roll_progress(struct rk_crew *f)
 	rk_crew_timer_set(f->roll.timer, rk_rolling_due_ns(&f->roll.plan));
 	tell(f);
 	f->roll.is_open = is_on(f);
+	journal_write(f);
 }
 
 void rk_crew_roll_on(struct rk_crew *f, enum rk_rolling_event event, uint32_t slot)
 {
-	if (is_on(f))
-		rk_rolling_on(&f->roll.plan, event, slot, rk_clock_ns());
+	if (!is_on(f))
+		return;
+	rk_rolling_on(&f->roll.plan, event, slot, rk_clock_ns());
+	if (slot < f->n_slots)
+		stage_note(f, slot, false); /* the slot's own step notes it */
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
@@ -139,7 +178,7 @@ static int choose(struct rk_crew *f, const struct rk_crew_restart *what, struct 
 			return rk_err_set(err, -EINVAL, "there is no worker %u to restart in %s",
 					  what->workers[i], f->c.conf->name);
 	for (uint32_t i = 0; i < f->n_slots; i++) {
-		const struct rk_slot *s = &f->slots[i];
+		struct rk_slot *s = &f->slots[i];
 
 		f->roll.slots[i] =
 			(struct rk_rolling_slot){ .in_plan = s->is_wanted && is_chosen(what, i),
@@ -170,40 +209,79 @@ static int standby_check(struct rk_crew *f, struct rk_err *err)
 	return 0;
 }
 
+static struct rk_rolling_conf plan_conf(const struct rk_crew *f, uint32_t max_unavailable)
+{
+	const struct rk_fleet_options *o = &f->c.conf->o;
+
+	return (struct rk_rolling_conf){ .kind = RK_ROLLING_RESTART,
+					 .max_unavailable = max_unavailable,
+					 .ready_timeout_ns = o->start_timeout_ns == RK_INFINITE ? 0 : o->start_timeout_ns,
+					 .settle_ns = SETTLE_NS };
+}
+
+/* Of a plan that was just made. No group: a group of its own. */
+static void begin(struct rk_crew *f, uint64_t group, const char *what)
+{
+	struct rk_note note = rk_crew_note(f, RK_FLIGHT_ROLLING);
+	uint64_t sequence;
+
+	note.group = group;
+	sequence = rk_recorder_note(f->c.recorder, &note, "rolling restart %s workers=%u max_unavailable=%u state=running",
+				    what, rk_rolling_progress(&f->roll.plan).n_planned, f->roll.plan.c.max_unavailable);
+	f->roll.group = group ? group : sequence;
+	f->roll.line[0] = '\0';
+	f->roll.is_open = true;
+	journal_write(f);
+}
+
 int rk_crew_restart(struct rk_crew *f, const struct rk_crew_restart *what, uint64_t *ret_group,
 		    struct rk_err *err)
 {
-	const struct rk_fleet_options *o = &f->c.conf->o;
-	struct rk_rolling_conf conf = { .kind = RK_ROLLING_RESTART,
-					.max_unavailable = what->max_unavailable,
-					.ready_timeout_ns = o->start_timeout_ns == RK_INFINITE
-								    ? 0
-								    : o->start_timeout_ns,
-					.settle_ns = SETTLE_NS };
-	struct rk_note note = rk_crew_note(f, RK_FLIGHT_ROLLING);
-	uint64_t sequence;
+	struct rk_rolling_conf conf;
 	int r;
 
 	if (is_on(f))
 		return busy(f, err);
+	if (!rk_crew_runs(f))
+		return rk_err_set(err, -EAGAIN, "%s does not run: it waits for its turn, or for what it requires, and starts as it "
+				  "is configured by then", f->c.conf->name);
 	r = what->max_unavailable == 0 ? standby_check(f, err) : 0;
 	if (r == 0)
 		r = choose(f, what, err);
 	if (r < 0)
 		return r;
+	/* They run what there was when they were started. Before it begins: none of them is to take over. */
+	rk_standby_renew(f->host.standby);
+	conf = plan_conf(f, what->max_unavailable);
 	rk_rolling_begin(&f->roll.plan, &conf, f->roll.slots, f->n_slots);
-	note.group = what->group;
-	sequence = rk_recorder_note(
-		f->c.recorder, &note,
-		"rolling restart begins workers=%u max_unavailable=%u state=running",
-		rk_rolling_progress(&f->roll.plan).n_planned, what->max_unavailable);
-	f->roll.group = what->group ? what->group : sequence;
-	f->roll.line[0] = '\0';
-	rk_standby_renew(f->host.standby); /* they run what there was when they were started */
-	f->roll.is_open = true;
+	begin(f, what->group, "begins");
 	*ret_group = f->roll.group;
 	rk_crew_roll_progress(f);
 	return 0;
+}
+
+void rk_crew_roll_resume(struct rk_crew *f)
+{
+	const struct rk_journal *j = f->c.m->journal;
+	struct rk_rolling_conf conf = plan_conf(f, j->roll_unavailable);
+
+	if (!rk_journal_is_marked(f->c.m, RK_JOURNAL_ROLLS) || f->is_halted)
+		return;
+	for (uint32_t i = 0; i < f->n_slots; i++) {
+		const struct rk_slot *s = &f->slots[i];
+
+		f->roll.slots[i] = (struct rk_rolling_slot){ .is_wanted = s->is_wanted,
+							     .is_ready = rk_slot_is_up(s),
+							     .is_ending = s->process.pid && is_ending(s->state),
+							     .stage = s->is_wanted ? (enum rk_rolling_stage)s->roll_stage
+										   : RK_ROLLING_OUT,
+							     .since_ns = s->roll_since_ns };
+	}
+	rk_rolling_go_on(&f->roll.plan, &conf, f->roll.slots, f->n_slots, rk_clock_ns());
+	if (rk_journal_is_marked(f->c.m, RK_JOURNAL_HOLDS))
+		rk_rolling_hold_on(&f->roll.plan, (enum rk_rolling_reason)j->roll_reason, j->roll_held);
+	begin(f, j->roll_group, "is taken up by another supervisor");
+	rk_crew_roll_progress(f);
 }
 
 /* Who followed it so far was told that it is held: what comes now has a group of its own. */

@@ -202,6 +202,19 @@ static void newcomers_doubt(struct rk_detect_spent *s, const struct rk_look *l)
 }
 
 /*
+ * In the first look of one that was taken up all are new. Whoever is runnable may have come and starved
+ * since the one before us listed last: sleep did not count from there on.
+ */
+static void strangers_doubt(struct rk_detect *d, const struct rk_look *l)
+{
+	if (!l->is_first || !l->n_starved)
+		return;
+	d->spent.asleep_ns = rk_min_u64(d->spent.asleep_ns, d->listed_asleep_ns);
+	d->spent.disk_ns = rk_min_u64(d->spent.disk_ns, d->listed_disk_ns);
+	d->spent.still_ns = 0;
+}
+
+/*
  * What of an interval may count. Of one that ended late no more than a prompt look would have
  * seen: the machine may have stood still, and the kernel charges that to whoever was running.
  */
@@ -372,6 +385,7 @@ static void finding_fill(const struct rk_detect *d, const struct rk_detect_input
 	*ret = (struct rk_finding){ .verdict = judge(d, in),
 				    .is_suspect = d->is_suspect,
 				    .phase = d->phase,
+				    .since_ns = d->since_ns,
 				    .stalled_ns = in->now_ns - d->since_ns,
 				    .bound_ns = bound_ns,
 				    .spent = d->spent,
@@ -407,8 +421,14 @@ static bool is_unsettled(const struct rk_detect *d, const struct rk_detect_input
 
 static void stall_go_on(struct rk_detect *d, const struct rk_detect_input *in, enum interval kind)
 {
+	if (in->look)
+		strangers_doubt(d, in->look);
 	if (kind != INTERVAL_NONE)
 		interval_add(d, in, kind);
+	if (in->look && in->look->is_listed) {
+		d->listed_asleep_ns = d->spent.asleep_ns;
+		d->listed_disk_ns = d->spent.disk_ns;
+	}
 	if (in->look)
 		pause_follow(d, in->look);
 	else
@@ -442,6 +462,17 @@ void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d,
 	if (!over_ns)
 		over_ns = bound.asleep_ns ? bound.asleep_ns : bound.total_ns;
 	finding_fill(d, in, over_ns, ret);
+}
+
+void rk_detect_take_up(struct rk_detect *d, uint64_t now_ns)
+{
+	if (d->look_ns)
+		d->spent.void_ns += now_ns - rk_min_u64(now_ns, d->look_ns);
+	d->look_ns = d->pause_seen_ns = 0;
+	d->pause = RK_VERDICT_FINE;
+	d->is_doubtful = d->is_suspect = false;
+	if (d->blame != RK_VERDICT_FINE)
+		d->blamed_ns = now_ns; /* nobody may have answered it yet: SIGABRT comes before SIGKILL */
 }
 
 uint64_t rk_detect_next_tick_ns(bool is_any_suspect, bool is_all_idle)

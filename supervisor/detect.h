@@ -5,7 +5,7 @@
  *
  * A worker is blamed only for time that was its own: on a CPU, or asleep while nothing in its
  * tree was runnable. Time in which it starved or was paused does not count, and hardly any of that
- * in which we looked too late. Progress (another job, a commit, rk_beat()) sets everything back to
+ * in which we looked too late, and nothing of that between two supervisors. Progress (another job, a commit, rk_beat()) sets everything back to
  *zero.
  *
  * Use, by one thread, for each worker at each tick (rk_detect_next_tick_ns() apart):
@@ -126,6 +126,7 @@ struct rk_detect {
 	uint64_t blamed_ns;    /* since when the blame below stands */
 	enum rk_verdict blame; /* FINE = none */
 	bool is_suspect;
+	uint64_t listed_asleep_ns, listed_disk_ns; /* of spent, when the tree was listed last */
 	struct rk_detect_spent spent;
 };
 
@@ -135,7 +136,8 @@ struct rk_finding {
 	bool is_suspect;        /* about to be judged: wants the fast tick, and no new work */
 	uint64_t blamed_for_ns; /* how long a verdict from LATE on has stood */
 	enum rk_phase phase;
-	uint64_t stalled_ns; /* since the last progress, by the clock */
+	uint64_t since_ns;      /* the last progress */
+	uint64_t stalled_ns; /* since then, by the clock */
 	uint64_t bound_ns;   /* what a hang's time was held against */
 	struct rk_detect_spent spent;
 	uint32_t state, partition; /* as declared */
@@ -160,6 +162,12 @@ enum rk_detect_need rk_detect_need(const struct rk_detect_bounds *b, const struc
 
 void rk_detect_step(const struct rk_detect_bounds *b, struct rk_detect *d,
 		    const struct rk_detect_input *in, struct rk_finding *ret);
+
+/*
+ * Goes on with what another process has found, and found last at d->look_ns. What has passed since then
+ * nobody has seen: it is void, and so is a pause that was seen only once.
+ */
+void rk_detect_take_up(struct rk_detect *d, uint64_t now_ns);
 
 /* Nothing is expected of the worker and no step needed until its beat changes or work comes. */
 bool rk_detect_is_idle(const struct rk_detect_beat *beat, uint64_t pending_since_ns);

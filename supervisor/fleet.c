@@ -2,21 +2,24 @@
 #include "supervisor/fleet.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "supervisor/journal.h"
 
 /* Deaths first: whoever waits for a dead worker waits for us. */
 #define LEASE_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 30)
 
+#define PREDECESSOR_MS 1000       /* its PDEATHSIG is on its way */
+#define PREDECESSOR_KILL_MS 5000
 #define PAGES_RETRY_US 5000u
 #define PAGES_RETRY_DOUBLINGS 8u /* up to 1.28 s while a stopped worker holds a page up */
 
@@ -28,7 +31,7 @@ static void view_fill(struct rk_view *view, void *arg)
 
 	view->keeper_pid = getppid();
 	view->supervisor_pid = getpid();
-	view->started_ns = f->env->started_ns;
+	view->started_ns = f->started_ns;
 	rk_crew_fill(f->crew, view);
 	rk_clients_fill(f->clients, view);
 }
@@ -138,11 +141,12 @@ static int on_findings(sd_event_source *source, int fd, uint32_t events, void *a
 static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct rk_fleet *f = arg;
-	eventfd_t value;
+	char told[4096];
 
 	(void)source;
 	(void)events;
-	(void)eventfd_read(fd, &value);
+	while (read(fd, told, sizeof(told)) == (ssize_t)sizeof(told))
+		; /* that there is something is all it says */
 	rk_crew_on_news(f->crew);
 	return 0;
 }
@@ -151,7 +155,9 @@ static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 static int keeper_give(struct rk_fleet *f, const char *name, int fd, struct rk_err *err)
 {
-	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .tag = rk_link_memory_tag(f->number), .value = f->number };
+	struct rk_link_msg msg = { .op = RK_LINK_KEEP,
+				   .kind = RK_LINK_MEMORY,
+				   .tag = rk_link_memory_tag(f->number) };
 	int r;
 
 	memcpy(msg.name, name, strlen(name) + 1); /* our own short names */
@@ -162,9 +168,17 @@ static int keeper_give(struct rk_fleet *f, const char *name, int fd, struct rk_e
 static void journal_sign(const struct rk_fleet *f)
 {
 	rk_cleanup(rk_close_p) int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	struct stat st;
+	const struct rk_journal_who who = rk_journal_who(getpid(), self);
 
-	rk_journal_sign(&f->segments.m, getpid(), self >= 0 && fstat(self, &st) == 0 ? st.st_ino : 0);
+	rk_journal_sign(&f->segments.m, &who);
+}
+
+/* Where workers outlive keeper. */
+static uint32_t orphan_ms(const struct rk_fleet *f)
+{
+	uint64_t timeout_ns = f->conf->o.orphan_timeout_ns;
+
+	return f->env->outlives_keeper && timeout_ns != RK_INFINITE ? (uint32_t)(timeout_ns / RK_NS_PER_MS) : 0;
 }
 
 /* What workers read of the options. Relaxed: settings; whichever a worker reads will do. */
@@ -174,22 +188,106 @@ static void board_set(const struct rk_fleet *f)
 
 	atomic_store_explicit(&board->dead_after, f->conf->o.dead_letter_after, memory_order_relaxed);
 	atomic_store_explicit(&board->allow_faults, f->conf->o.allow_faults, memory_order_relaxed);
+	atomic_store_explicit(&board->orphan_ms, orphan_ms(f), memory_order_relaxed);
+}
+
+/* What keeper has of it is worth something once all of it is there. */
+static void journal_begin(struct rk_fleet *f)
+{
+	struct rk_journal *j = f->segments.m.journal;
+
+	j->number = f->number;
+	j->keeper_pid = getppid();
+	memcpy(j->fleet, f->conf->name, sizeof(j->fleet));
 }
 
 static int memory_make(struct rk_fleet *f, struct rk_err *err)
 {
 	int r = rk_segments_create(&f->segments, &f->conf->geometry, err);
 
-	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
-		r = keeper_give(f, rk_segment_name(k), f->segments.fd[k], err);
 	if (r < 0)
 		return r;
+	journal_begin(f);
+	f->news = rk_fd_pipe();
+	if (f->news < 0)
+		return rk_err_set(err, f->news, "pipe: %s", strerror(-f->news));
+	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
+		r = keeper_give(f, rk_segment_name(k), f->segments.fd[k], err);
+	return r < 0 ? r : keeper_give(f, RK_FLEET_NEWS, f->news, err);
+}
+
+/* ---- what a dead supervisor left ---- */
+
+static int heirloom_take(struct rk_inherit *in, uint64_t tag, const char *name)
+{
+	struct rk_heirloom *one = rk_inherit_memory(in, tag, name);
+
+	return one ? rk_take_fd(&one->fd) : -1;
+}
+
+/* It was killed, or it is: keeper knew its own; under another keeper it may be on its way out still. */
+static int predecessor_confirm(const struct rk_fleet *f, struct rk_err *err)
+{
+	const struct rk_journal *j = f->segments.m.journal;
+	const struct rk_journal_who who = { j->supervisor_pid, j->supervisor_inode, j->supervisor_begun };
+	rk_cleanup(rk_close_p) int pidfd = who.pid == getpid() ? -ESRCH : rk_journal_find(&who);
+	struct pollfd end = { .fd = pidfd, .events = POLLIN };
+
+	if (pidfd < 0 || poll(&end, 1, PREDECESSOR_MS) > 0)
+		return 0;
+	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	if (poll(&end, 1, PREDECESSOR_KILL_MS) > 0)
+		return 0;
+	return rk_err_set(err, -EBUSY, "fleet %s: its last supervisor (pid %d) does not end", f->conf->name, who.pid);
+}
+
+static int memory_adopt(struct rk_fleet *f, struct rk_inherit *in, struct rk_err *err)
+{
+	uint64_t tag = rk_link_memory_tag(f->number);
+	int fd[RK_SEGMENT_KINDS], r;
+
+	for (enum rk_segment_kind k = 1; k < RK_SEGMENT_KINDS; k++)
+		fd[k] = heirloom_take(in, tag, rk_segment_name(k));
+	f->news = heirloom_take(in, tag, RK_FLEET_NEWS);
+	r = rk_segments_adopt(&f->segments, fd, err);
+	if (r == 0 && f->news < 0)
+		r = rk_err_set(err, -EPROTO, "the pipe of the workers' news is not held");
+	return r < 0 ? r : predecessor_confirm(f, err);
+}
+
+/* It supervises from here on. */
+static void memory_begin(struct rk_fleet *f)
+{
+	struct rk_board *board = f->segments.m.board;
+
 	journal_sign(f);
 	board_set(f);
-	f->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (f->news < 0)
-		return rk_err_set(err, -errno, "eventfd: %s", strerror(errno));
-	return 0;
+	f->started_ns = f->env->started_ns;
+	if (!f->is_adopted)
+		return;
+	f->started_ns = rk_shm_view(&f->segments.m, atomic_load_explicit(&board->view, memory_order_acquire))->started_ns;
+	atomic_fetch_add_explicit(&board->incarnation, 1, memory_order_release);
+}
+
+bool rk_fleet_next_left(const struct rk_inherit *in, uint32_t *at, struct rk_fleet_left *ret)
+{
+	for (; *at < in->n; ++*at) {
+		const struct rk_heirloom *one = &in->at[*at];
+		struct rk_journal j;
+
+		if (one->about.kind != RK_LINK_MEMORY || one->about.tag == RK_LINK_TAG_COMMON || one->fd < 0 ||
+		    strcmp(one->about.name, rk_segment_name(RK_SEGMENT_JOURNAL)) != 0 ||
+		    !rk_inherit_journal(in, one->about.tag, &j))
+			continue;
+		*ret = (struct rk_fleet_left){ .number = (uint32_t)(one->about.tag - 1),
+					       .is_leaving = (j.flags & RK_JOURNAL_LEAVING) != 0 };
+		memcpy(ret->id, j.segment.fleet, sizeof(ret->id));
+		memcpy(ret->name, j.fleet, sizeof(ret->name));
+		ret->name[sizeof(ret->name) - 1] = '\0';
+		++*at;
+		return true;
+	}
+	return false;
 }
 
 static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
@@ -198,15 +296,16 @@ static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
 	const int fds[RK_SPAWN_FDS] = {
 		s->fd_read[RK_SEGMENT_BOARD], s->fd[RK_SEGMENT_BEATS], s->fd[RK_SEGMENT_CALLS],
 		s->fd[RK_SEGMENT_QUEUES],     s->fd[RK_SEGMENT_PARTS], s->fd[RK_SEGMENT_STATE],
-		s->fd[RK_SEGMENT_DEAD],       f->news,
+		s->fd[RK_SEGMENT_DEAD],       f->news,                    s->fd_read[RK_SEGMENT_READERS],
 	};
 
-	return rk_spawn_init(&f->spawn, f->conf->name, &f->conf->o, fds, err);
+	return rk_spawn_init(&f->spawn, f->conf->name, &f->conf->o, fds, f->env->outlives_keeper, err);
 }
 
 static void limits_note(struct rk_fleet *f, const struct rk_err *why)
 {
 	const struct rk_note note = { .kind = RK_FLIGHT_NOTE,
+				      .message = RK_MESSAGE_LIMITS_FAIL,
 				      .level = RK_LOG_WARNING,
 				      .fleet = f->conf->name,
 				      .slot = RK_FLIGHT_NOBODY };
@@ -218,14 +317,16 @@ static void limits_note(struct rk_fleet *f, const struct rk_err *why)
 /* What is not delegated, or not to be had there, is told and does without. */
 static void cgroup_make(struct rk_fleet *f)
 {
-	const struct rk_cgroup_name name = { f->env->name, getppid(), f->conf->name };
+	/* The keeper that made the group, whoever is keeper now. */
+	const struct rk_cgroup_name name = { f->env->name, f->segments.m.journal->keeper_pid, f->conf->name,
+					     &f->segments.m.journal->last_cgroup };
 	struct rk_err err = { 0 };
 
 	if (rk_cgroup_open(&f->cgroup, &name, &f->conf->o, &err) != 0 && rk_cgroup_wanted(&f->conf->o) > 0)
 		limits_note(f, &err);
 }
 
-static int crew_make(struct rk_fleet *f, struct rk_err *err)
+static int crew_make(struct rk_fleet *f, struct rk_inherit *in, struct rk_err *err)
 {
 	struct rk_crew_conf conf = {
 		.conf = f->conf,
@@ -240,6 +341,7 @@ static int crew_make(struct rk_fleet *f, struct rk_err *err)
 		.recorder = f->env->recorder,
 		.storm = f->env->storm,
 		.link = f->env->link,
+		.inherit = in,
 		.takes_over = takes_over,
 		.on_change = on_slots_change,
 		.on_ready = on_crew_ready,
@@ -269,13 +371,15 @@ static int publish_make(struct rk_fleet *f, struct rk_err *err)
 					.m = &f->segments.m,
 					.fill = view_fill,
 					.is_dead = reader_is_dead,
+					.is_adopted = f->is_adopted,
 					.arg = f };
 	int r = rk_publish_open(&f->publish, &conf);
 
 	if (r < 0)
 		return rk_err_set(err, r, "cannot prepare the board: %s", strerror(-r));
 	view_begin(f);
-	rk_publish_now(&f->publish);
+	if (!f->is_adopted) /* else it is not known yet which readers live */
+		rk_publish_now(&f->publish);
 	return 0;
 }
 
@@ -311,31 +415,43 @@ static int ward_make(struct rk_fleet *f, struct rk_err *err)
 	return r < 0 ? rk_err_set(err, r, "cannot watch over the workers: %s", strerror(-r)) : 0;
 }
 
-static int make(struct rk_fleet *f, struct rk_err *err)
+static int make(struct rk_fleet *f, struct rk_inherit *in, struct rk_err *err)
 {
-	int r = memory_make(f, err);
+	int r = in ? memory_adopt(f, in, err) : memory_make(f, err);
 
-	if (r == 0)
-		r = spawn_prepare(f, err);
+	if (r < 0)
+		return r;
+	f->is_adopted = in != NULL;
+	memory_begin(f);
+	r = spawn_prepare(f, err);
+	if (r < 0 && f->is_adopted && f->spawn.fds[RK_SPAWN_FDS - 1] >= 0) {
+		rk_log(RK_LOG_ERROR, "no worker can be started for now, those that live go on fleet=%s: %s",
+		       f->conf->name, err->text);
+		r = 0;
+	}
 	if (r == 0)
 		cgroup_make(f);
 	if (r == 0 && rk_clients_new(&f->segments.m, &f->clients) < 0)
 		r = rk_err_set(err, -ENOMEM, "no memory for the clients' books");
+	if (r == 0 && in)
+		rk_clients_adopt(f->clients);
 	if (r == 0)
 		r = rk_watch_open(&f->segments.m, f->segments.m.g.n_workers, &f->watch, err);
 	if (r == 0)
 		r = ward_make(f, err);
 	if (r == 0)
-		r = crew_make(f, err);
+		r = crew_make(f, in, err);
 	if (r == 0)
 		r = publish_make(f, err);
 	if (r == 0)
 		r = sources_add(f, err);
+	if (r == 0)
+		f->segments.m.journal->complete = 1;
 	return r;
 }
 
 int rk_fleet_open(struct rk_fleet *f, const struct rk_conf_fleet *conf, uint32_t number,
-		  const struct rk_fleet_env *env, struct rk_err *err)
+		  const struct rk_fleet_env *env, struct rk_inherit *in, struct rk_err *err)
 {
 	int r;
 
@@ -343,7 +459,7 @@ int rk_fleet_open(struct rk_fleet *f, const struct rk_conf_fleet *conf, uint32_t
 	memset(f->segments.fd, 0xff, sizeof(f->segments.fd));
 	memset(f->segments.fd_read, 0xff, sizeof(f->segments.fd_read));
 	memset(f->spawn.fds, 0xff, sizeof(f->spawn.fds));
-	r = make(f, err);
+	r = make(f, in, err);
 	if (r < 0)
 		rk_fleet_close(f);
 	return r;
@@ -371,6 +487,21 @@ void rk_fleet_close(struct rk_fleet *f)
 	f->ward = NULL;
 	f->clients = NULL;
 	f->findings_source = f->leases_source = f->news_source = f->pages = NULL;
+}
+
+uint32_t rk_fleet_go_on(struct rk_fleet *f, struct rk_inherit *in)
+{
+	const struct rk_shm *m = &f->segments.m;
+	uint32_t n;
+
+	f->has_started = rk_journal_is_marked(m, RK_JOURNAL_RUNS);
+	f->join_group = m->journal->join_group;
+	f->leave_group = m->journal->leave_group;
+	rk_crew_go_on(f->crew, in, &n);
+	if (!f->is_leaving) /* then nobody is started any more */
+		rk_crew_finish_wishes(f->crew, f->tied.first, f->tied.end);
+	rk_publish_now(&f->publish); /* it is known who reads */
+	return n;
 }
 
 void rk_fleet_start(struct rk_fleet *f)

@@ -16,6 +16,7 @@
 #include "supervisor/conf.h"
 #include "supervisor/crew.h"
 #include "supervisor/guard.h"
+#include "supervisor/inherit.h"
 #include "supervisor/link.h"
 #include "supervisor/publish.h"
 #include "supervisor/recorder.h"
@@ -23,6 +24,8 @@
 #include "supervisor/segments.h"
 #include "supervisor/spawn.h"
 #include "supervisor/watch.h"
+
+#define RK_FLEET_NEWS "news" /* what keeper calls the pipe by which workers tell something */
 
 struct rk_fleet;
 
@@ -36,6 +39,7 @@ struct rk_fleet_env {
 	int link; /* to keeper */
 	const char *name; /* of the runtime directory */
 	uint64_t started_ns;
+	bool outlives_keeper; /* its memory is kept by systemd as well: workers do not die with keeper */
 	void (*on_ready)(struct rk_fleet *f, void *arg); /* all its workers, after they were not */
 	void (*on_step)(struct rk_fleet *f, void *arg);  /* its workers are not what they were */
 	/* crew.h */
@@ -48,14 +52,17 @@ struct rk_fleet {
 	const struct rk_conf_fleet *conf;
 	const struct rk_fleet_env *env;
 	uint32_t number; /* for keeper: stays its own */
+	bool is_adopted; /* it was there before this supervisor */
+	uint64_t started_ns;
 	uint32_t index;  /* among the fleets that run, rk_fleets */
 	bool has_started, has_ended;
 	bool is_ready;    /* all its workers were, since it was last started */
 	bool is_leaving;  /* its configuration is gone, or says Disabled: it ends for good */
 	bool was_told;    /* that it cannot start */
+	bool is_proposed; /* by a reload that keeper has not confirmed yet: nobody is let in */
 	struct rk_strategy_range tied; /* slots that go down and come up together now; first == end: none */
 	uint64_t join_group, leave_group; /* of a reload that waits for it to be ready, or gone; 0 = none */
-	int news; /* eventfd: workers have something to tell */
+	int news; /* both ends of a pipe: whoever has something to tell writes to it */
 	struct rk_segments segments;
 	struct rk_spawn spawn;
 	struct rk_cgroup cgroup;
@@ -75,9 +82,26 @@ struct rk_fleets {
 	uint32_t n;
 };
 
-/* Makes its memory and all that is needed to start. On failure *f is empty. 0 or -errno. */
+/*
+ * Makes its memory and all that is needed to start; or takes up the memory of this number that a
+ * dead supervisor left (in; NULL = none did). On failure *f is empty. 0 or -errno.
+ */
 RK_MUST_USE int rk_fleet_open(struct rk_fleet *f, const struct rk_conf_fleet *conf, uint32_t number,
-			      const struct rk_fleet_env *env, struct rk_err *err);
+			      const struct rk_fleet_env *env, struct rk_inherit *in, struct rk_err *err);
+
+/* Of one that was taken up: goes on. Returns how many workers live. */
+uint32_t rk_fleet_go_on(struct rk_fleet *f, struct rk_inherit *in);
+
+/* What keeper holds of a fleet, by what its journal says. */
+struct rk_fleet_left {
+	uint32_t number;
+	uint64_t id[2]; /* of its memory, as every segment has it */
+	bool is_leaving;
+	char name[RK_NAME_MAX];
+};
+
+/* The fleets that were left, one for each journal; *at begins with 0. False: there are no more. */
+bool rk_fleet_next_left(const struct rk_inherit *in, uint32_t *at, struct rk_fleet_left *ret);
 void rk_fleet_close(struct rk_fleet *f);
 
 /* Starts every worker. */

@@ -10,7 +10,9 @@
  * Keeper reaps them and tells their end, RK_LINK_EXITED with a tag that says it is a hook's.
  *
  * Who       the slot, in the supervisor's loop; one struct for each kind.
- * Crash     keeper, which holds their pidfds, ends them with the fleet.
+ * Crash     keeper, which holds their pidfds, ends them with the fleet. A successor goes on with the
+ *           command that runs, and with those behind it (rk_hook_adopt()). One that was not let go yet is
+ *           started again. Keeper's death ends an ExecStartPre; the others go on, and nobody waits for them.
  * Blocking  never waits for a command; allocates.
  */
 #ifndef RK_SUPERVISOR_HOOK_H
@@ -45,7 +47,8 @@ struct rk_hook {
 	struct rk_spawned process; /* pid 0 = none */
 	int32_t last_pid;          /* of the command that ran last */
 	uint64_t tag;
-	bool is_late; /* it was killed */
+	bool is_late;    /* it was killed */
+	bool is_adopted; /* another supervisor started it, and died maybe before it let it go */
 	sd_event_source *timer;
 	char cause[160]; /* REKINDLE_CAUSE */
 	/* All are through, or one failed: then err says which and how. */
@@ -64,6 +67,15 @@ void rk_hook_init(struct rk_hook *h, struct rk_hook_host *host, enum rk_hook_kin
  * not fail could not be started: on_end does not follow then.
  */
 int rk_hook_run(struct rk_hook *h, const char *cause, struct rk_err *err);
+
+/*
+ * Goes on with the command that a dead supervisor started, as keeper tells of it: this hook's kind is
+ * rk_hook_kind_of(about). *pidfd is taken. What comes behind it gets this cause; its time begins anew.
+ */
+void rk_hook_adopt(struct rk_hook *h, const struct rk_link_msg *about, int *pidfd, const char *cause);
+
+/* RK_HOOKS: none that this release knows. */
+enum rk_hook_kind rk_hook_kind_of(const struct rk_link_msg *about);
 
 /* Whether a command runs. */
 static inline bool rk_hook_is_running(const struct rk_hook *h)

@@ -12,12 +12,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "shm/beat.h"
+#include "supervisor/journal.h"
 
 #define STOP_MS 1000u /* unless the request says otherwise */
 #define SLOW_MS 100u
 
 /* A worker that stands still. Its descriptor is our own: its slot may have another process by then. */
 struct rk_inject_stop {
+	const struct rk_shm *m;
 	struct rk_inject *inject;
 	struct rk_inject_stop *next;
 	sd_event_source *timer;
@@ -173,6 +175,7 @@ static void stop_end(struct rk_inject_stop *stop)
 {
 	const struct rk_note note = note_of(stop->inject, &stop->who);
 
+	rk_journal_stopped(stop->m, stop->who.worker, false);
 	if (syscall(SYS_pidfd_send_signal, stop->pidfd, SIGCONT, NULL, 0) == 0)
 		(void)rk_recorder_note(stop->inject->recorder, &note, "injected stop is over, the worker goes on");
 	stop_free(stop);
@@ -194,15 +197,17 @@ static int stop_begin(struct rk_inject *j, struct rk_slot *s, const struct rk_in
 
 	if (!stop)
 		return rk_err_set(err, -ENOMEM, "no memory for a stop");
-	*stop = (struct rk_inject_stop){ .inject = j, .who = *who };
+	*stop = (struct rk_inject_stop){ .inject = j, .m = s->host->c->m, .who = *who };
 	stop->pidfd = fcntl(s->process.pidfd, F_DUPFD_CLOEXEC, 0);
 	r = stop->pidfd < 0 ? -errno :
 			      sd_event_add_time_relative(j->event, &stop->timer, CLOCK_MONOTONIC,
 							 q->ms * UINT64_C(1000), 0, on_stop_end, stop);
 	if (r < 0)
 		(void)rk_err_set(err, r, "cannot end a stop, so there is none: %s", strerror(-r));
-	else
+	else {
+		rk_journal_stopped(stop->m, s->number, true); /* before: who adopts it lets it go on */
 		r = signal_send(stop->pidfd, SIGSTOP, s->number, err);
+	}
 	if (r < 0) {
 		stop_free(stop);
 		return r;
@@ -220,6 +225,8 @@ static int kill_process(struct rk_slot *s, struct rk_err *err)
 	(void)rk_slot_charge_see(s); /* before the signal: what it ended of is its own */
 	if (s->exit_code)
 		return rk_err_set(err, -EAGAIN, "worker %u has just died: nothing was done, try again", s->number);
+	s->is_faulted = true;
+	rk_slot_journal(s);
 	r = signal_send(s->process.pidfd, SIGKILL, s->number, err);
 	s->is_faulted = r == 0;
 	return r;

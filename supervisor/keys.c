@@ -226,6 +226,9 @@ static const struct rk_key keys[] = {
 		  "With 0 such a one is replaced at once whenever it dies." },
 	{ KEY("MoveAfter", RESTART, TIME, NOW, F(move_after_ns)), RANGE(0, DAY), INFINITE, .normal = "30s",
 	  .help = "How long a slot may stay down before its partitions move to others; they come home later." },
+	{ KEY("OrphanTimeout", RESTART, TIME, NOW, F(orphan_timeout_ns)), RANGE(10 * RK_NS_PER_MS, DAY), INFINITE, .normal = "1min",
+	  .help = "Where workers outlive keeper (under systemd): how long one waits for the next keeper until it ends by "
+		  "itself, between two jobs." },
 	{ KEY("MaxRSS", RESTART, SIZE, NOW, F(max_rss)), RANGE(1 << 20, TIB), INFINITE, .normal = "infinity",
 	  .supervisord = "memmon (superlance)",
 	  .help = "Private memory beyond which a worker is replaced between two jobs." },

@@ -10,26 +10,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/process.h"
 
 #define YOUNG_NS (5 * RK_NS_PER_MS) /* of a first listing, so that many at once share one */
-
-static pid_t parent_of(pid_t pid)
-{
-	char path[32], text[512];
-	const char *at;
-	int parent = 0;
-	FILE *f;
-	size_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-	if (f)
-		(void)fclose(f);
-	text[n] = '\0';
-	at = strrchr(text, ')'); /* the name may hold anything */
-	return at && sscanf(at, ") %*c %d", &parent) == 1 ? parent : 0;
-}
 
 /* Whether the process is reaped: then its pid may be another's. */
 static bool is_reaped(int pidfd)
@@ -45,7 +28,7 @@ static bool kill_child(pid_t pid, pid_t parent, int root)
 {
 	rk_cleanup(rk_close_p) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-	return pidfd >= 0 && parent_of(pid) == parent && !is_reaped(root) &&
+	return pidfd >= 0 && rk_process_parent(pid) == parent && !is_reaped(root) &&
 	       syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/num.h"
 
@@ -35,11 +36,12 @@ int rk_link_send(int link, const struct rk_link_msg *msg, int fd)
 	return rk_fd_send(link, msg, sizeof(*msg), &fds);
 }
 
-int rk_link_recv(int link, struct rk_link_msg *ret)
+int rk_link_recv(int link, struct rk_link_msg *ret, int *ret_fd)
 {
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	struct rk_link_msg msg;
 	size_t len;
-	int r = rk_fd_recv(link, &msg, sizeof(msg), &len, NULL);
+	int r = rk_fd_recv(link, &msg, sizeof(msg), &len, ret_fd ? &fds : NULL);
 
 	if (r < 0)
 		return r == -ECONNRESET ? -EPIPE : r;
@@ -47,6 +49,25 @@ int rk_link_recv(int link, struct rk_link_msg *ret)
 		return -EPIPE;
 	if (len != sizeof(msg))
 		return -EBADMSG;
+	if (ret_fd)
+		*ret_fd = fds.n ? rk_take_fd(&fds.fd[0]) : -1;
 	*ret = msg;
 	return 0;
+}
+
+int rk_link_recv_batch(int link, struct rk_link_msg ret[static RK_LINK_BATCH], struct rk_fds *ret_fds)
+{
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	size_t len;
+	int r = rk_fd_recv(link, ret, RK_LINK_BATCH * sizeof(*ret), &len, &fds);
+
+	if (r < 0)
+		return r == -ECONNRESET ? -EPIPE : r;
+	if (len == 0)
+		return -EPIPE;
+	if (len % sizeof(*ret) != 0 || len / sizeof(*ret) != fds.n)
+		return -EBADMSG;
+	*ret_fds = fds;
+	fds.n = 0;
+	return (int)ret_fds->n;
 }

@@ -5,6 +5,7 @@
  * death meanwhile joins in.
  */
 #include "base/clock.h"
+#include "supervisor/journal.h"
 #include "supervisor/loop_private.h"
 
 static bool is_tied(const struct rk_fleet *f)
@@ -20,6 +21,21 @@ static void tie(struct rk_fleet *f, const struct rk_strategy_range *more)
 	}
 	f->tied.first = rk_min_u32(f->tied.first, more->first);
 	f->tied.end = rk_max_u32(f->tied.end, more->end);
+}
+
+/* For a successor of ours, before anybody is stopped or started for it. */
+static void journal_write(const struct rk_loop *l, const struct rk_fleet *f)
+{
+	rk_journal_tie(&f->segments.m, &(struct rk_journal_tie){ .first = f->tied.first,
+								 .end = f->tied.end,
+								 .until_ns = l->group.until_ns,
+								 .comes_up = l->group.is_starting });
+}
+
+static void journal_write_all(const struct rk_loop *l)
+{
+	for (uint32_t i = 0; i < l->fleets.n; i++)
+		journal_write(l, l->fleets.at[i]);
 }
 
 static bool is_alone(const struct rk_strategy_plan *plan)
@@ -47,8 +63,28 @@ bool rk_loop_group_take(struct rk_loop *l, const struct rk_fleet *f, uint32_t sl
 	g->until_ns = g->is_on ? rk_max_u64(g->until_ns, due_ns) : due_ns;
 	g->is_on = true;
 	g->is_starting = false;
+	journal_write_all(l);
 	rk_loop_wake(l);
 	return true;
+}
+
+void rk_loop_group_adopt(struct rk_loop *l)
+{
+	struct rk_loop_group *g = &l->group;
+	bool all_down = true;
+
+	for (uint32_t i = 0; i < l->fleets.n; i++) {
+		struct rk_fleet *f = l->fleets.at[i];
+		struct rk_journal_tie tie = rk_journal_tied(&f->segments.m);
+
+		f->tied = (struct rk_strategy_range){ .fleet = i, .first = tie.first, .end = tie.end };
+		if (!is_tied(f))
+			continue;
+		g->is_on = true;
+		g->until_ns = rk_max_u64(g->until_ns, tie.until_ns);
+		all_down = all_down && tie.comes_up;
+	}
+	g->is_starting = g->is_on && all_down;
 }
 
 /* Those who run, last fleet and highest slot first. Returns whether all are down. */
@@ -94,10 +130,12 @@ static bool start_due(struct rk_loop *l)
 			      : RK_STRATEGY_NEVER;
 		if (may == RK_STRATEGY_START)
 			rk_crew_start_range(f->crew, f->tied.first, f->tied.end);
-		if (may == RK_STRATEGY_WAIT)
+		if (may == RK_STRATEGY_WAIT) {
 			some_wait = true;
-		else
-			f->tied = (struct rk_strategy_range){ .first = 0 };
+			continue;
+		}
+		f->tied = (struct rk_strategy_range){ .first = 0 };
+		journal_write(l, f);
 	}
 	return some_wait;
 }
@@ -130,8 +168,10 @@ void rk_loop_group_progress(struct rk_loop *l)
 
 	if (!g->is_on || l->is_stopping)
 		return;
-	if (!g->is_starting)
-		g->is_starting = stop_all(l) && is_time(l);
+	if (!g->is_starting && stop_all(l) && is_time(l)) {
+		g->is_starting = true;
+		journal_write_all(l);
+	}
 	if (g->is_starting)
 		g->is_on = start_due(l);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/mourning.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,6 +54,12 @@ void rk_mourning_begin(struct rk_mourning *m, const struct rk_obituary *o, uint6
 	m->last = (struct rk_death){ .obituary = *o, .tag = tag, .group = group, .is_open = true };
 }
 
+/* It was asked to end, and has as it should. */
+static bool is_as_wanted(const struct rk_death *d)
+{
+	return !d->is_open && d->obituary.code == CLD_EXITED && d->obituary.status == 0;
+}
+
 /* The cause is known now; its successor may be at work already. */
 static void note_death(struct rk_mourning *m, struct rk_death *d)
 {
@@ -60,6 +67,8 @@ static void note_death(struct rk_mourning *m, struct rk_death *d)
 	char cause[160], job[64];
 	uint64_t sequence;
 
+	if (is_as_wanted(d))
+		note.level = RK_LOG_INFO;
 	rk_obituary_cause(&d->obituary, cause, sizeof(cause));
 	sequence = rk_recorder_note(m->recorder, &note, "worker died cause=\"%s\" words=\"%s\" was_ready=%s%s", cause,
 				    d->obituary.last_words, d->obituary.was_ready ? "yes" : "no",

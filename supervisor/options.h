@@ -121,6 +121,7 @@ struct rk_fleet_options {
 	uint32_t restart_burst;
 	uint64_t restart_window_ns, restart_backoff_ns, restart_backoff_max_ns, healthy_after_ns;
 	uint64_t move_after_ns, max_rss;
+	uint64_t orphan_timeout_ns; /* RK_INFINITE = never */
 	uint32_t n_jobs_max;        /* of one process; 0: no bound */
 	uint32_t dead_letter_after; /* attempts */
 

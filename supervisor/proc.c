@@ -15,6 +15,7 @@
 
 /* Blanks behind the name, field 2 of proc(5). */
 #define FIELDS_TO_THREADS 18   /* num_threads is field 20 */
+#define FIELDS_TO_BEGUN 20     /* starttime is field 22 */
 #define FIELDS_TO_EXIT_CODE 50 /* exit_code is field 52 */
 
 /* PIDFD_GET_INFO, which the headers of Linux 6.1 do not know. */
@@ -104,6 +105,24 @@ static int text_read(int stat_fd, char *text, size_t size)
 		return -errno;
 	text[n] = '\0';
 	return 0;
+}
+
+int rk_proc_parse_begun(const char *text, uint64_t *ret)
+{
+	long ticks = 0;
+
+	if (field_parse(text, FIELDS_TO_BEGUN, &ticks) < 0 || ticks < 0)
+		return -EPROTO;
+	*ret = (uint64_t)ticks;
+	return 0;
+}
+
+int rk_proc_begun(int stat_fd, uint64_t *ret)
+{
+	char text[1024];
+	int r = text_read(stat_fd, text, sizeof(text));
+
+	return r < 0 ? r : rk_proc_parse_begun(text, ret);
 }
 
 int rk_proc_end(int stat_fd, struct rk_proc_end *ret)

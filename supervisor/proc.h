@@ -26,6 +26,12 @@ bool rk_proc_is_running(int stat_fd);
 /* The same from the text of a stat file; pure. False if it is none. */
 bool rk_proc_parse_running(const char *text);
 
+/* When the process began, in ticks since the machine did. 0; -errno, -EPROTO. */
+RK_MUST_USE int rk_proc_begun(int stat_fd, uint64_t *ret);
+
+/* The same from the text of a stat file; pure. */
+RK_MUST_USE int rk_proc_parse_begun(const char *text, uint64_t *ret);
+
 struct rk_proc_end {
 	int code, status; /* as its parent will be told: CLD_EXITED and so on */
 	int n_threads;    /* 0 when it is gone; -errno when that cannot be told */

@@ -64,6 +64,8 @@ int rk_publish_open(struct rk_publish *p, const struct rk_publish_conf *conf)
 	if (!p->view)
 		return -ENOMEM;
 	rk_board_writer_init(&p->writer, conf->m, conf->is_dead, conf->arg);
+	if (conf->is_adopted)
+		rk_board_writer_adopt(&p->writer);
 	r = sd_event_add_defer(p->event, &p->soon, on_soon, p);
 	if (r < 0)
 		return r;

@@ -33,6 +33,7 @@ struct rk_publish_conf {
 	const struct rk_shm *m;
 	rk_publish_fill fill;
 	rk_board_is_dead is_dead;
+	bool is_adopted; /* another writer was there before */
 	void *arg; /* of both */
 };
 

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 
+#define NUMBER_TEXT 24
+
 static int path_find(struct rk_recorder *r, const char *name, struct rk_err *err)
 {
 	*r = (struct rk_recorder){ .flight.fd = -1 };
@@ -32,23 +34,73 @@ void rk_recorder_open(struct rk_recorder *r, const char *name, uint32_t n_record
 		begin(r, name, n_records);
 }
 
-/* The sentence, then what it is about. */
-static void log_note(const struct rk_note *note, const char *text)
+void rk_recorder_adopt(struct rk_recorder *r, const char *name, uint32_t n_records)
 {
-	enum rk_log_level level = note->is_quiet ? RK_LOG_DEBUG : note->level;
-	char about[96] = "";
+	struct rk_err err = { 0 };
+
+	if (path_find(r, name, &err) < 0 || rk_flight_open(&r->flight, r->path, name, &err) < 0) {
+		rk_log(RK_LOG_WARNING, "the flight recorder begins anew: %s", err.text);
+		rk_recorder_open(r, name, n_records);
+	}
+}
+
+/* "slot=2 pid=812 incarnation=7" of it, behind a blank. */
+static void about_format(const struct rk_note *note, char *text, size_t size)
+{
 	size_t at = 0;
 
+	text[0] = '\0';
+	if (note->slot != RK_FLIGHT_NOBODY)
+		at += (size_t)snprintf(text + at, size - at, " slot=%u", note->slot);
+	if (note->pid)
+		at += (size_t)snprintf(text + at, size - at, " pid=%d", note->pid);
+	if (note->incarnation)
+		(void)snprintf(text + at, size - at, " incarnation=%llu",
+			       (unsigned long long)note->incarnation);
+}
+
+/* A number as a field's value; NULL = the note has none. */
+static const char *value_of(uint64_t v, bool is_there, char text[static NUMBER_TEXT])
+{
+	(void)snprintf(text, NUMBER_TEXT, "%llu", (unsigned long long)v);
+	return is_there ? text : NULL;
+}
+
+/* For the journal; whoever has only the text loses nothing but the id. */
+static void log_with_fields(const struct rk_note *note, uint64_t group, const char *text,
+			    const char *about)
+{
+	char slot[NUMBER_TEXT], pid[NUMBER_TEXT], incarnation[NUMBER_TEXT], of[NUMBER_TEXT];
+	enum rk_message message = note->message ? note->message : rk_message_of_kind(note->kind);
+	const struct rk_log_field fields[] = {
+		{ "MESSAGE_ID", rk_message_id(message) },
+		{ "REKINDLE_EVENT", rk_flight_kind_name(note->kind) },
+		{ "REKINDLE_FLEET", note->fleet },
+		{ "REKINDLE_WORKER", value_of(note->slot, note->slot != RK_FLIGHT_NOBODY, slot) },
+		{ "REKINDLE_PID", value_of((uint64_t)note->pid, note->pid != 0, pid) },
+		{ "REKINDLE_INCARNATION",
+		  value_of(note->incarnation, note->incarnation != 0, incarnation) },
+		{ "REKINDLE_GROUP", value_of(group, group != 0, of) },
+	};
+
+	rk_log_with(note->level, fields, rk_countof(fields), "%s%s", text, about);
+}
+
+/* The sentence, then what it is about. */
+static void log_note(const struct rk_note *note, uint64_t group, const char *text)
+{
+	enum rk_log_level level = note->is_quiet ? RK_LOG_DEBUG : note->level;
+	char about[96];
+
+	if (rk_log_keeps_fields())
+		level = note->level; /* there nobody reads what else is told */
 	if (!rk_log_is_wanted(level))
 		return;
-	if (note->slot != RK_FLIGHT_NOBODY)
-		at += (size_t)snprintf(about + at, sizeof(about) - at, " slot=%u", note->slot);
-	if (note->pid)
-		at += (size_t)snprintf(about + at, sizeof(about) - at, " pid=%d", note->pid);
-	if (note->incarnation)
-		(void)snprintf(about + at, sizeof(about) - at, " incarnation=%llu",
-			       (unsigned long long)note->incarnation);
-	rk_log(level, "%s%s", text, about);
+	about_format(note, about, sizeof(about));
+	if (rk_log_keeps_fields())
+		log_with_fields(note, group, text, about);
+	else
+		rk_log(level, "%s%s", text, about);
 }
 
 static void lost_warn(struct rk_recorder *r)
@@ -56,8 +108,8 @@ static void lost_warn(struct rk_recorder *r)
 	if (r->flight.n_lost == 0 || r->has_warned)
 		return;
 	r->has_warned = true;
-	rk_log(RK_LOG_WARNING, "the flight recorder cannot be written, events are lost file=%s",
-	       r->path);
+	rk_message_log(RK_MESSAGE_RECORDER_LOST, RK_LOG_WARNING,
+		       "the flight recorder cannot be written, events are lost file=%s", r->path);
 }
 
 static struct rk_flight_event event_of(const struct rk_note *note)
@@ -112,7 +164,7 @@ void rk_recorder_note_later(struct rk_recorder *r, const struct rk_note *note, c
 	va_end(args);
 	assert(n >= 0 && (size_t)n < sizeof(l->text)); /* our own short sentences */
 	r->n_later++;
-	log_note(note, l->text);
+	log_note(note, note->group, l->text);
 	if (r->n_holds == 0)
 		later_write(r);
 }
@@ -131,9 +183,24 @@ uint64_t rk_recorder_note(struct rk_recorder *r, const struct rk_note *note, con
 	va_end(args);
 	later_write(r);
 	sequence = rk_flight_write(&r->flight, &event, text); /* before the log, which may block */
-	log_note(note, text);
+	log_note(note, note->group ? note->group : sequence, text);
 	lost_warn(r);
 	return sequence;
+}
+
+bool rk_recorder_has_started(const struct rk_recorder *r, int32_t pid)
+{
+	const struct rk_flight *f = &r->flight;
+	uint64_t n = f->fd < 0 ? 0 : rk_min_u64(rk_min_u64(f->n, RK_RECORDER_LOOK_BACK), f->next);
+
+	for (uint64_t i = 1; i <= n; i++) {
+		struct rk_flight_record one;
+
+		if (rk_flight_record_read(f->fd, f->n, (uint32_t)((f->next - i) % f->n), &one) && one.kind == RK_FLIGHT_START &&
+		    one.pid == pid)
+			return true;
+	}
+	return false;
 }
 
 void rk_recorder_end(struct rk_recorder *r)

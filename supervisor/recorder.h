@@ -7,7 +7,8 @@
  *		.fleet = name, .slot = 2, .pid = 812, .incarnation = 7 }, "worker started");
  *
  * The text says what happened and then key=value; slot, pid and incarnation are the note's and
- * are not repeated in it: the log's line gets them appended. Records that belong together (a
+ * are not repeated in it: the log's line gets them appended, and systemd's journal each as a field
+ * (doc/man/rekindled.8 lists them). Records that belong together (a
  * verdict, its evidence, the response, the death) carry the group that the first one returned.
  *
  * Who       the supervisor's loop; not its other threads.
@@ -21,6 +22,7 @@
 #include "base/log.h"
 #include "shm/flight.h"
 #include "shm/rundir.h"
+#include "supervisor/message.h"
 #include "supervisor/say.h"
 
 #define RK_RECORDER_LATER 12u       /* notes; more are written at once */
@@ -44,8 +46,9 @@ struct rk_recorder {
 struct rk_note {
 	enum rk_flight_kind kind;
 	enum rk_log_level level;
-	bool is_quiet; /* the log has it only with --debug: people are told otherwise, or need not
-			  be */
+	bool is_quiet; /* stderr has it only with --debug: people are told otherwise, or need not
+			  be; the journal has it, with its fields */
+	enum rk_message message; /* 0 = its kind's */
 	const char *fleet; /* NULL = the supervisor itself */
 	uint32_t slot;     /* RK_FLIGHT_NOBODY = none */
 	int32_t pid;       /* 0 = none */
@@ -59,6 +62,9 @@ struct rk_note {
  * rk_flight_create() takes it.
  */
 void rk_recorder_open(struct rk_recorder *r, const char *name, uint32_t n_records);
+
+/* As a dead supervisor's successor: goes on in its file; begins one where that is not to be had. */
+void rk_recorder_adopt(struct rk_recorder *r, const char *name, uint32_t n_records);
 
 /* Returns the record's sequence, for the group of others; 0 if there is no file. */
 RK_PRINTF(3, 4)
@@ -76,7 +82,11 @@ RK_PRINTF(3, 4)
 void rk_recorder_note_later(struct rk_recorder *r, const struct rk_note *note, const char *fmt,
 			    ...);
 
-/* Ends the file and removes it: the fleet was stopped, nothing is left to be asked. */
+/* Whether the supervisor of this pid has recorded its start, among the last RK_RECORDER_LOOK_BACK records. */
+#define RK_RECORDER_LOOK_BACK 64u
+bool rk_recorder_has_started(const struct rk_recorder *r, int32_t pid);
+
+/* Ends the file and removes it: the fleet was stopped, or never began; nothing is left to be asked. */
 void rk_recorder_end(struct rk_recorder *r);
 
 /* Leaves the file for whoever wants to know why. */

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/err.h"
+#include "base/log.h"
 
 void rk_reload_say(struct rk_reloaded *r, const char *fmt, ...)
 {
@@ -16,6 +16,18 @@ void rk_reload_say(struct rk_reloaded *r, const char *fmt, ...)
 	va_end(args);
 	if (rk_wordlist_add(&r->lines, text) < 0)
 		return; /* what was done stands in the flight recorder too */
+}
+
+void rk_reload_log(const struct rk_reloaded *r)
+{
+	for (uint32_t i = 0; i < r->lines.n; i++)
+		rk_log(r->is_applied ? RK_LOG_INFO : RK_LOG_ERROR, "%s", r->lines.at[i]);
+	if (r->n_undone)
+		rk_log(RK_LOG_WARNING, "not all of the reload could be done, see above n=%u", r->n_undone);
+	if (r->err.code)
+		rk_log(RK_LOG_ERROR, "%s", r->err.text);
+	if (!r->is_applied)
+		rk_log(RK_LOG_ERROR, "nothing was reloaded: the configuration in force is the old one");
 }
 
 void rk_reload_free_p(struct rk_reloaded *r)

@@ -95,7 +95,7 @@ void rk_rolling_begin(struct rk_rolling *r, const struct rk_rolling_conf *c,
 	check_end(r);
 }
 
-/* ---- what happens ---- */
+/* ---- holding ---- */
 
 static void hold(struct rk_rolling *r, uint32_t slot, enum rk_rolling_reason reason)
 {
@@ -112,6 +112,56 @@ static void release(struct rk_rolling *r)
 	r->reason = RK_ROLLING_NONE;
 	r->waiting_ns = 0; /* its time begins anew */
 }
+
+/* ---- after the supervisor's death ---- */
+
+static enum rk_rolling_stage stage_now(const struct rk_rolling_slot *s)
+{
+	switch (s->stage) {
+	case RK_ROLLING_TODO:
+		return s->is_ending ? RK_ROLLING_ENDING : RK_ROLLING_TODO;
+	case RK_ROLLING_ENDING:
+		if (s->is_ending)
+			return RK_ROLLING_ENDING;
+		return s->is_ready ? RK_ROLLING_TODO : RK_ROLLING_STARTING;
+	case RK_ROLLING_STARTING:
+		return s->is_ready ? RK_ROLLING_SETTLING : RK_ROLLING_STARTING;
+	case RK_ROLLING_SETTLING:
+		return s->is_ready ? RK_ROLLING_SETTLING : RK_ROLLING_FAILED;
+	case RK_ROLLING_OUT:
+	case RK_ROLLING_FINISHED:
+	case RK_ROLLING_FAILED:
+	case RK_ROLLING_STAGES:
+		break;
+	}
+	return (unsigned int)s->stage < RK_ROLLING_STAGES ? s->stage : RK_ROLLING_OUT;
+}
+
+void rk_rolling_hold_on(struct rk_rolling *r, enum rk_rolling_reason reason, uint32_t slot)
+{
+	if (reason > RK_ROLLING_NONE && reason <= RK_ROLLING_NO_STANDBYS_START && slot < r->n_slots)
+		hold(r, slot, reason);
+}
+
+void rk_rolling_go_on(struct rk_rolling *r, const struct rk_rolling_conf *c, struct rk_rolling_slot *slots,
+		      uint32_t n_slots, uint64_t now_ns)
+{
+	*r = (struct rk_rolling){
+		.c = *c, .slots = slots, .n_slots = n_slots, .state = RK_ROLLING_RUNNING
+	};
+	for (uint32_t i = 0; i < n_slots; i++) {
+		enum rk_rolling_stage stage = stage_now(&slots[i]);
+
+		if (stage != slots[i].stage || slots[i].since_ns > now_ns)
+			enter(&slots[i], stage, now_ns);
+		slots[i].took_ns = 0;
+		if (slots[i].stage == RK_ROLLING_FAILED)
+			hold(r, i, RK_ROLLING_DIED);
+	}
+	check_end(r);
+}
+
+/* ---- what happens ---- */
 
 /* The late one is ready: goes on, unless another has died meanwhile. */
 static void lift(struct rk_rolling *r)
@@ -226,6 +276,18 @@ static void on_cancel(struct rk_rolling *r)
 	r->c.ready_timeout_ns = 0; /* there is nothing left to hold */
 }
 
+static void on_unwanted(struct rk_rolling *r, uint32_t slot)
+{
+	struct rk_rolling_slot *s = &r->slots[slot];
+	bool is_held_for = r->state == RK_ROLLING_HOLDING && r->held_slot == slot && !is_held_for_standby(r);
+
+	s->is_wanted = s->is_ready = false;
+	if (s->stage != RK_ROLLING_FINISHED)
+		s->stage = RK_ROLLING_OUT;
+	if (is_held_for)
+		lift(r);
+}
+
 void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t slot,
 		   uint64_t now_ns)
 {
@@ -248,6 +310,10 @@ void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t s
 		break;
 	case RK_ROLLING_EV_CANCEL:
 		on_cancel(r);
+		break;
+	case RK_ROLLING_EV_UNWANTED:
+		if (slot < r->n_slots)
+			on_unwanted(r, slot);
 		break;
 	case RK_ROLLING_EV_BARREN:
 		if (waits_for_standby(r))

@@ -56,6 +56,7 @@ enum rk_rolling_event {
 	RK_ROLLING_EV_TIMER,  /* due_ns has come; the slot does not count */
 	RK_ROLLING_EV_RESUME, /* go on; a failed slot is tried again */
 	RK_ROLLING_EV_CANCEL, /* touch no further slot */
+	RK_ROLLING_EV_UNWANTED, /* somebody stopped, drained or scaled the slot away: it is not touched any more */
 	RK_ROLLING_EV_BARREN, /* standbys fail to start, again and again; the slot does not count */
 	RK_ROLLING_EVENTS
 };
@@ -88,8 +89,9 @@ struct rk_rolling_slot {
 	bool in_plan;
 	bool is_wanted; /* a slot that has or shall have a process */
 	bool is_ready;
+	bool is_ending; /* for go_on alone: its process has been asked to end */
 	enum rk_rolling_stage stage;
-	uint64_t since_ns; /* of the stage */
+	uint64_t since_ns; /* of the stage; to be filled for go_on alone */
 	uint64_t took_ns;  /* from its end to its READY */
 };
 
@@ -124,6 +126,16 @@ struct rk_rolling_progress {
 
 void rk_rolling_begin(struct rk_rolling *r, const struct rk_rolling_conf *c,
 		      struct rk_rolling_slot *slots, uint32_t n_slots);
+
+/*
+ * Goes on with one whose supervisor has died. Of each slot the caller fills is_wanted, is_ready and the
+ * stage that it was in, which is corrected where what happened since can be seen: one that had yet to end
+ * or to be replaced has met its end, or was not touched after all; one that was replaced has died. since_ns
+ * goes on where the stage is still the same. A plan that held for this reason and slot holds on.
+ */
+void rk_rolling_go_on(struct rk_rolling *r, const struct rk_rolling_conf *c, struct rk_rolling_slot *slots,
+		      uint32_t n_slots, uint64_t now_ns);
+void rk_rolling_hold_on(struct rk_rolling *r, enum rk_rolling_reason reason, uint32_t slot);
 
 /* Slots and events that do not exist change nothing. */
 void rk_rolling_on(struct rk_rolling *r, enum rk_rolling_event event, uint32_t slot,

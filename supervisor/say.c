@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,15 +23,9 @@ static bool has_room(void)
  * somebody wants to know when and whose. */
 static size_t stamp(const char *fleet, char *text, size_t size)
 {
-	uint64_t now_ns = rk_clock_wall_ns();
-	time_t seconds = (time_t)(now_ns / RK_NS_PER_S);
-	char date[32] = "";
-	struct tm tm;
+	char now[RK_CLOCK_TEXT];
 
-	if (localtime_r(&seconds, &tm))
-		(void)strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
-	return (size_t)snprintf(text, size, "%s.%03u %s ", date,
-				(unsigned int)(now_ns % RK_NS_PER_S / RK_NS_PER_MS), fleet);
+	return (size_t)snprintf(text, size, "%s %s ", rk_clock_wall_text(now, rk_clock_wall_ns()), fleet);
 }
 
 void rk_say(struct rk_say *s, const char *fmt, ...)

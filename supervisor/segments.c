@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/boot.h"
 #include "base/cleanup.h"
@@ -14,13 +16,14 @@
 #include "shm/part.h"
 #include "shm/queue.h"
 #include "shm/region.h"
+#include "shm/words.h"
 
 #define MIB (UINT64_C(1) << 20)
 
-/* Whom the read-only descriptors are for: workers get the board, readers all five. */
+/* Whom the read-only descriptors are for: workers get the board, and the readers to hold, readers the others. */
 static const enum rk_segment_kind readable[] = { RK_SEGMENT_BOARD, RK_SEGMENT_BEATS,
 						 RK_SEGMENT_PARTS, RK_SEGMENT_QUEUES,
-						 RK_SEGMENT_DEAD };
+						 RK_SEGMENT_DEAD,  RK_SEGMENT_READERS };
 
 static uint64_t mib_up(uint64_t bytes)
 {
@@ -159,6 +162,25 @@ static int random_fill(void *to, size_t len, struct rk_err *err)
 	return n == (ssize_t)len ? 0 : rk_err_set(err, -EIO, "getrandom: %s", strerror(errno));
 }
 
+/* So that a successor knows them again. */
+static int journal_begin(struct rk_segments *s, struct rk_err *err)
+{
+	struct rk_journal *j = s->m.journal;
+
+	j->layout = RK_JOURNAL_LAYOUT;
+	for (enum rk_segment_kind k = 1; k < RK_SEGMENT_KINDS; k++) {
+		struct stat st;
+
+		if (fstat(s->fd[k], &st) < 0)
+			return rk_err_set(err, -errno, "segment %s: %s", rk_segment_name(k), strerror(errno));
+		j->device = st.st_dev;
+		j->inode[k] = st.st_ino;
+	}
+	for (uint32_t p = 0; p < s->m.g.n_partitions; p++) /* Relaxed: nobody else has it. */
+		atomic_store_explicit(rk_journal_owner(&s->m, p), RK_WORKER_NONE, memory_order_relaxed);
+	return 0;
+}
+
 static int all_make(struct rk_segments *s, struct rk_err *err)
 {
 	int r = random_fill(s->fleet, sizeof(s->fleet), err);
@@ -167,6 +189,8 @@ static int all_make(struct rk_segments *s, struct rk_err *err)
 		r = random_fill(&s->m.g.hash_seed, sizeof(s->m.g.hash_seed), err);
 	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
 		r = segment_make(s, k, err);
+	if (r == 0)
+		r = journal_begin(s, err);
 	if (r == 0)
 		r = readable_open(s, err);
 	return r;
@@ -189,6 +213,86 @@ int rk_segments_create(struct rk_segments *ret, const struct rk_geometry *g, str
 	}
 	contents_init(ret);
 	return 0;
+}
+
+/* ---- a dead supervisor's ---- */
+
+/* The board's geometry is what all sizes follow from: read once, checked, then ours. */
+static int geometry_adopt(struct rk_segments *s, struct rk_err *err)
+{
+	struct rk_segment head;
+	struct rk_board board;
+	int r = rk_region_check(s->fd[RK_SEGMENT_BOARD], RK_SEGMENT_BOARD, NULL, sizeof(board), &head, err);
+
+	if (r < 0)
+		return r;
+	if (pread(s->fd[RK_SEGMENT_BOARD], &board, sizeof(board), 0) != (ssize_t)sizeof(board))
+		return rk_err_set(err, -EPROTO, "segment board: cannot be read: %s", strerror(errno));
+	r = rk_geometry_check(&board.geometry, err);
+	if (r < 0)
+		return -EPROTO;
+	s->m.g = board.geometry;
+	rk_layout_init(&s->m.g, &s->m.l);
+	memcpy(s->fleet, head.fleet, sizeof(s->fleet));
+	return 0;
+}
+
+static int segment_adopt(struct rk_segments *s, enum rk_segment_kind kind, struct rk_err *err)
+{
+	uint64_t len = rk_layout_segment_len(&s->m.l, kind);
+	void **place = place_of(&s->m, kind);
+	struct rk_segment head;
+	int r = rk_region_check(s->fd[kind], kind, s->fleet, len, &head, err);
+
+	if (r == 0 && head.size != len)
+		r = rk_err_set(err, -EPROTO, "segment %s: its size does not fit the board's geometry: refused",
+			       rk_segment_name(kind));
+	if (r < 0 || !place)
+		return r;
+	return rk_region_map(s->fd[kind], 0, len, true, NULL, place, err);
+}
+
+/* Whether they are the very ones that the journal was made with. */
+static int identity_check(const struct rk_segments *s, struct rk_err *err)
+{
+	const struct rk_journal *j = s->m.journal;
+
+	if (j->layout != RK_JOURNAL_LAYOUT)
+		return rk_err_set(err, -EPROTO, "its journal has layout %u and this program knows %u", j->layout,
+				  RK_JOURNAL_LAYOUT);
+	for (enum rk_segment_kind k = 1; k < RK_SEGMENT_KINDS; k++) {
+		struct stat st;
+
+		if (fstat(s->fd[k], &st) < 0 || st.st_dev != j->device || st.st_ino != j->inode[k])
+			return rk_err_set(err, -EPROTO, "segment %s is not the one that the journal names: refused",
+					  rk_segment_name(k));
+	}
+	return 0;
+}
+
+int rk_segments_adopt(struct rk_segments *ret, int fd[RK_SEGMENT_KINDS], struct rk_err *err)
+{
+	uint8_t boot_id[16];
+	int r;
+
+	*ret = (struct rk_segments){ 0 };
+	memset(ret->fd_read, 0xff, sizeof(ret->fd_read));
+	ret->fd[0] = -1;
+	for (enum rk_segment_kind k = 1; k < RK_SEGMENT_KINDS; k++)
+		ret->fd[k] = rk_take_fd(&fd[k]);
+	r = geometry_adopt(ret, err);
+	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
+		r = segment_adopt(ret, k, err);
+	if (r == 0)
+		r = identity_check(ret, err);
+	rk_boot_id(boot_id);
+	if (r == 0 && memcmp(ret->m.board->boot_id, boot_id, sizeof(boot_id)) != 0)
+		r = rk_err_set(err, -EPROTO, "its memory is from before the last boot");
+	if (r == 0)
+		r = readable_open(ret, err);
+	if (r < 0)
+		rk_segments_close(ret);
+	return r;
 }
 
 void rk_segments_close(struct rk_segments *s)

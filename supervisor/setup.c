@@ -2,6 +2,7 @@
 #include "supervisor/setup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sched.h>
@@ -56,10 +57,43 @@ static int groups_find(struct rk_setup *s, struct rk_err *err)
 	return 0;
 }
 
-int rk_setup_init(struct rk_setup *s, const struct rk_fleet_options *o, struct rk_err *err)
+/* Of descriptors, as keeper was given it. */
+static struct rlimit given;
+static bool is_allowed;
+
+void rk_setup_descriptors_allow(void)
 {
-	*s = (struct rk_setup){ .o = o, .keeper = getppid(), .uid = geteuid(), .gid = getegid() };
-	if (getrlimit(RLIMIT_NOFILE, &s->nofile) < 0)
+	struct rlimit limit;
+
+	if (is_allowed || getrlimit(RLIMIT_NOFILE, &given) < 0)
+		return;
+	is_allowed = true;
+	limit = given;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void rk_setup_descriptors_reserve(uint32_t n)
+{
+	struct rlimit limit;
+	int one, top;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0)
+		return;
+	one = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	top = one < 0 ? -1 : fcntl(one, F_DUPFD_CLOEXEC, (int)rk_min_u64(n, limit.rlim_cur - 1));
+	if (top >= 0)
+		(void)close(top);
+	if (one >= 0)
+		(void)close(one);
+}
+
+int rk_setup_init(struct rk_setup *s, const struct rk_fleet_options *o, bool outlives_keeper,
+		  struct rk_err *err)
+{
+	*s = (struct rk_setup){ .o = o, .keeper = getppid(), .outlives_keeper = outlives_keeper, .uid = geteuid(), .gid = getegid() };
+	s->nofile = given;
+	if (!is_allowed && getrlimit(RLIMIT_NOFILE, &s->nofile) < 0)
 		return rk_err_set(err, -errno, "getrlimit: %s", strerror(errno));
 	if (o->user.is_set) {
 		s->uid = o->user.id;
@@ -155,7 +189,7 @@ const char *rk_setup_explain(const struct rk_setup *s, const struct rk_setup_fai
 bool rk_setup_parent(const struct rk_setup *s)
 {
 	/* Set, then check: keeper may have died in between. */
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == s->keeper;
+	return (s->outlives_keeper || prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) && getppid() == s->keeper;
 }
 
 static bool failed(struct rk_setup_failure *ret, enum rk_setup_step step, uint32_t detail)

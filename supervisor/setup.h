@@ -25,6 +25,7 @@ struct rk_setup {
 	const struct rk_fleet_options *o; /* borrowed */
 	struct rlimit nofile;             /* as we were given it, unless LimitNOFILE says other */
 	pid_t keeper;                     /* whose death is the child's */
+	bool outlives_keeper;             /* it is not: systemd keeps the fleet's memory (store.h) */
 	bool has_ids;                     /* the child becomes uid, gid and groups */
 	uid_t uid;
 	gid_t gid;
@@ -55,12 +56,25 @@ struct rk_setup_failure {
 	int32_t error; /* errno; 0 = none failed */
 };
 
+/*
+ * Once, at the supervisor's start, before it takes up anything: it may have all the descriptors that the hard limit
+ * allows (a pidfd and more for each worker and client). Children have the limit that keeper was given all the same.
+ */
+void rk_setup_descriptors_allow(void);
+
+/*
+ * Makes room for n descriptors in the process's table, as far as the limit allows. Before it starts its first thread:
+ * the kernel lets a process with several wait for a grace period of its own RCU, 5 to 15 ms, whenever the table of
+ * its descriptors grows.
+ */
+void rk_setup_descriptors_reserve(uint32_t n);
+
 /* Returns 0 or -errno with a sentence; rk_setup_free() afterwards in any case. */
 RK_MUST_USE int rk_setup_init(struct rk_setup *s, const struct rk_fleet_options *o,
-			      struct rk_err *err);
+			      bool outlives_keeper, struct rk_err *err);
 void rk_setup_free(struct rk_setup *s);
 
-/* The child dies with keeper from here on. False: keeper is gone already. */
+/* The child dies with keeper from here on, unless it is to outlive it. False: keeper is gone already. */
 RK_MUST_USE bool rk_setup_parent(const struct rk_setup *s);
 
 /* Takes all steps, or up to the first that fails: false, and *ret says which. */

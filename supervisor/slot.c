@@ -148,6 +148,7 @@ void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
 	if (s->state != RK_FSM_STARTING || !s->process.pid || s->has_hinted || now_ns - s->started_ns < ATTACH_NS)
 		return;
 	s->has_hinted = true;
+	note.message = RK_MESSAGE_WORKER_NOT_ATTACHED;
 	(void)rk_recorder_note(s->host->c->recorder, &note,
 			       "worker has not attached for 5 s: is '%s' a worker made with librekindle?",
 			       s->host->c->conf->o.exec.at[0]);
@@ -221,9 +222,15 @@ static void recover_later(struct rk_slot *s)
 	s->awaits_cause = true;
 }
 
+/* Its supervisor died before it let it go: it has not failed. */
+static bool is_unbegun(const struct rk_slot *s)
+{
+	return s->is_ungated && s->exit_code == CLD_EXITED && s->exit_status == RK_CHILD_UNBEGUN;
+}
+
 static void recover(struct rk_slot *s)
 {
-	const struct rk_restart_death death = { .code = -1, .is_ours = s->came_from == RK_FSM_RECYCLING };
+	const struct rk_restart_death death = { .code = -1, .is_ours = s->came_from == RK_FSM_RECYCLING || is_unbegun(s) };
 	uint64_t now_ns = rk_clock_ns();
 	enum rk_fsm_event event;
 	struct rk_slot_remains r;
@@ -272,7 +279,7 @@ static void fence(struct rk_slot *s)
 	int n = rk_slot_charge_see(s);
 
 	(void)rk_child_signal(&s->process, SIGKILL); /* a lease dies on exec too */
-	if (s->stat_fd < 0 || holder != (uint32_t)s->process.pid)
+	if (rk_slot_stat(s) < 0 || holder != (uint32_t)s->process.pid)
 		return; /* its job thread was not the first: that one may live on */
 	if (n >= 0 && n <= 1)
 		rk_slot_event(s, RK_FSM_EV_EXITED);
@@ -336,6 +343,17 @@ void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg)
 			return;
 }
 
+void rk_slot_hook_adopt(struct rk_slot *s, const struct rk_link_msg *about, int *pidfd)
+{
+	enum rk_hook_kind kind = rk_hook_kind_of(about);
+	char cause[160];
+
+	if (kind == RK_HOOKS || (kind == RK_HOOK_PRE && (s->state != RK_FSM_STARTING || s->process.pid)))
+		return; /* nobody waits for it any more */
+	rk_obituary_cause(&s->mourning.last.obituary, cause, sizeof(cause));
+	rk_hook_adopt(&s->hooks[kind], about, pidfd, cause);
+}
+
 /* ---- a birth ---- */
 
 static int on_pidfd(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -352,6 +370,7 @@ static int on_pidfd(sd_event_source *source, int fd, uint32_t events, void *arg)
 /* Behind the go byte: nobody waits for these. */
 static void process_attend(struct rk_slot *s)
 {
+	const struct rk_ward_subject who = { s->process.pid, s->process.pidfd, s->incarnation, s->stand };
 	int r = sd_event_add_io(s->host->c->event, &s->exit_source, s->process.pidfd, EPOLLIN, on_pidfd, s);
 
 	if (r < 0)
@@ -359,10 +378,7 @@ static void process_attend(struct rk_slot *s)
 		       s->process.pid, strerror(-r));
 	else
 		(void)sd_event_source_set_priority(s->exit_source, PIDFD_PRIORITY);
-	if (s->stat_fd < 0)
-		s->stat_fd = rk_proc_open(s->process.pid);
-	s->n_oom_kills = rk_storm_oom_kills(s->host->storm, s->started_ns);
-	r = rk_ward_follow(s->host->c->ward, s->number, s->process.pid, s->process.pidfd, s->incarnation);
+	r = rk_ward_follow(s->host->c->ward, s->number, &who);
 	if (r < 0)
 		rk_log(RK_LOG_ERROR, "nobody sees whether a worker hangs slot=%u pid=%d: %s", s->number,
 		       s->process.pid, strerror(-r));
@@ -392,6 +408,7 @@ static void start_failed(struct rk_slot *s, int32_t pid, const struct rk_err *er
 	partitions_route(s, 0);
 	s->next = rk_restart_on_unmade(&s->restart, &s->host->restart, rk_clock_ns(), rk_rand_u64(&s->host->random));
 	note.is_quiet = !s->next.is_news;
+	note.message = RK_MESSAGE_WORKER_NOT_STARTED;
 	(void)rk_recorder_note(s->host->c->recorder, &note, "worker not started, trying again error=\"%s\"",
 			       err->text);
 	start_mourn(s, pid, err);
@@ -402,7 +419,7 @@ void rk_slot_wish(struct rk_slot *s)
 {
 	s->noticed_ns = 0;
 	rk_beat_ask_stop(beat_of(s), false);
-	rk_beat_ask_pause(beat_of(s), s->is_held);
+	(void)rk_beat_ask_pause(beat_of(s), s->is_held);
 }
 
 void rk_slot_begin(struct rk_slot *s, int kept)
@@ -415,7 +432,10 @@ void rk_slot_begin(struct rk_slot *s, int kept)
 	rk_restart_on_start(&s->restart, s->started_ns);
 	if (kept < 0)
 		rk_log(RK_LOG_WARNING, "keeper takes no descriptors pid=%d: %s", s->process.pid, strerror(-kept));
+	if (s->stat_fd < 0)
+		s->stat_fd = rk_proc_open(s->process.pid);
 	process_attend(s);
+	s->n_oom_kills = rk_storm_oom_kills(s->host->storm, s->started_ns);
 	note = rk_slot_note(s, RK_FLIGHT_SPAWN, RK_LOG_DEBUG);
 	rk_recorder_note_later(s->host->c->recorder, &note, "worker started%s after_notice_us=%llu",
 			       s->is_promoted ? " from a standby" : "",
@@ -428,13 +448,14 @@ void rk_slot_begin(struct rk_slot *s, int kept)
 static void spawn(struct rk_slot *s)
 {
 	const struct rk_crew_conf *c = s->host->c;
-	struct rk_link_msg msg = { .op = RK_LINK_KEEP };
+	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .kind = RK_LINK_PROCESS };
+	struct rk_journal_who who;
 	struct rk_err err = { 0 };
 	int r;
 
 	(void)rk_cgroup_slot_open(c->cgroup, &s->cgroup);
-	s->n_oom = rk_cgroup_slot_oom_kills(&s->cgroup);
-	rk_journal_intent(c->m, s->number, s->incarnation);
+	s->n_oom = rk_cgroup_slot_oom_kills(s->host->c->cgroup, &s->cgroup);
+	rk_journal_intent(c->m, s->number, s->incarnation, s->cgroup.n);
 	rk_slot_wish(s);
 	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, s->cgroup.dir, &s->process, &err);
 	if (r < 0) {
@@ -444,7 +465,8 @@ static void spawn(struct rk_slot *s)
 	msg.pid = s->process.pid;
 	msg.tag = rk_slot_tag(s);
 	r = rk_link_send(c->link, &msg, s->process.pidfd); /* before the record: DESIGN §8 */
-	rk_journal_live(c->m, s->number, s->process.pid, s->process.pidfd_inode);
+	who = rk_journal_who(s->process.pid, s->process.pidfd);
+	rk_journal_live(c->m, s->number, &who);
 	if (rk_child_go(&s->process) < 0)
 		rk_log(RK_LOG_DEBUG, "worker died at its gate slot=%u pid=%d", s->number, s->process.pid);
 	s->started_ns = rk_clock_ns();
@@ -544,6 +566,7 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 	if (rk_fsm_clock(s->state) == RK_FSM_CLOCK_BACKOFF)
 		partitions_route(s, RK_ROUTE_UP);
 	s->clocked = RK_FSM_STATES; /* its state may last as long again */
+	s->clock_used_ns = 0;
 	if (s->awaits_cause)
 		recover_with_cause(s); /* keeper's word will not come */
 	else if (s->is_promoted && s->state == RK_FSM_STARTING && !rk_slot_take_over_look(s))
@@ -577,7 +600,7 @@ static void clock_follow(struct rk_slot *s)
 	s->clocked = s->state;
 	wait_ns = clock_ns(s);
 	if (wait_ns != RK_INFINITE)
-		clock_arm(s, wait_ns);
+		clock_arm(s, wait_ns - rk_min_u64(wait_ns, s->clock_used_ns));
 	else if (s->timer)
 		(void)sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
 }
@@ -619,6 +642,7 @@ static void give_up(struct rk_slot *s)
 {
 	struct rk_note note = rk_slot_note(s, RK_FLIGHT_QUARANTINE, RK_LOG_ERROR);
 
+	note.message = RK_MESSAGE_WORKER_STAYS_DOWN;
 	(void)rk_recorder_note(s->host->c->recorder, &note, "worker stays down reason=\"%s\"",
 			       rk_restart_reason_text(s->next.reason));
 	rk_mourning_outcome(&s->mourning, RK_OBITUARY_ENDED, 0, 0, 0);
@@ -700,13 +724,50 @@ void rk_slot_event(struct rk_slot *s, enum rk_fsm_event event)
 	note_step(s, event, step);
 	if (step.next != s->state)
 		s->entered_ns = rk_clock_ns();
+	s->clock_used_ns = 0;
 	s->came_from = s->state;
+	s->came_by = event;
 	s->state = step.next;
 	s->awaits_cause = s->awaits_cause && s->state == RK_FSM_DOWN;
+	s->is_acting = true;
+	rk_slot_journal(s); /* before it is acted upon: who adopts the slot does it again */
 	act(s, step.action);
+	s->is_acting = false;
 	clock_follow(s);
+	rk_slot_journal(s);
 	s->host->on_step(s, step, s->host->arg);
 	rk_recorder_release(s->host->c->recorder);
+}
+
+/* ---- after the supervisor's death ---- */
+
+void rk_slot_go_on(struct rk_slot *s)
+{
+	enum rk_fsm_action action = s->is_acting ? rk_fsm_step(s->came_from, s->came_by).action : RK_FSM_NOTHING;
+	bool is_there = s->process.pid && s->process.pidfd >= 0, is_prepared = rk_hook_is_running(&s->hooks[RK_HOOK_PRE]);
+
+	if (is_there) {
+		process_attend(s);
+		/* It may have been written down alone, or not rung. Who goes on again is rung if it has work (adopt.h). */
+		if (rk_beat_ask_pause(beat_of(s), s->is_held) || s->is_held)
+			rk_bell_ring_stop(s->host->c->m, s->number);
+	}
+	if (is_there && s->state != RK_FSM_STARTING && is_attached(s) &&
+	    rk_watch_follow(s->host->c->watch, s->number, s->incarnation) < 0)
+		rk_log(RK_LOG_WARNING, "lease not watched, its pidfd has to do slot=%u", s->number);
+	if (action == RK_FSM_SPAWN && is_prepared)
+		s->incarnation++; /* as prepare() has, and could not write down */
+	else if (action != RK_FSM_ANNOUNCE) /* ExecStartPost has begun, or does without */
+		act(s, action);
+	s->is_acting = false;
+	if (s->process.pid && s->process.pidfd < 0)
+		rk_slot_event(s, RK_FSM_EV_EXITED); /* it is gone, and nobody knows how */
+	else if (s->state == RK_FSM_STARTING && !s->process.pid && action != RK_FSM_SPAWN && !is_prepared)
+		prepare(s); /* it was in its ExecStartPre, of which nothing is left */
+	clock_follow(s);
+	if (s->process.pid && s->is_held && s->state == RK_FSM_READY)
+		rk_slot_event(s, RK_FSM_EV_PAUSE);
+	rk_slot_journal(s);
 }
 
 /* ---- what operators want ---- */
@@ -744,13 +805,15 @@ void rk_slot_start(struct rk_slot *s)
 void rk_slot_forgive(struct rk_slot *s)
 {
 	rk_restart_reset(&s->restart, &s->host->restart);
+	rk_slot_journal(s);
 }
 
 void rk_slot_hold(struct rk_slot *s, bool wanted)
 {
 	s->is_held = wanted;
+	rk_slot_journal(s);
 	if (s->process.pid) {
-		rk_beat_ask_pause(beat_of(s), wanted);
+		(void)rk_beat_ask_pause(beat_of(s), wanted);
 		rk_bell_ring_stop(s->host->c->m, s->number);
 	}
 	if (wanted)
@@ -768,7 +831,7 @@ void rk_slot_init(struct rk_slot *s, struct rk_slot_host *host, uint32_t number)
 	*s = (struct rk_slot){ .host = host,
 			       .number = number,
 			       .process = RK_NO_PROCESS,
-			       .cgroup = { .dir = -1, .events = -1, .slot = number },
+			       .cgroup = RK_CGROUP_SLOT_NONE,
 			       .stat_fd = -1,
 			       .clocked = RK_FSM_EMPTY,
 			       .mourning = { .fleet = host->c->conf->name,

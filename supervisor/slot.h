@@ -27,8 +27,10 @@
 #include "shm/dead.h"
 #include "supervisor/blame.h"
 #include "supervisor/crew.h"
+#include "supervisor/foster.h"
 #include "supervisor/fsm.h"
 #include "supervisor/hook.h"
+#include "supervisor/inherit.h"
 #include "supervisor/killer.h"
 #include "supervisor/mourning.h"
 #include "supervisor/restart.h"
@@ -56,6 +58,7 @@ struct rk_slot_host {
 	struct rk_hook_host hooks;
 	struct rk_storm *storm; /* borrowed; the brake of all fleets */
 	struct rk_standby *standby; /* spare processes */
+	struct rk_foster foster;    /* ends that nobody reports */
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
@@ -94,7 +97,9 @@ struct rk_slot {
 	struct rk_hook hooks[RK_HOOKS];
 	bool has_failed; /* OnFailure is due, or has run, for this row of failures */
 	bool has_untold; /* it waits for the cause */
-	int stat_fd;
+	int stat_fd;    /* rk_slot_stat() gives it; -1 = not opened */
+	bool is_foster; /* the process is no child of keeper's (foster.h) */
+	bool is_ungated;  /* adopted while it started: its supervisor may have died before it let it go */
 	bool is_promoted; /* it was a standby, and has yet to take the slot's lease */
 	uint64_t incarnation;
 	uint64_t n_restarts;
@@ -104,6 +109,11 @@ struct rk_slot {
 	bool was_started;  /* it had a process before */
 	bool awaits_cause; /* DOWN until keeper says how its process ended */
 	enum rk_fsm_state came_from; /* the state before the present one */
+	enum rk_fsm_event came_by;   /* the event that led here */
+	bool is_acting;              /* what follows on that is being done */
+	uint32_t roll_stage;         /* enum rk_rolling_stage, in the rolling restart that is on */
+	uint64_t roll_since_ns;      /* of that stage */
+	uint64_t clock_used_ns;      /* of its state's time, before this supervisor came */
 	struct rk_restart restart;
 	struct rk_restart_step next; /* as decided at the last death */
 	uint64_t started_ns;
@@ -119,6 +129,8 @@ struct rk_slot {
 	struct rk_slot_job judged;   /* which the verdict is about */
 	struct rk_slot_job late;     /* past its deadline */
 	uint32_t late_attempts;      /* which it had behind it then */
+	uint64_t reported_ns;        /* the hang that was reported began then */
+	uint64_t moved_ns;           /* the same of one for which its partitions were to be moved */
 	int exit_code, exit_status;  /* how the process ended, CLD_…; 0 = not known yet */
 	struct rk_slot_doubt doubt;
 	uint64_t n_oom_kills;        /* of the machine when the process was started */
@@ -166,12 +178,23 @@ void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f);
 /* Keeper says how a process of this slot ended. */
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 
+/* A command beside the worker that was there before this supervisor: *pidfd is taken, if it goes on. */
+void rk_slot_hook_adopt(struct rk_slot *s, const struct rk_link_msg *about, int *pidfd);
+
 /* Keeper says how a command beside its worker ended. */
 void rk_slot_on_hook_exited(struct rk_slot *s, const struct rk_link_msg *msg);
+
+/*
+ * The process's /proc/PID/stat (proc.h), which stays the slot's; opened here for one that was adopted.
+ * Negative: it cannot be had.
+ */
+int rk_slot_stat(struct rk_slot *s);
 
 /* What is left of a process whose successor may already be on its way. */
 struct rk_slot_remains {
 	struct rk_spawned process;
+	bool is_foster;
+	uint64_t tag;
 	int stat_fd;
 	sd_event_source *exit_source;
 };
@@ -227,6 +250,19 @@ bool rk_slot_take_over_look(struct rk_slot *s);
 void rk_slot_wish(struct rk_slot *s);
 uint64_t rk_slot_tag(const struct rk_slot *s);
 void rk_slot_begin(struct rk_slot *s, int kept);
+
+/* ---- slot_adopt.c ---- */
+
+/* Notes for a successor of the supervisor what is only known here. */
+void rk_slot_journal(const struct rk_slot *s);
+
+/*
+ * Takes up what the journal says of the slot, and its process from what keeper held. Nothing is
+ * done yet. Then, when every slot and partition is there, rk_slot_go_on(): what was not done to
+ * its end is done again, and clocks go on; a process that has ended meanwhile is found by its pidfd.
+ */
+void rk_slot_adopt(struct rk_slot *s, struct rk_inherit *in);
+void rk_slot_go_on(struct rk_slot *s);
 
 /* What a record says of a slot: its process as it is now, the group of its verdict. */
 struct rk_note rk_slot_note(const struct rk_slot *s, enum rk_flight_kind kind, enum rk_log_level level);

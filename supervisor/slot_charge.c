@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/macro.h"
 #include "shm/dead.h"
@@ -23,10 +24,23 @@
 
 /* ---- the case ---- */
 
+int rk_slot_stat(struct rk_slot *s)
+{
+	if (s->stat_fd >= 0 || s->process.pid <= 0 || s->process.pidfd < 0)
+		return s->stat_fd;
+	s->stat_fd = rk_proc_open(s->process.pid);
+	/* Reaped by now: it may be that of another process. */
+	if (s->stat_fd >= 0 && rk_child_signal(&s->process, 0) < 0)
+		rk_close_p(&s->stat_fd);
+	if (s->stat_fd < 0)
+		s->stat_fd = -1;
+	return s->stat_fd;
+}
+
 int rk_slot_charge_see(struct rk_slot *s)
 {
 	struct rk_proc_end end = { .n_threads = -EBADF };
-	int r = s->stat_fd < 0 ? -EBADF : rk_proc_end(s->stat_fd, &end);
+	int r = rk_slot_stat(s) < 0 ? -EBADF : rk_proc_end(s->stat_fd, &end);
 
 	if (s->exit_code)
 		return end.n_threads;
@@ -123,7 +137,7 @@ static void cause_set(const struct rk_slot *s, struct rk_blame_case *c, int code
 		c->memory = memory_of(s, rk_clock_ns());
 }
 
-static struct rk_blame_case case_of(const struct rk_slot *s, uint64_t ns)
+static struct rk_blame_case case_of(struct rk_slot *s, uint64_t ns)
 {
 	const struct rk_shm *m = s->host->c->m;
 	struct rk_blame_case c = { .ns = ns,
@@ -137,7 +151,7 @@ static struct rk_blame_case case_of(const struct rk_slot *s, uint64_t ns)
 		c.is_owner = s->host->table[c.words.partition] == s->number;
 		c.cursor = cursor_of(m, c.words.partition);
 	}
-	if (rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom)
+	if (rk_cgroup_slot_oom_kills(s->host->c->cgroup, &s->cgroup) > s->n_oom)
 		c.memory = RK_BLAME_LIMIT;
 	c.ours = ours_of(s, &c.words);
 	cause_set(s, &c, s->exit_code, s->exit_status);

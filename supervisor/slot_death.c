@@ -11,7 +11,7 @@
 #include "supervisor/journal.h"
 
 /* Before the successor takes the beat page: what the dead one left there to be read. */
-static struct rk_obituary obituary_of(const struct rk_slot *s)
+static struct rk_obituary obituary_of(struct rk_slot *s)
 {
 	struct rk_beat *beat = rk_shm_beat(s->host->c->m, s->number);
 	struct rk_obituary o = { .worker = s->number,
@@ -21,7 +21,7 @@ static struct rk_obituary obituary_of(const struct rk_slot *s)
 				 .verdict = s->verdict,
 				 .judged_for_ns = s->judged_for_ns,
 				 .code = -1,
-				 .is_oom = rk_cgroup_slot_oom_kills(&s->cgroup) > s->n_oom,
+				 .is_oom = rk_cgroup_slot_oom_kills(s->host->c->cgroup, &s->cgroup) > s->n_oom,
 				 .is_injected = s->is_faulted && s->verdict == RK_VERDICT_FINE,
 				 .n_failed = s->restart.n_failed };
 
@@ -46,7 +46,11 @@ static void mourn(struct rk_slot *s)
 
 static struct rk_slot_remains process_leave(struct rk_slot *s)
 {
-	struct rk_slot_remains r = { s->process, s->stat_fd, s->exit_source };
+	struct rk_slot_remains r = { .process = s->process,
+				     .is_foster = s->is_foster,
+				     .tag = rk_slot_tag(s),
+				     .stat_fd = s->stat_fd,
+				     .exit_source = s->exit_source };
 
 	s->process = RK_NO_PROCESS;
 	s->stat_fd = -1;
@@ -56,14 +60,15 @@ static struct rk_slot_remains process_leave(struct rk_slot *s)
 	s->verdict = RK_VERDICT_FINE;
 	s->judged = s->late = (struct rk_slot_job){ 0 };
 	s->exit_code = s->exit_status = 0;
-	s->is_promoted = false;
-	s->group = 0;
+	s->is_promoted = s->is_foster = s->is_ungated = false;
+	s->group = s->reported_ns = s->moved_ns = 0;
 	s->is_killed = s->is_faulted = false;
 	return r;
 }
 
 void rk_slot_bury(struct rk_slot *s, struct rk_slot_remains *r)
 {
+	static const struct rk_ward_subject nobody = { .pidfd = -1 };
 	struct rk_setup_failure f = rk_child_failure(r->process.gate);
 	char text[RK_OBITUARY_FAILED];
 
@@ -74,10 +79,12 @@ void rk_slot_bury(struct rk_slot *s, struct rk_slot_remains *r)
 				   rk_setup_explain(&s->host->c->spawn->setup, &f, text, sizeof(text)));
 	if (f.error)
 		rk_journal_cause(s->host->c->m, s->number, RK_EXIT_EXEC, f.error);
-	if (!s->process.pid && rk_ward_follow(s->host->c->ward, s->number, 0, -1, 0) < 0)
+	if (!s->process.pid && rk_ward_follow(s->host->c->ward, s->number, &nobody) < 0)
 		rk_log(RK_LOG_DEBUG, "a dead worker is still watched slot=%u", s->number);
 	(void)sd_event_source_disable_unref(r->exit_source);
 	rk_close_p(&r->stat_fd);
+	if (r->is_foster)
+		rk_foster_ended(&s->host->foster, rk_take_fd(&r->process.pidfd), r->process.pid, r->tag);
 	rk_close_p(&r->process.pidfd);
 	rk_close_p(&r->process.gate);
 }

@@ -105,6 +105,8 @@ static void stand_follow(struct rk_slot *s, enum rk_ward_stand stand)
 	s->stand = stand;
 	if (stand == was)
 		return;
+	if (stand == RK_WARD_SOUND || was == RK_WARD_PAUSED)
+		s->moved_ns = 0; /* it gets its partitions back */
 	if (was == RK_WARD_PAUSED)
 		rk_slot_event(s, RK_FSM_EV_RESUME);
 	if (was == RK_WARD_SUSPECT && stand == RK_WARD_SOUND)
@@ -122,14 +124,31 @@ static struct rk_slot_job job_of(const struct rk_finding *f)
 				     .number = f->job };
 }
 
+/*
+ * This hang was answered so by a supervisor before, whose guard has handed it on. A pause is seen by each
+ * for itself.
+ */
+static bool is_hang_again(const struct rk_slot *s, const struct rk_finding *f, enum rk_response response)
+{
+	return f->verdict >= RK_VERDICT_LOOP &&
+	       ((response == RK_RESPOND_REPORT && s->reported_ns == f->since_ns) ||
+		(response == RK_RESPOND_MOVE && s->moved_ns == f->since_ns));
+}
+
 /* Whoever has its partitions next runs its job again: that is charged as if it had died of it. */
 static void move(struct rk_slot *s, const struct rk_finding *f)
 {
+	bool is_again = is_hang_again(s, f, RK_RESPOND_MOVE), was_moved = s->moved_ns != 0;
 	uint32_t n, n_waiting;
 
 	s->judged = job_of(f);
-	rk_slot_charge_moved(s, f->verdict);
+	s->moved_ns = f->since_ns;
+	rk_slot_journal(s); /* first: killed here the job is not charged, but none is charged twice */
+	if (!is_again)
+		rk_slot_charge_moved(s, f->verdict);
 	n = s->host->move(s, &n_waiting, s->host->move_arg);
+	if (was_moved && !n)
+		return; /* said before, or by another supervisor */
 	if (n_waiting)
 		response_note(
 			s,
@@ -197,6 +216,7 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 		s->late_attempts = attempts_of(s, &f->found);
 		response_note(s, "job asked to give up");
 		signal_late(s); /* behind the word: who is woken by it finds rk_cancelled() true */
+		rk_slot_journal(s);
 		return;
 	case RK_RESPOND_MOVE:
 		move(s, &f->found);
@@ -205,9 +225,14 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 	case RK_RESPOND_KILL:
 		judged(s, &f->found, f->response);
 		return;
+	case RK_RESPOND_REPORT:
+		if (f->found.verdict < RK_VERDICT_LOOP)
+			return; /* of a pause, which may turn into a hang of the same beginning */
+		s->reported_ns = f->found.since_ns;
+		rk_slot_journal(s);
+		return;
 	case RK_RESPOND_NONE:
 	case RK_RESPOND_HOLD:
-	case RK_RESPOND_REPORT:
 	case RK_RESPONSES:
 		return;
 	}
@@ -224,15 +249,18 @@ static bool is_late_again(const struct rk_slot *s, const struct rk_ward_finding 
 
 void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f)
 {
+	bool is_again;
+
 	if (f->incarnation != s->incarnation || f->pid != s->process.pid)
 		return; /* of a process that is gone */
 	if (s->verdict != RK_VERDICT_FINE)
 		return; /* it is ending already */
-	if (is_late_again(s, f)) {
+	is_again = is_hang_again(s, &f->found, f->response);
+	if (is_late_again(s, f) || (is_again && f->response == RK_RESPOND_REPORT)) {
 		stand_follow(s, f->stand);
 		return;
 	}
-	if (f->evidence || f->response == RK_RESPOND_CANCEL)
+	if (!is_again && (f->evidence || f->response == RK_RESPOND_CANCEL))
 		verdict_note(s, &f->found, f->response, f->evidence);
 	stand_follow(s, f->stand);
 	respond(s, f);
@@ -307,6 +335,7 @@ void rk_slot_abort(struct rk_slot *s)
 		rk_slot_event(s, RK_FSM_EV_TIMER); /* leads to rk_slot_kill() */
 		return;
 	}
+	rk_slot_journal(s); /* as below */
 	(void)syscall(SYS_pidfd_send_signal, s->process.pidfd, SIGABRT, NULL, 0);
 	response_note(s, "worker aborted, it may dump core timeout_ms=%llu",
 		      (unsigned long long)(core_timeout_ns / RK_NS_PER_MS));
@@ -320,6 +349,7 @@ void rk_slot_kill(struct rk_slot *s)
 	if (s->verdict == RK_VERDICT_FINE)
 		judge_late(s, RK_VERDICT_STOP_TIMEOUT, RK_RESPOND_KILL);
 	s->is_killed = true;
+	rk_slot_journal(s); /* whose death it is, before it dies */
 	n = rk_killer_kill(s->host->killer, s->process.pid, s->process.pidfd);
 	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
 	if (is_first)

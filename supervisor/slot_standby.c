@@ -12,19 +12,24 @@
 
 /*
  * As with a process that is made: the intent first, the record before it runs; keeper has its pidfd
- * already. Killed before the order: the standby reads end of file and ends.
+ * already, and calls it by its new tag before it runs, or a successor of ours would end it as a standby
+ * that nobody needs. Killed before the order: it reads end of file and ends. Returns what keeper said.
  */
-static void hand_over(struct rk_slot *s, struct rk_standby_one *one)
+static int hand_over(struct rk_slot *s, struct rk_standby_one *one)
 {
 	const struct rk_spawned *p = rk_standby_process(one);
+	const struct rk_journal_who who = rk_journal_who(p->pid, p->pidfd);
 	const struct rk_shm *m = s->host->c->m;
+	int r;
 
-	rk_journal_intent(m, s->number, s->incarnation);
+	rk_journal_intent(m, s->number, s->incarnation, rk_standby_cgroup(one));
 	rk_slot_wish(s);
-	rk_journal_live(m, s->number, p->pid, p->pidfd_inode);
+	rk_journal_live(m, s->number, &who);
+	r = rk_standby_retag(one, rk_slot_tag(s)); /* whatever keeper has told by the old one it tells again */
 	if (rk_standby_promote(one, s->number, s->incarnation) < 0)
 		rk_log(RK_LOG_DEBUG, "standby died before it was promoted slot=%u pid=%d", s->number, p->pid);
 	s->started_ns = rk_clock_ns();
+	return r;
 }
 
 bool rk_slot_promote(struct rk_slot *s)
@@ -38,10 +43,9 @@ bool rk_slot_promote(struct rk_slot *s)
 	one = rk_standby_choose(s->host->standby, s->number);
 	if (!one)
 		return false;
-	hand_over(s, one);
-	r = rk_standby_retag(one, rk_slot_tag(s)); /* whatever keeper has told by the old one it tells again */
+	r = hand_over(s, one);
 	rk_standby_leave(one, &to);
-	s->n_oom = rk_cgroup_slot_oom_kills(&s->cgroup);
+	s->n_oom = rk_cgroup_slot_oom_kills(s->host->c->cgroup, &s->cgroup);
 	s->is_promoted = true;
 	rk_slot_begin(s, r);
 	return true;

@@ -82,20 +82,28 @@ static int environment_init(struct rk_spawn *s, struct rk_err *err)
 	return rk_environment_set(&s->environment, batch, err);
 }
 
-int rk_spawn_init(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o,
-		  const int fds[RK_SPAWN_FDS], struct rk_err *err)
+/* What may be wrong today and right tomorrow. */
+static int look(struct rk_spawn *s, struct rk_err *err)
 {
-	int r;
+	int r = rk_spawn_find(s->o->exec.at[0], s->path, err);
 
-	*s = (struct rk_spawn){ .fleet = fleet, .o = o, .null = -1 };
-	memset(s->fds, 0xff, sizeof(s->fds));
-	r = rk_spawn_find(o->exec.at[0], s->path, err);
 	if (r == 0)
-		r = rk_setup_init(&s->setup, o, err);
+		r = rk_setup_init(&s->setup, s->o, s->outlives_keeper, err);
 	if (r == 0)
 		r = environment_init(s, err);
-	if (r < 0)
-		return r;
+	s->is_ready = r == 0;
+	if (r < 0) {
+		rk_setup_free(&s->setup);
+		rk_environment_free_p(&s->environment);
+	}
+	return r;
+}
+
+int rk_spawn_init(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o,
+		  const int fds[RK_SPAWN_FDS], bool outlives_keeper, struct rk_err *err)
+{
+	*s = (struct rk_spawn){ .fleet = fleet, .o = o, .null = -1, .outlives_keeper = outlives_keeper };
+	memset(s->fds, 0xff, sizeof(s->fds));
 	s->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (s->null < 0)
 		return rk_err_set(err, -errno, "cannot prepare for workers: %s", strerror(errno));
@@ -105,7 +113,7 @@ int rk_spawn_init(struct rk_spawn *s, const char *fleet, const struct rk_fleet_o
 			return rk_err_set(err, -errno, "cannot duplicate a descriptor: %s",
 					  strerror(errno));
 	}
-	return 0;
+	return look(s, err);
 }
 
 void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o)
@@ -166,8 +174,10 @@ static int hold(struct rk_spawn *s, uint32_t slot, int order, int cgroup, struct
 	rk_cleanup(rk_close_p) int out = -1;
 	int fds[RK_SPAWN_FDS + 1];
 	char **envp = NULL;
-	int r = rk_spawn_output(s, slot, &out, err);
+	int r = s->is_ready ? 0 : look(s, err);
 
+	if (r == 0)
+		r = rk_spawn_output(s, slot, &out, err);
 	if (r == 0)
 		r = environment_take(s, &now, &envp, err);
 	if (r < 0)
@@ -191,7 +201,7 @@ int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, int
 		  struct rk_spawned *ret, struct rk_err *err)
 {
 	(void)snprintf(s->worker, sizeof(s->worker),
-		       "REKINDLE_WORKER=abi=%u worker=%u incarnation=%llu fds=3:4:5:6:7:8:9:10",
+		       "REKINDLE_WORKER=abi=%u worker=%u incarnation=%llu fds=3:4:5:6:7:8:9:10:11",
 		       RK_ABI_VERSION, worker, (unsigned long long)incarnation);
 	return hold(s, worker, -1, cgroup, ret, err);
 }
@@ -200,6 +210,6 @@ int rk_spawn_hold_standby(struct rk_spawn *s, int order, int cgroup, struct rk_s
 			  struct rk_err *err)
 {
 	(void)snprintf(s->worker, sizeof(s->worker),
-		       "REKINDLE_WORKER=abi=%u standby=11 fds=3:4:5:6:7:8:9:10", RK_ABI_VERSION);
+		       "REKINDLE_WORKER=abi=%u standby=12 fds=3:4:5:6:7:8:9:10:11", RK_ABI_VERSION);
 	return hold(s, RK_WORKER_NONE, order, cgroup, ret, err);
 }

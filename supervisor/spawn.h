@@ -17,7 +17,7 @@
 #include "supervisor/child.h"
 #include "supervisor/environment.h"
 
-#define RK_SPAWN_FDS 8u          /* board, beats, calls, queues, parts, state, dead, news */
+#define RK_SPAWN_FDS 9u          /* board, beats, calls, queues, parts, state, dead, news, readers */
 #define RK_SPAWN_ENVIRONMENT 160 /* bytes of "REKINDLE_WORKER=…" */
 
 _Static_assert(RK_SPAWN_FDS < RK_CHILD_FDS_MAX, "a child has room for them, and a standby for its socket");
@@ -32,6 +32,8 @@ struct rk_spawn {
 	char worker[RK_SPAWN_ENVIRONMENT];
 	int fds[RK_SPAWN_FDS]; /* owned duplicates, out of the way of the child's numbers */
 	int null;              /* the workers' standard input */
+	bool outlives_keeper;
+	bool is_ready;         /* program, user, environment were found as they should be */
 	bool has_warned;       /* that there is no journal */
 };
 
@@ -43,11 +45,13 @@ RK_MUST_USE int rk_spawn_find(const char *command, char ret[static PATH_MAX], st
 
 /*
  * Prepares for a fleet's command; options and name are borrowed. fds are duplicated. Returns 0 or
- * -errno; rk_spawn_close() afterwards in any case.
+ * -errno; rk_spawn_close() afterwards in any case. After a failure that is not for want of
+ * descriptors it is still good for rk_spawn_hold(), which looks again each time: so an adopted
+ * fleet goes on whose program is not there just now.
  */
 RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *fleet,
 			      const struct rk_fleet_options *o, const int fds[RK_SPAWN_FDS],
-			      struct rk_err *err);
+			      bool outlives_keeper, struct rk_err *err);
 void rk_spawn_close(struct rk_spawn *s);
 
 /* Options and name have gone elsewhere; whatever holds from the next start on is the same there. */

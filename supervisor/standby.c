@@ -187,7 +187,7 @@ static int process_hold(struct rk_standby_one *o, struct rk_err *err)
 static int process_run(struct rk_standby_one *o, struct rk_err *err)
 {
 	const struct rk_crew_conf *c = crew_of(o);
-	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .pid = o->process.pid };
+	struct rk_link_msg msg = { .op = RK_LINK_KEEP, .kind = RK_LINK_PROCESS, .pid = o->process.pid };
 	int r;
 
 	o->tag = msg.tag = rk_link_tag(c->fleet, NO_SLOT, ++o->all->n_made);
@@ -392,6 +392,7 @@ int rk_standby_open(const struct rk_standby_conf *conf, struct rk_standby **ret)
 	if (!b)
 		return -ENOMEM;
 	b->conf = *conf;
+	b->n_made = conf->n_made;
 	for (uint32_t i = 0; i < STANDBYS_MAX; i++) {
 		struct rk_standby_one *o = &b->at[i];
 		struct rk_restart_conf c;
@@ -402,7 +403,7 @@ int rk_standby_open(const struct rk_standby_conf *conf, struct rk_standby **ret)
 					      .order = -1,
 					      .out = -1,
 					      .stat_fd = -1,
-					      .cgroup = { .dir = -1, .events = -1, .slot = conf->c->m->g.n_workers + i } };
+					      .cgroup = RK_CGROUP_SLOT_NONE };
 		c = restart_conf(o);
 		rk_restart_reset(&o->restart, &c);
 		rk_hook_init(&o->pre, conf->hooks, RK_HOOK_PRE, NO_SLOT);
@@ -585,10 +586,15 @@ const struct rk_spawned *rk_standby_process(const struct rk_standby_one *one)
 	return &one->process;
 }
 
+uint64_t rk_standby_cgroup(const struct rk_standby_one *one)
+{
+	return one->cgroup.n;
+}
+
 int rk_standby_retag(const struct rk_standby_one *one, uint64_t tag)
 {
 	const struct rk_link_msg msg = {
-		.op = RK_LINK_RETAG, .pid = one->process.pid, .tag = tag, .value = one->tag
+		.op = RK_LINK_RETAG, .kind = RK_LINK_PROCESS, .pid = one->process.pid, .tag = tag, .value = one->tag
 	};
 
 	return rk_link_send(crew_of(one)->link, &msg, -1);

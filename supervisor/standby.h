@@ -35,6 +35,7 @@ struct rk_standby_conf {
 	const struct rk_crew_conf *c;
 	struct rk_hook_host *hooks;
 	const struct rk_restart_conf *restart; /* as for a worker, but one is always wanted */
+	uint64_t n_made; /* so many standbys have their tags already */
 	void (*on_change)(void *arg);          /* others are parked now, or none is left */
 	void *arg;
 };
@@ -80,6 +81,9 @@ struct rk_standby_one *rk_standby_choose(struct rk_standby *b, uint32_t slot);
 
 /* It, until it is left. */
 const struct rk_spawned *rk_standby_process(const struct rk_standby_one *one);
+
+/* The number of its control group; 0 = none. */
+uint64_t rk_standby_cgroup(const struct rk_standby_one *one);
 
 /* Keeper calls it by this tag from now on. 0 or -errno. */
 RK_MUST_USE int rk_standby_retag(const struct rk_standby_one *one, uint64_t tag);

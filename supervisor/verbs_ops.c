@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "shm/rundir.h"
+#include "supervisor/keeper.h"
+#include "supervisor/program.h"
 #include "supervisor/verb.h"
 
 #define LINES_SIZE 12000u /* bytes of a reload's lines in one answer */
@@ -33,17 +40,22 @@ static bool flag_get(const struct rk_verb_request *q, const char *member)
 	return json_object_object_get_ex(q->in, member, &value) && json_object_get_boolean(value);
 }
 
+/* Of one that ends nothing is changed any more: it would be begun, and never be over. */
 static int fleet_get(const struct rk_verb_request *q, struct rk_fleet **ret, struct rk_err *err)
 {
 	struct json_object *value;
 	const char *name = NULL;
+	int r;
 
 	if (json_object_object_get_ex(q->in, "fleet", &value) && value) {
 		if (!json_object_is_type(value, json_type_string))
 			return rk_err_set(err, -EINVAL, "\"fleet\" must be a string");
 		name = json_object_get_string(value);
 	}
-	return rk_control_fleet(q->c, name, ret, err);
+	r = rk_control_fleet(q->c, name, ret, err);
+	if (r == 0 && rk_crew_is_stopping((*ret)->crew))
+		return rk_err_set(err, -EBUSY, "%s stops: nothing of it is changed any more", (*ret)->conf->name);
+	return r;
 }
 
 static int worker_get(const struct rk_verb_request *q, struct rk_crew **ret, uint32_t *ret_worker,
@@ -204,7 +216,7 @@ static int verb_restart(struct rk_verb_request *q, struct rk_err *err)
 
 /* ---- all fleets ---- */
 
-static void lines_put(struct rk_verb_request *q, const struct rk_wordlist *lines)
+static void lines_put(struct json_object *out, const struct rk_wordlist *lines)
 {
 	struct json_object *list = json_object_new_array();
 	size_t size = 0;
@@ -220,19 +232,150 @@ static void lines_put(struct rk_verb_request *q, const struct rk_wordlist *lines
 			       lines->n - i);
 		json_object_array_add(list, json_object_new_string(more));
 	}
-	json_object_object_add(q->out, "lines", list);
+	json_object_object_add(out, "lines", list);
+}
+
+void rk_verb_reload_put(struct json_object *out, const struct rk_reloaded *r)
+{
+	json_object_object_add(out, "applied", json_object_new_boolean(r->is_applied));
+	json_object_object_add(out, "good", json_object_new_boolean(r->is_applied || r->is_checked));
+	lines_put(out, &r->lines);
+	json_object_object_add(out, "pending", json_object_new_uint64(r->n_pending));
+	json_object_object_add(out, "undone", json_object_new_uint64(r->n_undone));
+	json_object_object_add(out, "operation", json_object_new_uint64(r->group));
+}
+
+static void request_free_p(struct rk_reload_request *what)
+{
+	rk_wordlist_free_p(&what->remove);
+}
+
+/* "remove": names of fleets. */
+static int remove_get(const struct rk_verb_request *q, struct rk_wordlist *ret, struct rk_err *err)
+{
+	struct json_object *list;
+	size_t n;
+
+	if (!json_object_object_get_ex(q->in, "remove", &list))
+		return 0;
+	n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : SIZE_MAX;
+	if (n > RK_FLEETS_MAX)
+		return rk_err_set(err, -EINVAL, "\"remove\" must be a list of at most %u names of fleets", RK_FLEETS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *one = json_object_array_get_idx(list, i);
+		const char *name = json_object_is_type(one, json_type_string) ? json_object_get_string(one) : "";
+		int r = rk_name_check(name, err);
+
+		if (r == 0)
+			r = rk_wordlist_add(ret, name);
+		if (r < 0)
+			return r == -ENOMEM ? rk_err_set(err, r, "no memory") : rk_err_prefix(err, r, "\"remove\"");
+	}
+	return 0;
 }
 
 static int verb_reload(struct rk_verb_request *q, struct rk_err *err)
 {
+	rk_cleanup(request_free_p) struct rk_reload_request what = { .is_asked = true, .is_check = flag_get(q, "check") };
 	rk_cleanup(rk_reload_free_p) struct rk_reloaded reload = { 0 };
+	int r = remove_get(q, &what.remove, err);
 
-	(void)err;
-	q->c->on_reload(&reload, q->c->arg);
-	json_object_object_add(q->out, "applied", json_object_new_boolean(reload.is_applied));
-	lines_put(q, &reload.lines);
-	json_object_object_add(q->out, "pending", json_object_new_uint64(reload.n_pending));
-	return operation_put(q, 0, reload.group);
+	if (r == 0)
+		r = q->c->on_reload(&what, &reload, err, q->c->arg);
+	if (r == 0)
+		rk_verb_reload_put(q->out, &reload);
+	return r == RK_RELOAD_LATER ? RK_VERB_LATER : r;
+}
+
+/* ---- the supervisor itself ---- */
+
+/* Where this binary was found, and a newer one may stand. */
+static int own_path(char path[static PATH_MAX], struct rk_err *err)
+{
+	if (!rk_program_path()[0])
+		return rk_err_set(err, -ENOEXEC, "nobody knows where the running binary came from: say with --binary where the new one is");
+	(void)snprintf(path, PATH_MAX, "%s", rk_program_path());
+	return 0;
+}
+
+/* The one that is meant: the request's, or whatever stands now where this one came from. */
+static int path_choose(const struct rk_verb_request *q, char path[static PATH_MAX], struct rk_err *err)
+{
+	struct json_object *given;
+	const char *text;
+
+	if (!json_object_object_get_ex(q->in, "path", &given))
+		return own_path(path, err);
+	text = json_object_is_type(given, json_type_string) ? json_object_get_string(given) : "";
+	if (text[0] != '/' || strlen(text) >= PATH_MAX)
+		return rk_err_set(err, -EINVAL, "\"path\" must be a path from the root on");
+	memcpy(path, text, strlen(text) + 1);
+	return 0;
+}
+
+/* A program, at least; whether it is the right one shows when it supervises. The descriptor; -ENOEXEC: it is none. */
+static int exe_open(const char *path, struct rk_err *err)
+{
+	rk_cleanup(rk_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char magic[4];
+	struct stat st;
+
+	if (fd < 0)
+		return rk_err_set(err, -ENOEXEC, "%s: %s: give the path of a rekindled with --binary", path, strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 0111) ||
+	    pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) || memcmp(magic, "\177ELF", sizeof(magic)) != 0)
+		return rk_err_set(err, -ENOEXEC, "%s is no program: give the path of a rekindled with --binary", path);
+	return rk_take_fd(&fd);
+}
+
+static int upgrade_ask(struct rk_verb_request *q, struct rk_err *err)
+{
+	const struct {
+		const char *name;
+		uint32_t version;
+	} versions[] = { { "abi", RK_ABI_VERSION }, { "journal", RK_JOURNAL_LAYOUT }, { "keeper", RK_KEEPER_TABLE } };
+	rk_cleanup(rk_close_p) int exe = -1;
+	char path[PATH_MAX];
+	int r = path_choose(q, path, err);
+
+	if (r == 0)
+		r = exe = exe_open(path, err);
+	if (r < 0)
+		return r;
+	q->fd = q->c->configuration(q->c->arg);
+	if (q->fd < 0)
+		return rk_err_set(err, q->fd, "the configuration in force cannot be shown: %s", strerror(-q->fd));
+	json_object_object_add(q->out, "release", json_object_new_string(PACKAGE_VERSION));
+	json_object_object_add(q->out, "path", json_object_new_string(path));
+	for (size_t i = 0; i < rk_countof(versions); i++)
+		json_object_object_add(q->out, versions[i].name, json_object_new_uint64(versions[i].version));
+	return 0;
+}
+
+static int upgrade_go(struct rk_verb_request *q, struct rk_err *err)
+{
+	rk_cleanup(rk_close_p) int exe = -1;
+	char path[PATH_MAX];
+	uint64_t group = 0;
+	int r = path_choose(q, path, err);
+
+	if (r == 0)
+		r = exe = exe_open(path, err);
+	if (r >= 0)
+		r = q->c->on_upgrade(&exe, path, &group, err, q->c->arg);
+	return operation_put(q, r, group);
+}
+
+static int verb_upgrade(struct rk_verb_request *q, struct rk_err *err)
+{
+	struct json_object *what;
+	const char *word = json_object_object_get_ex(q->in, "do", &what) ? json_object_get_string(what) : NULL;
+
+	if (word && strcmp(word, "ask") == 0)
+		return upgrade_ask(q, err);
+	if (word && strcmp(word, "go") == 0)
+		return upgrade_go(q, err);
+	return rk_err_set(err, -EINVAL, "\"do\" must be \"ask\" or \"go\"");
 }
 
 static const struct rk_verb verbs[] = {
@@ -240,7 +383,7 @@ static const struct rk_verb verbs[] = {
 	{ "drain", RK_VERB_ADMIN, verb_drain },        { "undrain", RK_VERB_ADMIN, verb_undrain },
 	{ "pause", RK_VERB_ADMIN, verb_pause },        { "resume", RK_VERB_ADMIN, verb_resume },
 	{ "worker-start", RK_VERB_ADMIN, verb_start }, { "worker-stop", RK_VERB_ADMIN, verb_stop },
-	{ "reload", RK_VERB_ADMIN, verb_reload },
+	{ "reload", RK_VERB_ADMIN, verb_reload },      { "upgrade", RK_VERB_ADMIN, verb_upgrade },
 };
 
 const struct rk_verb *rk_verb_find(const char *name)

@@ -14,6 +14,7 @@
 #include "base/macro.h"
 #include "shm/bell.h"
 #include "shm/vigil.h"
+#include "supervisor/ward_private.h"
 
 #define RESTS_AFTER 25u                /* ticks without a look, about a second */
 #define DEEP_EACH 32u                  /* ticks, of one that seems asleep */
@@ -26,6 +27,7 @@ struct subject {
 	pid_t pid;
 	int pidfd; /* its own */
 	uint64_t incarnation;
+	enum rk_ward_stand stand; /* when it was first followed */
 };
 
 struct rules {
@@ -35,10 +37,8 @@ struct rules {
 
 /* What the guard knows of a slot; private to it. */
 struct charge {
-	uint64_t incarnation; /* 0 = nobody */
-	struct rk_detect detect;
-	uint64_t begun_ns;
-	uint64_t pending_since_ns;  /* its partitions have had work since; 0 = have none */
+	struct rk_ward_past past;   /* incarnation 0 = nobody */
+	bool is_taken_up;           /* from another supervisor, and not looked at yet */
 	struct rk_observe *observe; /* NULL: not looked at lately */
 	int pidfd;                  /* with it; -1 */
 	uint32_t n_unneeded;        /* ticks without a look */
@@ -65,6 +65,7 @@ struct rk_ward {
 	uint64_t *soon;                  /* a bit per slot: short ticks are for these */
 	uint32_t n_whole;                /* ticks */
 	struct rk_ward_watcher *watcher; /* the guard's; NULL before it joins */
+	bool is_gathering;               /* the loop's: rk_ward_begin() */
 	int fd;
 	_Atomic(struct rk_ward_finding *) news; /* newest first */
 	_Atomic uint32_t n_unread;
@@ -203,6 +204,13 @@ static enum rk_response response_of(const struct rk_finding *f, const struct rk_
 	return r == RK_RESPOND_HOLD ? RK_RESPOND_NONE : r;
 }
 
+/* Known as paused, and seen so again for the first time: it stays so until the second look. */
+static bool is_half_seen(const struct charge *c, const struct rk_finding *f)
+{
+	return c->told_stand == RK_WARD_PAUSED && f->verdict < RK_VERDICT_STOPPED &&
+	       (f->look.is_stopped || f->look.is_traced || f->look.is_frozen);
+}
+
 static bool is_news(const struct charge *c, const struct rk_finding *f, enum rk_ward_stand stand,
 		    enum rk_response response)
 {
@@ -234,7 +242,7 @@ static void tell(struct rk_ward *w, uint32_t slot, const struct subject *s,
 						.response = response };
 	struct rk_ward_finding *news;
 
-	if (!is_news(c, f, stand, response) ||
+	if (is_half_seen(c, f) || !is_news(c, f, stand, response) ||
 	    atomic_load_explicit(&w->n_unread, memory_order_relaxed) >= RK_WARD_UNREAD_MAX)
 		return;
 	news = finding_new(wants_evidence(c, f, response));
@@ -265,10 +273,19 @@ static void charge_rest(struct charge *c)
 	c->n_unneeded = 0;
 }
 
-static void charge_begin(struct charge *c, uint64_t incarnation)
+/* Another process, or one that another supervisor has seen before. */
+static void charge_begin(struct rk_ward *w, uint32_t slot, const struct subject *s)
 {
+	struct charge *c = &w->charge[slot];
+	uint64_t now_ns = rk_clock_ns();
+
 	charge_rest(c);
-	*c = (struct charge){ .incarnation = incarnation, .begun_ns = rk_clock_ns(), .pidfd = -1 };
+	*c = (struct charge){ .past.begun_ns = now_ns, .pidfd = -1 };
+	if (!s)
+		return;
+	c->past.incarnation = s->incarnation;
+	c->told_stand = s->stand;
+	c->is_taken_up = rk_ward_recall(w->m, slot, s->incarnation, now_ns, &c->past);
 }
 
 /* It has just been started. What is not seen does not count: its time-out ends so much later. */
@@ -278,7 +295,7 @@ static bool is_fresh(const struct charge *c, const struct rk_detect_bounds *b,
 	uint64_t unseen_ns =
 		b->start_timeout_ns ? rk_min_u64(UNSEEN_NS, b->start_timeout_ns / 4) : UNSEEN_NS;
 
-	return in->beat.state == RK_BEAT_STARTING && in->now_ns - c->begun_ns < unseen_ns;
+	return in->beat.state == RK_BEAT_STARTING && in->now_ns - c->past.begun_ns < unseen_ns;
 }
 
 /* Fills *ret as far as the process can be seen: what it cannot, ret->error says. */
@@ -312,7 +329,7 @@ static void charge_unneeded(struct charge *c)
 /* When it was judged last it was idle, and nothing was wrong with it. */
 static bool was_idle(const struct charge *c)
 {
-	return c->detect.is_begun && c->detect.phase == RK_PHASE_IDLE &&
+	return c->past.detect.is_begun && c->past.detect.phase == RK_PHASE_IDLE &&
 	       c->told_stand == RK_WARD_SOUND && c->told == RK_RESPOND_NONE;
 }
 
@@ -322,7 +339,16 @@ static bool was_idle(const struct charge *c)
  */
 static bool is_slow_to_wake(const struct charge *c, const struct rk_detect_input *in)
 {
-	return c->detect.phase == RK_PHASE_PENDING && !in->look && in->beat.state == RK_BEAT_PARKED;
+	return c->past.detect.phase == RK_PHASE_PENDING && !in->look && in->beat.state == RK_BEAT_PARKED;
+}
+
+/*
+ * A first look is only one end of an interval. This supervisor may not live long either: the sooner the
+ * second one, the more comes of it.
+ */
+static bool is_one_end(const struct charge *c, const struct rk_detect_input *in)
+{
+	return c->is_taken_up && in->look;
 }
 
 /* It was idle, and is: nothing to judge. */
@@ -370,15 +396,17 @@ static void charge_judge(struct rk_ward *w, uint32_t slot, const struct subject 
 	if (rules->bounds.is_nonblocking && in->beat.state == RK_BEAT_RUNNING)
 		in->is_pressed = rk_pressure_is_high(&w->watcher->pressure, in->now_ns);
 	need = is_fresh(c, &rules->bounds, in) ? RK_DETECT_NOTHING
-					       : rk_detect_need(&rules->bounds, &c->detect, in);
+					       : rk_detect_need(&rules->bounds, &c->past.detect, in);
 	if (need == RK_DETECT_NOTHING) {
 		charge_unneeded(c);
 	} else {
 		charge_look(w, c, s, need == RK_DETECT_LIST, in->now_ns, &look);
 		in->look = &look;
 	}
-	rk_detect_step(&rules->bounds, &c->detect, in, &f);
-	see_soon(w, slot, f.is_suspect || is_slow_to_wake(c, in), tick);
+	rk_detect_step(&rules->bounds, &c->past.detect, in, &f);
+	rk_ward_note(w->m, slot, &c->past); /* before it is told: who is killed behind it tells it again */
+	see_soon(w, slot, f.is_suspect || is_slow_to_wake(c, in) || is_one_end(c, in), tick);
+	c->is_taken_up = c->is_taken_up && !in->look;
 	tell(w, slot, s, &f, &rules->policies);
 	tick->is_any_awake |= c->told_stand != RK_WARD_SOUND || c->told != RK_RESPOND_NONE;
 }
@@ -391,8 +419,8 @@ static void slot_look(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 	struct charge *c = &w->charge[slot];
 	struct rk_detect_input in;
 
-	if (c->incarnation != (s ? s->incarnation : 0))
-		charge_begin(c, s ? s->incarnation : 0);
+	if (c->past.incarnation != (s ? s->incarnation : 0))
+		charge_begin(w, slot, s);
 	if (!s) {
 		see_soon(w, slot, false, tick);
 		return;
@@ -401,10 +429,10 @@ static void slot_look(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 	in.boot_ns = rk_clock_boot_ns(); /* at once behind the other: their difference counts */
 	rk_detect_hear(rk_shm_beat(w->m, slot), s->incarnation, &in.beat);
 	if (!rk_vigil_has_work(w->m, slot))
-		c->pending_since_ns = 0;
-	else if (!c->pending_since_ns)
-		c->pending_since_ns = in.now_ns;
-	in.pending_since_ns = c->pending_since_ns;
+		c->past.pending_since_ns = 0;
+	else if (!c->past.pending_since_ns)
+		c->past.pending_since_ns = in.now_ns;
+	in.pending_since_ns = c->past.pending_since_ns;
 	tick->is_any_awake |= in.beat.state != RK_BEAT_PARKED || in.pending_since_ns;
 	if (!is_quiet(c, &in)) {
 		charge_judge(w, slot, s, rules, &in, tick);
@@ -425,7 +453,7 @@ static void slot_tick(struct rk_ward *w, uint32_t slot, const struct rk_ward_rul
 	w->rest[slot].n_follows = atomic_load_explicit(&w->n_follows[slot], memory_order_acquire);
 	slot_look(w, slot, rules, tick);
 	/* With an observation open its ticks have to be counted, until it rests. */
-	w->rest[slot].is_idle = was_idle(c) && !c->pending_since_ns && !c->observe;
+	w->rest[slot].is_idle = was_idle(c) && !c->past.pending_since_ns && !c->observe;
 }
 
 static void short_tick(struct rk_ward *w, const struct rk_ward_rules *rules,
@@ -509,24 +537,24 @@ static void subject_free(struct rcu_head *head)
 	free(s);
 }
 
-static int subject_new(pid_t pid, int pidfd, uint64_t incarnation, struct subject **ret)
+static int subject_new(const struct rk_ward_subject *who, struct subject **ret)
 {
-	rk_cleanup(rk_close_p) int own = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+	rk_cleanup(rk_close_p) int own = fcntl(who->pidfd, F_DUPFD_CLOEXEC, 0);
 	struct subject *s = own < 0 ? NULL : calloc(1, sizeof(*s));
 
 	if (!s)
 		return own < 0 ? -errno : -ENOMEM;
-	*s = (struct subject){ .pid = pid, .incarnation = incarnation };
+	*s = (struct subject){ .pid = who->pid, .incarnation = who->incarnation, .stand = who->stand };
 	s->pidfd = own;
 	own = -1;
 	*ret = s;
 	return 0;
 }
 
-int rk_ward_follow(struct rk_ward *w, uint32_t slot, pid_t pid, int pidfd, uint64_t incarnation)
+int rk_ward_follow(struct rk_ward *w, uint32_t slot, const struct rk_ward_subject *who)
 {
 	struct subject *new = NULL, *old;
-	int r = pid ? subject_new(pid, pidfd, incarnation, &new) : 0;
+	int r = who->pid ? subject_new(who, &new) : 0;
 
 	/* H1: seq_cst, before the look at the bell; pairs with H2. */
 	old = atomic_exchange_explicit(&w->subject[slot], new, memory_order_seq_cst);
@@ -534,9 +562,21 @@ int rk_ward_follow(struct rk_ward *w, uint32_t slot, pid_t pid, int pidfd, uint6
 	atomic_fetch_add_explicit(&w->n_follows[slot], 1, memory_order_release);
 	if (old)
 		call_rcu(&old->head, subject_free);
-	if (w->watcher)
+	if (w->watcher && !w->is_gathering)
 		rk_bell_ring(w->watcher->bell);
 	return r;
+}
+
+void rk_ward_begin(struct rk_ward *w)
+{
+	w->is_gathering = true;
+}
+
+void rk_ward_end(struct rk_ward *w)
+{
+	w->is_gathering = false;
+	if (w->watcher)
+		rk_bell_ring(w->watcher->bell);
 }
 
 static void *table_map(size_t size)

@@ -12,7 +12,8 @@
  *
  * Who       new, free, follow, rule, fd, drain, next: the supervisor's loop. tick, is_needless,
  *           rest: the guard (guard.h).
- * Crash     private memory, gone with the supervisor.
+ * Crash     private memory, gone with the supervisor. How each worker stood is in the journal, where the
+ *           next one's ward takes it up.
  * Blocking  never. follow and rule allocate; a tick does when it begins to look at a worker and
  *           for each finding.
  */
@@ -73,12 +74,20 @@ void rk_ward_free(struct rk_ward *w);
 
 /* ---- the loop ---- */
 
-/*
- * From now on this process is the slot's; pid 0: none is. pidfd stays the caller's, who may close
- * it at once. Returns 0; -errno: nobody is watched in that slot.
- */
-RK_MUST_USE int rk_ward_follow(struct rk_ward *w, uint32_t slot, pid_t pid, int pidfd,
-			       uint64_t incarnation);
+/* Whom to follow; pidfd stays the caller's, who may close it at once. */
+struct rk_ward_subject {
+	pid_t pid; /* 0: nobody */
+	int pidfd;
+	uint64_t incarnation;
+	enum rk_ward_stand stand; /* as the caller knows it already: only another one is told */
+};
+
+/* From now on this process is the slot's. Returns 0; -errno: nobody is watched in that slot. */
+RK_MUST_USE int rk_ward_follow(struct rk_ward *w, uint32_t slot, const struct rk_ward_subject *who);
+
+/* Between these two the guard is not woken for each slot that is followed, but once. */
+void rk_ward_begin(struct rk_ward *w);
+void rk_ward_end(struct rk_ward *w);
 
 /* Other rules, from the next tick on. 0 or -ENOMEM: the old ones stand. */
 RK_MUST_USE int rk_ward_rule(struct rk_ward *w, const struct rk_ward_rules *rules);

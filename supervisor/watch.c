@@ -45,6 +45,7 @@ struct report {
 struct rk_watch {
 	const struct rk_shm *m;
 	struct set *set; /* by RCU */
+	struct set *next; /* being put together by rk_watch_begin(); NULL = each change is published at once */
 	struct report *reports;
 	struct watcher *watchers;
 	uint32_t n_slots, n_watchers, n_running;
@@ -146,16 +147,49 @@ static struct set *set_new(uint32_t n_slots)
 	return calloc(1, sizeof(struct set) + n_slots * sizeof(uint64_t));
 }
 
+static struct set *set_copy(const struct rk_watch *w)
+{
+	struct set *new = set_new(w->n_slots);
+
+	if (new)
+		memcpy(new->incarnation, w->set->incarnation, w->n_slots * sizeof(uint64_t));
+	return new;
+}
+
+static void set_publish(struct rk_watch *w, struct set *new)
+{
+	struct set *old = w->set;
+
+	rcu_assign_pointer(w->set, new); /* W1: release; pairs with W4 */
+	call_rcu(&old->head, set_free);
+}
+
+int rk_watch_begin(struct rk_watch *w)
+{
+	w->next = set_copy(w);
+	return w->next ? 0 : -ENOMEM;
+}
+
+void rk_watch_end(struct rk_watch *w)
+{
+	if (!w->next)
+		return;
+	set_publish(w, w->next);
+	w->next = NULL;
+	for (uint32_t i = 0; i < w->n_running; i++)
+		control_change(&w->watchers[i], CONTROL_STEP);
+}
+
 int rk_watch_follow(struct rk_watch *w, uint32_t slot, uint64_t incarnation)
 {
-	struct set *old = w->set, *new = set_new(w->n_slots);
+	struct set *new = w->next ? w->next : set_copy(w);
 
 	if (!new)
 		return -ENOMEM;
-	memcpy(new->incarnation, old->incarnation, w->n_slots * sizeof(uint64_t));
 	new->incarnation[slot] = incarnation;
-	rcu_assign_pointer(w->set, new); /* W1: release; pairs with W4 */
-	call_rcu(&old->head, set_free);
+	if (w->next)
+		return 0;
+	set_publish(w, new);
 	control_change(&w->watchers[slot / LEASES_PER_THREAD], CONTROL_STEP);
 	return 0;
 }
@@ -262,6 +296,7 @@ void rk_watch_close(struct rk_watch *w)
 	rcu_barrier(); /* sets that still wait for their grace period */
 	rk_close_p(&w->fd);
 	free(w->set);
+	free(w->next);
 	free(w->reports);
 	free(w->watchers);
 	free(w);

@@ -42,6 +42,13 @@ int rk_watch_fd(const struct rk_watch *w);
 /* From now on the slot's lease is this incarnation's, which holds it. 0 or -ENOMEM. */
 RK_MUST_USE int rk_watch_follow(struct rk_watch *w, uint32_t slot, uint64_t incarnation);
 
+/*
+ * Between these two the changes of rk_watch_follow() are put together, and the threads wake for them once.
+ * Without memory for that (-ENOMEM) each one wakes them, as ever.
+ */
+int rk_watch_begin(struct rk_watch *w);
+void rk_watch_end(struct rk_watch *w);
+
 /* Empties the eventfd, before rk_watch_next(). */
 void rk_watch_drain(struct rk_watch *w);
 

@@ -12,7 +12,8 @@
  *             its own; no bank is written to by two; when nothing moves any
  *             more every published job is committed: no hand-over waits for a
  *             client or loses its ring.
- * Bounds      JOBS, EVICTIONS, ASKS (for a release).
+ * Bounds      JOBS, EVICTIONS, ASKS (for a release), UNASKS (a supervisor that
+ *             has asked dies: its successor takes the question back).
  * Abstract    interleavings of single shared accesses, sequentially
  *             consistent. The state is two counters, the undo log two entries;
  *             places are not recycled (queue_commit.pml), bells are the
@@ -31,6 +32,9 @@
 #endif
 #ifndef ASKS
 #define ASKS 1
+#endif
+#ifndef UNASKS
+#define UNASKS 0
 #endif
 #ifndef KILLS
 #define KILLS 1
@@ -70,7 +74,7 @@ bool kept0[BANKS], kept1[BANKS];   /* journal: worker 0, worker 1 may still writ
 /* ---- what the checks know ---- */
 byte holds[2] = NONE;
 bool dead[2];
-byte kills = KILLS, evictions = EVICTIONS, asks = ASKS;
+byte kills = KILLS, evictions = EVICTIONS, asks = ASKS, unasks = UNASKS;
 bool lapse = true;
 
 /* A worker may die here, behind the store before. */
@@ -269,6 +273,14 @@ H1:		if
 		:: atomic { FLAG(was) == RUN && owner == was -> owner = WITH(was, STOP) }; pending[WORKER(was)] = true
 		:: else
 		fi
+	:: unasks > 0 && FLAG(owner) == STOP ->
+		unasks--;
+		was = owner;
+H3:		if
+		:: atomic { owner == was -> owner = WITH(was, RUN) }
+		:: else
+		fi;
+		pending[WORKER(was)] = true /* rk_adopt_partitions() rings whoever has work */
 	:: FLAG(owner) == RELEASED && !dead[0] -> assign(0)
 	:: FLAG(owner) == RELEASED && !dead[1] -> assign(1)
 	:: dead[0] -> /* confirmed */

@@ -40,11 +40,14 @@ static bool storm_finds(enum rk_break which, uint64_t seed, char *what, size_t l
 	return true;
 }
 
-/* They take a meeting that storms seldom see: each has a scene of its own, which comes first. */
+/* They take a meeting that storms seldom see: each has a scene or a duet of its own, which comes first. */
 static const struct {
 	enum rk_break which;
 	const char *scene;
 } own_scenes[] = {
+	{ RK_BREAK_LAP, "worker: recycles, its ring a lap on" },
+	{ RK_BREAK_WRITING, "deliver against time-out" },
+	{ RK_BREAK_NOINC, "commit and delivery against evict" },
 	{ RK_BREAK_LOGRESET, "worker: rolls back while an eviction copies it" },
 	{ RK_BREAK_UNCONS, "client: publish, its last cell still named by a ring" },
 	{ RK_BREAK_CHARGETWICE, "supervisor: charge" },
@@ -60,17 +63,22 @@ static const char *own_scene(enum rk_break which)
 	return NULL;
 }
 
+/* The scenes, then the duets, as one list. */
+static const char *name_of(unsigned int i)
+{
+	return i < n_scenes ? scenes[i].name : duets[i - n_scenes].name;
+}
+
 static bool steps_find(enum rk_break which, uint64_t until_ns, char *what, size_t len)
 {
 	const char *own = own_scene(which);
 	unsigned int first = 0;
 
-	while (own && first < n_scenes && strcmp(scenes[first].name, own) != 0)
+	while (own && first + 1 < n_scenes + n_duets && strcmp(name_of(first), own) != 0)
 		first++;
 	rk_fault_break(which);
 	for (unsigned int n = 0; n < n_scenes + n_duets && rk_clock_ns() < until_ns; n++) {
 		unsigned int i = (first + n) % (n_scenes + n_duets);
-		const char *name = i < n_scenes ? scenes[i].name : duets[i - n_scenes].name;
 		struct step_result r;
 
 		if (i < n_scenes)
@@ -79,7 +87,7 @@ static bool steps_find(enum rk_break which, uint64_t until_ns, char *what, size_
 			step_duet(&duets[i - n_scenes], false, &r);
 		if (r.n_bad) {
 			rk_fault_break(RK_BREAK_NONE);
-			(void)snprintf(what, len, "%s: %s", name, r.why);
+			(void)snprintf(what, len, "%s: %s", name_of(i), r.why);
 			return true;
 		}
 	}

@@ -62,6 +62,8 @@ void stage_kill(pid_t child)
 {
 	int status;
 
+	if (child <= 0)
+		return; /* there is none: kill() would take it for everybody */
 	(void)kill(child, SIGKILL);
 	while (waitpid(child, &status, 0) == child && WIFSTOPPED(status))
 		;
@@ -959,6 +961,19 @@ static void go_on_without_0(struct stage *s)
 	go_on_without(s, 0);
 }
 
+/* Evicted while stopped; when it wakes, its job's place is a lap on and holds somebody else's. */
+static void go_on_a_lap_without_0(struct stage *s)
+{
+	evict_all(s, 0);
+	work(s);
+	for (uint32_t n = 0; n + 1 < RK_RING_MIN; n++)
+		if (!call_once(s, 1, 1)) {
+			stage_fail(s, "a stopped worker holds up its successor");
+			return;
+		}
+	(void)client_start(&s->w, client_of(s, 1), 0, 1);
+}
+
 static void go_on_without_1(struct stage *s)
 {
 	go_on_without(s, 1);
@@ -1002,6 +1017,7 @@ const struct scene scenes[] = {
 	{ "client: collect and release", answered, act_look, bury_client_0, go_on_working, .n_log = 0 },
 	{ "worker: take, touch, commit, deliver, recycle", called_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
 	{ "worker: the same behind a gate", called_0, act_work_0, bury_worker_0, go_on_without_0, .gated = true },
+	{ "worker: recycles, its ring a lap on", called_0, act_work_0, bury_worker_0, go_on_a_lap_without_0, .is_long = true },
 	{ "worker: a job taken by a dead one", taken_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
 	{ "worker: a job and its duplicate", duplicate_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
 	{ "worker: a tombstone and a job", tomb_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },

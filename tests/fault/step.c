@@ -128,7 +128,7 @@ void step_scene(const struct scene *scene, bool wrap, struct step_result *ret)
 	begin(&s, ret, scene, wrap, WORLD_SPARE, scene->prepare);
 	here = stage_room(&s);
 	walk_begin(&k, &s, scene);
-	while (walk_on(&k, &s)) {
+	while (!s.n_bad && walk_on(&k, &s)) {
 		/*
 		 * A kill leaves the memory and nothing else; one who is stopped also remembers what it
 		 * read. What it reads is the same before a wrap, where the states are enough.
@@ -190,7 +190,7 @@ static void against(struct stage *s, const struct duet *d, const struct walk *a,
 
 	static_assert(rk_countof(names) == FATES, "a name for every fate");
 	walk_begin(&b, s, d->b);
-	while (walk_to_change(&b, s)) {
+	while (!s->n_bad && walk_to_change(&b, s)) {
 		stage_save(s, here);
 		for (int fate = BOTH_DIE; fate < FATES; fate++) {
 			decide(s, d, a, &b, (enum fate)fate);
@@ -242,7 +242,7 @@ void step_duet(const struct duet *d, bool wrap, struct step_result *ret)
 	here = stage_room(&s);
 	find_stands(&s, d->a, &stands);
 	walk_begin(&a, &s, d->a);
-	for (unsigned long i = 0; i < stands.n; i++) {
+	for (unsigned long i = 0; i < stands.n && !s.n_bad; i++) {
 		while (a.n_steps < stands.at[i] && walk_on(&a, &s))
 			;
 		stage_save(&s, before);

@@ -13,6 +13,7 @@ struct step_result {
 	char why[200]; /* the first finding and where */
 };
 
+/* Both end with the first finding. */
 void step_scene(const struct scene *scene, bool wrap, struct step_result *ret);
 void step_duet(const struct duet *duet, bool wrap, struct step_result *ret);
 

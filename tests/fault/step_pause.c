@@ -40,7 +40,7 @@ static uint64_t cursor_of(const struct stage *s, uint32_t partition)
 /* rk_slot_hold() */
 static void hold(struct stage *s, bool wanted)
 {
-	rk_beat_ask_pause(rk_shm_beat(&s->w.m, 0), wanted);
+	(void)rk_beat_ask_pause(rk_shm_beat(&s->w.m, 0), wanted);
 	rk_bell_ring_stop(&s->w.m, 0);
 }
 
@@ -95,7 +95,7 @@ static void act_resume(struct stage *s)
 static void act_wish(struct stage *s)
 {
 	rk_beat_ask_stop(rk_shm_beat(&s->w.m, 0), false);
-	rk_beat_ask_pause(rk_shm_beat(&s->w.m, 0), true);
+	(void)rk_beat_ask_pause(rk_shm_beat(&s->w.m, 0), true);
 }
 
 /* A new process of the slot: it takes its page, and looks what there is to do. */

@@ -86,9 +86,10 @@ static _Noreturn void become_worker(const struct stage *s, const char *role)
 	const int *fd = s->s.fd;
 	char text[160];
 
-	(void)snprintf(text, sizeof(text), "abi=%u %s fds=%d:%d:%d:%d:%d:%d:%d:%d", RK_ABI_VERSION, role,
+	(void)snprintf(text, sizeof(text), "abi=%u %s fds=%d:%d:%d:%d:%d:%d:%d:%d:%d", RK_ABI_VERSION, role,
 		       s->s.fd_read[RK_SEGMENT_BOARD], fd[RK_SEGMENT_BEATS], fd[RK_SEGMENT_CALLS],
-		       fd[RK_SEGMENT_QUEUES], fd[RK_SEGMENT_PARTS], fd[RK_SEGMENT_STATE], fd[RK_SEGMENT_DEAD], s->news);
+		       fd[RK_SEGMENT_QUEUES], fd[RK_SEGMENT_PARTS], fd[RK_SEGMENT_STATE], fd[RK_SEGMENT_DEAD], s->news,
+		       fd[RK_SEGMENT_READERS]);
 	(void)setenv("REKINDLE_WORKER", text, 1);
 	_exit(rk_worker_main(&def));
 }

@@ -40,6 +40,7 @@ deliver_timeout | caught   | -DCALLS=2 -DKILLS=0 -DTIMEOUTS=0 -DAGAINS=0 -DBREAK
 evict           | holds    | -DJOBS=2 -DEVICTIONS=1 -DASKS=1 -DKILLS=0
 evict           | holds    | -DJOBS=1 -DEVICTIONS=2 -DASKS=0 -DKILLS=1
 evict           | holds    | -DJOBS=1 -DEVICTIONS=1 -DASKS=2 -DKILLS=0
+evict           | holds    | -DJOBS=1 -DEVICTIONS=1 -DASKS=2 -DUNASKS=1 -DKILLS=0
 evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_EVICTLOG
 evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_EVICTROLL
 evict           | caught   | -DJOBS=2 -DEVICTIONS=2 -DASKS=1 -DKILLS=0 -DBREAK_NOINC

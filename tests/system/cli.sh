@@ -141,7 +141,7 @@ expect "a fleet that does not run" 3 "no fleet named 'nobody' is running"
 run list
 expect "list without a fleet is no error" 0 "^$"
 run list -o json
-json "list without a fleet as JSON" '.fleets == []'
+json "list without a fleet as JSON" '.fleets == [] and .left == []'
 cp "$rekindle" "$tmp/rekindle"
 if command -v rekindled >/dev/null || [ -x /usr/local/sbin/rekindled ]; then
 	skip "run without rekindled" "installed: rekindled is installed on this machine"
@@ -166,15 +166,48 @@ result "nothing was started by all that" "$(ls -A "$REKINDLE_RUNTIME_DIR" 2>/dev
 
 # ---- one fleet --------------------------------------------------------------------------------
 
+start old 1 9
+old=$keeper
+kill -KILL "$old"
+reap "$old"
+run list
+expect "a fleet whose keeper was killed is named, with what to do" 0 \
+	"^old  does not run: its keeper \(pid $old\) is gone .*last event 20.* ago\): 'rekindle events old' .* replaces $REKINDLE_RUNTIME_DIR/old,"
+run status
+expect "nor is status silent about it" 3 "no fleet is running: start one .*'old' has ended without a stop, see 'rekindle list'"
+run call k --name old
+expect "whoever names it is told, too" 3 "no fleet named 'old' is running: it ended without a stop, 'rekindle events old'"
+run events old
+expect "its events are there" 0 "keeper=$old"
+# As under systemd, whose store keeps the lock: keeper is gone and its memory is not.
+if command -v flock >/dev/null; then
+	exec 5<"$REKINDLE_RUNTIME_DIR/old"
+	flock -x 5
+	run list
+	expect "where systemd holds its memory the next keeper is on its way" 0 "^old  keeper is gone, and systemd is to start the next one: see 'systemctl status rekindle@old'"
+	run list -o json
+	json "also as JSON" '.fleets[0].keeper == "gone" and .fleets[0].keeper_pid == null and .left == []'
+	run call k --name old --timeout 200ms
+	expect "and 69 says so" 69 "keeper is gone, and systemd is to start the next one"
+	exec 5<&-
+else
+	skip "where systemd holds its memory" "flock: flock is not installed"
+fi
+
 start one 3 7
 one=$keeper
 result "run says that the fleet is there" "$([[ ${line-} == *"fleet one, 3 workers"* ]] || echo "said: ${line-}")"
 
 run status
 expect "status" 0 "^one  3 of 3 ready, up .*keeper $one, supervisor [0-9]+$"
+expect "and how long its supervisor has been there" 0 "^supervisor up [0-9.]+ m?s, the first one$"
 result "no line of it is wider than 100 columns" "$(grep -E '.{101}' <<<"$out")"
+pid=$(sed -n 's/.* supervisor \([0-9]*\)$/\1/p' <<<"$out")
+result "ps tells keeper and supervisor apart" "$([ "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -d' ' -f1-2)" = "rekindled-supervisor --name=one" ] &&
+	[ "$(cat "/proc/$pid/comm" "/proc/$one/comm" | xargs)" = "rekindled-sup rekindled" ] || tr '\0' ' ' <"/proc/$pid/cmdline")"
 run status one --check --wait -o json
 json "status as JSON" ".ready_workers == 3 and .name == \"one\" and .keeper_pid == $one and .partitions == 256 and (.workers | length) == 3"
+json "and how often it was replaced" '.supervisor_replaced == 0 and .supervisor_deaths == 0 and .supervisor_uptime_ms >= 0 and .supervisor_uptime_ms <= .uptime_ms'
 json "its partitions are all owned" '([.workers[].partitions] | add) == 256'
 json "no death so far" 'all(.workers[]; .last_death == null and .restarts == 0)'
 json "nothing internal without --internals" 'has("internals") | not'
@@ -182,7 +215,10 @@ documented status
 run list
 expect "list" 0 "^one  keeper $one$"
 run list -o json
+json "what is left of others stands apart" ".left == [{name: \"old\", keeper_pid: $old, last_event: .left[0].last_event, directory: \"$REKINDLE_RUNTIME_DIR/old\"}] and (.left[0].last_event | test(\"^20.*Z$\"))"
+json "whose keeper runs" '.fleets[0].keeper == "runs"'
 documented_whole list
+rm -r "$REKINDLE_RUNTIME_DIR/old"
 
 run call hello
 expect "call prints the reply" 0 "^1$"
@@ -326,18 +362,61 @@ fi
 supervisor=$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')
 stand_still "$supervisor"
 run status
-expect "a supervisor that does not answer" 69 "one: the supervisor \(pid $supervisor\) has not answered for 5.00 s: .*new clients cannot connect.*kill -CONT $supervisor"
+expect "a supervisor that does not answer: keeper shows the board" 0 "^one  3 of 3 ready, .*supervisor $supervisor stopped$"
+expect "and what is the matter" 0 "one: the supervisor \(pid $supervisor\) is stopped: .*kill -CONT $supervisor"
 for c in "call hello" "put hello" "stop one"; do
 	# shellcheck disable=SC2086 # several words are meant
 	run $c --timeout 200ms
 	expect "${c%% *} --timeout counts then too" 69 "\(pid $supervisor\) has not answered for 0\.[12][0-9] s"
 done
 run status --wait=200ms
-expect "and so does status --wait" 69 "\(pid $supervisor\) has not answered for 0\.[12][0-9] s"
+expect "but status --wait waits for one that answers" 4 "^one  3 of 3 ready"
 kill -CONT "$supervisor"
 run status
 expect "and answers again" 0 "^one  3 of 3 ready"
 result "and blames nobody who gave up waiting" "$(grep "cut off" "$tmp/run.one")"
+
+stand_still "$one"
+run status
+expect "a stopped keeper is told" 0 "^one  3 of 3 ready, .*keeper $one stopped, supervisor $supervisor"
+expect "with the way on" 0 "one: keeper \(pid $one\) is stopped: .*'kill -CONT $one' lets it go on"
+run status --check -o json
+json "also as JSON" ".keeper == \"stopped\" and .keeper_pid == $one and .supervisor == \"answers\""
+result "and fails --check" "$([ "$status" -eq 2 ] || echo "status $status")"
+run list
+expect "list tells it" 0 "^one  keeper $one; keeper \(pid $one\) is stopped: 'kill -CONT $one'"
+run list -o json
+json "and as JSON" '.fleets[0].keeper == "stopped"'
+kill -KILL "$supervisor"
+run status
+expect "without a supervisor nobody waits for what cannot come" 69 "one: nobody supervises: .*keeper \(pid $one\) is stopped: 'kill -CONT $one'"
+for c in "call hello" "put hello" "stop one"; do
+	# shellcheck disable=SC2086 # several words are meant
+	run $c --timeout 200ms
+	expect "${c%% *} names the keeper that is stopped" 69 "has not answered for 0\.[12].* keeper \(pid $one\) is stopped: 'kill -CONT $one'"
+done
+run list
+expect "list names it, too" 0 "^one  keeper $one; keeper \(pid $one\) is stopped: 'kill -CONT $one' lets it go on, no supervisor"
+run list -o json
+json "with its pid" ".fleets[0].keeper == \"stopped\" and .fleets[0].keeper_pid == $one and .fleets[0].supervisor_pid == null"
+kill -CONT "$one"
+run status
+expect "which goes on, with the next supervisor" 0 "^one  3 of 3 ready, .*keeper $one, supervisor [0-9]+"
+expect "whose predecessor's death is counted" 0 "^supervisor up [0-9.]+ m?s, replaced 1 time \(1 death\): see 'rekindle events --kind death,upgrade'$"
+supervisor=$("$rekindle" list -o json | sed -n 's/.*"supervisor_pid":\([0-9]*\).*/\1/p')
+stand_still "$supervisor"
+run call hello --timeout 200ms
+expect "and of which it is known, too, when it is stopped" 69 "supervisor \(pid $supervisor\) is stopped: 'kill -CONT $supervisor'"
+stand_still "$one"
+run call hello --timeout 200ms
+expect "or both are" 69 "keeper \(pid $one\) and the supervisor \(pid $supervisor\) are stopped: 'kill -CONT $one $supervisor'"
+kill -CONT "$supervisor"
+run stop one --timeout 200ms
+expect "stop says whose end it waits for in vain" 4 "has not yet: keeper \(pid $one\) is stopped: 'kill -CONT $one'"
+kill -CONT "$one"
+reap "$one"
+start one 3 7
+one=$keeper
 
 # ---- two fleets, other users, the end ---------------------------------------------------------
 

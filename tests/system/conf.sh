@@ -161,6 +161,20 @@ run status two/front 1
 expect "and so does status" 0 '^slot ready, process '
 run events two/back
 expect "and events" 0 'fleet ready workers=1'
+result "without a column of fleets" "$(grep -E ' back ' <<<"$out")"
+run events two
+expect "events of all say which fleet each is of" 0 ' ready +back +- +- +fleet ready workers=1'
+expect "with names in one column" 0 ' ready +front +- +- +fleet ready workers=2'
+expect "and a dash for what is of none" 0 ' start +- +- +[0-9]+ +supervisor started'
+for c in "why 0" "why 0 --name two" "why two 0"; do
+	# shellcheck disable=SC2086 # several words are meant
+	run $c
+	expect "$c: which fleet must be said" 64 'tells of such a worker in several fleets: choose one of( two/(back|front)){2}'
+done
+run why 1
+expect "but not of a worker that only one of them has" 0 'ready'
+run why two/back 0 -o json
+expect "why says which one it tells of" 0 '"name": ?"two", ?"fleet": ?"back"'
 run logs two/back
 expect "and logs" 0 "output of back's workers goes"
 run why 1 --name two/back

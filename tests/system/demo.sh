@@ -5,7 +5,7 @@
 #         counts are those of tr | sort | uniq -c; poison is quarantined and nothing else is; it
 #         leaves nothing behind; and with a safeguard taken out of the real code it fails. (As an
 #         ordinary user: user.sh.)
-# Method  real fleets with the programs of $BUILD; for the breaks those of a build with fault points.
+# Method  real fleets with the programs of $BUILD; for the breaks those of tests/fault/real.
 . "$(dirname "$0")/lib.sh"
 
 # verdict FILE: what is wrong with the verdict of a demo that should have passed.
@@ -40,6 +40,35 @@ else
 	jq -r 'paths | join(".")' "$tmp/out" | sort >"$tmp/printed"
 	result "$name" "$(diff "$tmp/documented" "$tmp/printed")"
 fi
+
+# supervised FILE: what is wrong with a run whose supervisor was killed.
+supervised() {
+	local member
+	for member in '"ok":true' '"duplicates":0' '"orphans":0' '"changed":0' '"supervisors":[1-9][0-9]'; do
+		grep -q "$member" "$1" || echo "no $member in $(cat "$1" "$tmp/err")"
+	done
+}
+
+"$build/rekindle" demo --seconds 6 --kill-supervisor=10 --kill-workers=0 --stop-workers=0 -o json >"$tmp/out" 2>"$tmp/err"
+result "ten supervisors killed per second: no worker is started twice, lost or another one" \
+	"$(supervised "$tmp/out"; grep -q '"same":4' "$tmp/out" || echo "not the same pids: $(cat "$tmp/out")")"
+"$build/rekindle" demo --seconds 8 --kill-supervisor=10 --kill-workers=10 --kill-clients=5 --standby=1 --kill-standbys=2 \
+	--kill-readers=2 -o json >"$tmp/out" 2>"$tmp/err"
+result "beside kills of everybody else: nothing lost, nothing doubled, nobody twice" \
+	"$(supervised "$tmp/out"; verdict "$tmp/out")"
+
+# A worker that dies and was not demo's to kill is seen.
+"$build/rekindle" demo --seconds 4 --kill-supervisor=2 --kill-workers=0 >"$tmp/out" 2>"$tmp/err" &
+demo=$!
+while kill -0 $demo 2>/dev/null && ! grep -q acknowledged "$tmp/out"; do read -rt 0.1 <> <(:); done
+for p in $(pgrep -P $demo); do
+	[ "$(readlink "/proc/$p/exe")" != "$rekindled" ] || victim=$(pgrep -P "$p" wordcount | head -1)
+done
+kill -KILL "$victim"
+wait $demo
+status=$?
+result "a worker that is another one though demo killed none makes the verdict false" \
+	"$([ $status -eq 1 ] || echo "exit status $status"; grep -q 'CHANGED: 1 worker was replaced' "$tmp/out" || cat "$tmp/out" "$tmp/err")"
 
 text=/usr/share/common-licenses/GPL-3
 name="its counts are those of tr | sort | uniq -c"
@@ -112,35 +141,31 @@ result "a signal ends it with all it started" "$([ -n "$pids" ] || echo "it has 
 	[ $status -ne 0 ] || echo "it claims success"; ls -A "$tmp/r" 2>/dev/null)"
 
 # Teeth: the real code with one safeguard taken out, and the same without.
-if ! scripts/build build/fault --enable-fault-points >"$tmp/build.log" 2>&1; then
-	result "the build with fault points" "$(tail -20 "$tmp/build.log")"
-else
-	for break in NONE DEDUP; do
-		REKINDLE_BREAK=$break build/fault/rekindle demo --seconds 6 --kill-workers=10 -o json >"$tmp/out" 2>&1
-		status=$?
-		[ $break = NONE ] && want=0 || want=1
-		result "with $break taken out the exit status is $want" "$([ $status -eq $want ] || echo "it is $status: $(cat "$tmp/out")")"
-	done
-	# A change that is not undone does harm only if the worker dies behind it and before the count
-	# itself has changed: the window is held open.
-	for break in NONE UNDO; do
-		REKINDLE_DELAY=STATE_SAVED:500 REKINDLE_BREAK=$break \
-			build/fault/rekindle demo --seconds 6 --kill-workers=10 -o json >"$tmp/out" 2>&1
-		status=$?
-		[ $break = NONE ] && want=0 || want=1
-		result "with $break taken out and workers slow behind a save it is $want" \
-			"$([ $status -eq $want ] || echo "it is $status: $(cat "$tmp/out")")"
-	done
-	# A cell that is used again while a ring names it does harm only to a worker that has just
-	# taken that reference: the window is held open.
-	for break in NONE UNCONS; do
-		REKINDLE_DELAY=OWNER_TAKEN:5000 REKINDLE_BREAK=$break \
-			build/fault/rekindle demo --seconds 5 --timeout 2ms -o json >"$tmp/out" 2>&1
-		status=$?
-		[ $break = NONE ] && want=0 || want=1
-		result "with $break taken out and workers slow behind a take it is $want" \
-			"$([ $status -eq $want ] || echo "it is $status: $(cat "$tmp/out")")"
-	done
-fi
+for break in NONE DEDUP; do
+	REKINDLE_BREAK=$break "$build/tests/fault/real/rekindle" demo --seconds 6 --kill-workers=10 -o json >"$tmp/out" 2>&1
+	status=$?
+	[ $break = NONE ] && want=0 || want=1
+	result "with $break taken out the exit status is $want" "$([ $status -eq $want ] || echo "it is $status: $(cat "$tmp/out")")"
+done
+# A change that is not undone does harm only if the worker dies behind it and before the count
+# itself has changed: the window is held open.
+for break in NONE UNDO; do
+	REKINDLE_DELAY=STATE_SAVED:500 REKINDLE_BREAK=$break \
+		"$build/tests/fault/real/rekindle" demo --seconds 6 --kill-workers=10 -o json >"$tmp/out" 2>&1
+	status=$?
+	[ $break = NONE ] && want=0 || want=1
+	result "with $break taken out and workers slow behind a save it is $want" \
+		"$([ $status -eq $want ] || echo "it is $status: $(cat "$tmp/out")")"
+done
+# A cell that is used again while a ring names it does harm only to a worker that has just
+# taken that reference: the window is held open.
+for break in NONE UNCONS; do
+	REKINDLE_DELAY=OWNER_TAKEN:5000 REKINDLE_BREAK=$break \
+		"$build/tests/fault/real/rekindle" demo --seconds 5 --timeout 2ms -o json >"$tmp/out" 2>&1
+	status=$?
+	[ $break = NONE ] && want=0 || want=1
+	result "with $break taken out and workers slow behind a take it is $want" \
+		"$([ $status -eq $want ] || echo "it is $status: $(cat "$tmp/out")")"
+done
 
 finish

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Goal    what doc/supervision.md shows of each strategy happens as it stands there.
+# Goal    what doc/supervision.md shows of each strategy, and of the supervisor's death and
+#         upgrades, happens as it stands there.
 # Method  takes the indented blocks out of the page and runs them as typed, in one shell, but for
 #         /tmp/rk-doc, which is a directory of the test's. A block that ends in comments shows what
 #         its last command prints: that is asked until it does, 20 s at most, since people type
@@ -10,14 +11,20 @@
 
 page=$root/doc/supervision.md
 
-# blocks: the indented blocks of the page's beginning and of its strategies, a NUL behind each
+# indented: the indented blocks of standard input, a NUL behind each
+indented() {
+	awk '
+		/^    / { sub(/^    /, ""); print; is_in = 1; next }
+		is_in { printf "%c", 0; is_in = 0 }' | sed "s,/tmp/rk-doc,$tmp/r,g"
+}
+
+# blocks: those of the page's beginning and of its strategies
 blocks() {
 	awk '
 		/^\*\*Only after|^\*\*Faster|^\*\*In a storm|^\*\*At once/ { is_off = 1 }
 		/^\*\*With whom/ { is_off = 0 }
 		/^A fleet has failed/ { exit }
-		/^    / && !is_off { sub(/^    /, ""); print; is_in = 1; next }
-		is_in { printf "%c", 0; is_in = 0 }' "$page" | sed "s,/tmp/rk-doc,$tmp/r,g"
+		!is_off' "$page" | indented
 }
 
 # shown COMMAND EXPECTED: asks until it prints that; what it printed if it does not
@@ -54,5 +61,24 @@ for block in "${all_blocks[@]}"; do
 done
 result "every strategy is shown, within a fleet and between fleets" \
 	"$(for s in "$within" "$between"; do [ "$s" = " one-for-one one-for-all rest-for-one" ] || echo "shown:$s"; done)"
+
+n_shown=0
+mapfile -d '' -t all_blocks < <(sed -n "/^## The supervisor's own death/,/^## What an operator/p" "$page" | indented)
+for block in "${all_blocks[@]}"; do
+	expected=$(sed -n 's/^# //p' <<<"$block")
+	commands=$(grep -v '^# ' <<<"$block")
+	if [ -z "$expected" ]; then
+		eval "$commands"
+		keeper=$!
+		started[$keeper]=
+		continue
+	fi
+	eval "$(sed '$d' <<<"$commands")" >"$tmp/said" 2>&1
+	result "shown: $(tr '\n' ',' <<<"$commands")" "$(shown "$(tail -n 1 <<<"$commands")" "$expected"; grep -i 'rekindle: ' "$tmp/said" | grep -v 'supervisor was replaced')"
+	n_shown=$((n_shown + 1))
+done
+run stop
+reap "$keeper"
+result "the supervisor's death and an upgrade are shown" "$([ "$n_shown" = 4 ] || echo "shown: $n_shown")"
 result "nothing is left" "$(pgrep -P $$ -f rekindled; ls "$tmp/r" | grep -vx shop.conf)"
 finish

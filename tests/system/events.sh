@@ -212,14 +212,26 @@ result "nothing is left" "$(ls -A "$REKINDLE_RUNTIME_DIR")"
 
 start one 1 7
 supervisor=$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')
+follow 8 events -f
 kill -KILL "$supervisor"
-reap "$keeper"
-result "keeper leaves the recorder of a killed supervisor and nothing else" \
-	"$([ "$(ls -A "$REKINDLE_RUNTIME_DIR/one")" = flight ] || ls -A "$REKINDLE_RUNTIME_DIR/one")"
+await 8 "fleets adopted workers=1"
+result "its successor goes on with the recorder, which is followed across" "$([ -n "$line" ] || echo "no such line")"
 run events
-expect "which tells" 0 "fleet ready workers=1"
-expect "and that the supervisor died, and of what" 0 "^[^ ]+ [^ ]+ +death +- +$supervisor +supervisor died, every worker was ended with it cause=\"SIGKILL\" by=\"\"$"
-result "as the last of all" "$([[ $(tail -n 1 <<<"$out") == *"supervisor died"* ]] || echo "$out")"
+expect "which tells what was before" 0 "fleet ready workers=1"
+expect "and that the supervisor died, and of what" 0 "^[^ ]+ [^ ]+ +death +- +$supervisor +supervisor died, workers go on cause=\"SIGKILL\" by=\"\"$"
+"$rekindle" stop >/dev/null
+await 8 "fleet ended"
+reap "$follower"
+reap "$keeper"
+result "what is said on standard error has its time, fleet and process" "$(grep -qE \
+	"^20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}\.[0-9]{3} one rekindled\[$keeper\]: the supervisor died, .* pid=$supervisor " "$tmp/run.one" || cat "$tmp/run.one")"
+
+# What is meant for keeper and reaches the supervisor.
+start one 1 7
+kill -TERM "$("$rekindle" status | sed -n 's/.*supervisor \([0-9]*\)$/\1/p')"
+reap "$keeper"
+status=$?
+result "SIGTERM to the supervisor ends the fleet in order, too" "$([ "$status" -eq 0 ] || echo "status $status"; ls -A "$REKINDLE_RUNTIME_DIR")"
 
 # One that keeper had to kill, since it does not answer.
 TZ=XYZ-5:30 start one 1 7 --stop-timeout 100ms

@@ -87,15 +87,35 @@ static void read_pids(struct fleet *f)
 	}
 }
 
+/* argv ends with NULL. */
+static void execute(struct fleet *f, const char *const *argv)
+{
+	pid_t parent = getpid();
+	int out[2];
+
+	ck_assert_int_eq(setenv("REKINDLE_RUNTIME_DIR", f->directory, 1), 0);
+	ck_assert_int_eq(setenv("REKINDLE_NAME", "test", 1), 0);
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	f->keeper = fork();
+	ck_assert_int_ge(f->keeper, 0);
+	if (f->keeper == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+		(void)dup2(out[1], 1);
+		execv(argv[0], (char **)(uintptr_t)argv);
+		_exit(127);
+	}
+	(void)close(out[1]);
+	f->out = out[0];
+}
+
 static void launch(struct fleet *f, int n_workers, const char *const *options, const char *worker)
 {
 	char rekindled[4096], program[4096], number[16];
 	const char *argv[64] = { rekindled, "--name", "test", "-n", number };
-	int n = 5, out[2];
-	pid_t parent = getpid();
+	int n = 5;
 
-	ck_assert_int_eq(setenv("REKINDLE_RUNTIME_DIR", f->directory, 1), 0);
-	ck_assert_int_eq(setenv("REKINDLE_NAME", "test", 1), 0);
 	fleet_path(rekindled, "rekindled");
 	if (worker && worker[0] == '/')
 		snprintf(program, sizeof(program), "%.4000s", worker);
@@ -107,19 +127,7 @@ static void launch(struct fleet *f, int n_workers, const char *const *options, c
 	argv[n++] = "--";
 	argv[n++] = program;
 	argv[n] = NULL;
-	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-	f->keeper = fork();
-	ck_assert_int_ge(f->keeper, 0);
-	if (f->keeper == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-		(void)dup2(out[1], 1);
-		execv(rekindled, (char **)(uintptr_t)argv);
-		_exit(127);
-	}
-	(void)close(out[1]);
-	f->out = out[0];
+	execute(f, argv);
 }
 
 static void await_ready(struct fleet *f, int n_workers)
@@ -129,11 +137,16 @@ static void await_ready(struct fleet *f, int n_workers)
 	ck_assert_int_eq(f->n_workers, n_workers);
 }
 
-void fleet_launch(struct fleet *f, int n_workers, const char *const *options, const char *worker)
+static void directory_make(struct fleet *f)
 {
 	memset(f, 0, sizeof(*f));
 	strcpy(f->directory, "/tmp/rk-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(f->directory));
+}
+
+void fleet_launch(struct fleet *f, int n_workers, const char *const *options, const char *worker)
+{
+	directory_make(f);
 	launch(f, n_workers, options, worker);
 	fleet_await_line(f, "reserved");
 }
@@ -141,6 +154,36 @@ void fleet_launch(struct fleet *f, int n_workers, const char *const *options, co
 void fleet_start(struct fleet *f, int n_workers, const char *const *options, const char *worker)
 {
 	fleet_launch(f, n_workers, options, worker);
+	await_ready(f, n_workers);
+}
+
+static void file_name(const struct fleet *f, char path[static 128])
+{
+	snprintf(path, 128, "%s/test.conf", f->directory);
+}
+
+void fleet_write_file(const struct fleet *f, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	file_name(f, path);
+	file = fopen(path, "we");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_ge(fputs(text, file), 0);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+void fleet_start_file(struct fleet *f, int n_workers, const char *text)
+{
+	char rekindled[4096], path[128];
+	const char *const argv[] = { rekindled, "--config", path, NULL };
+
+	directory_make(f);
+	fleet_path(rekindled, "rekindled");
+	file_name(f, path);
+	fleet_write_file(f, text);
+	execute(f, argv);
 	await_ready(f, n_workers);
 }
 
@@ -182,11 +225,16 @@ int fleet_await_end(struct fleet *f)
 	return status;
 }
 
+void fleet_remove(struct fleet *f)
+{
+	remove_directory(f->directory);
+}
+
 int fleet_reap(struct fleet *f)
 {
 	int status = fleet_await_end(f);
 
-	remove_directory(f->directory);
+	fleet_remove(f);
 	return status;
 }
 
@@ -288,6 +336,41 @@ pid_t fleet_supervisor(void)
 	json_object_put(answer);
 	(void)close(sock);
 	return pid;
+}
+
+pid_t fleet_kill_supervisor(void)
+{
+	pid_t pid = fleet_supervisor();
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fleet_supervisor(), pid); /* still its after that: the descriptor is the supervisor's */
+	ck_assert_int_eq((int)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0), 0);
+	ck_assert_int_eq(poll(&p, 1, (int)FLEET_WAIT_MS), 1);
+	(void)close(fd);
+	return pid;
+}
+
+pid_t fleet_await_supervisor(pid_t dead)
+{
+	pid_t pid = fleet_supervisor();
+
+	ck_assert_int_ne(pid, dead);
+	return pid;
+}
+
+pid_t fleet_orphan(const struct fleet *f)
+{
+	ck_assert_int_eq(kill(f->keeper, SIGSTOP), 0);
+	fleet_await_state(f->keeper, 'T');
+	return fleet_kill_supervisor();
+}
+
+pid_t fleet_adopt(const struct fleet *f, pid_t dead)
+{
+	ck_assert_int_eq(kill(f->keeper, SIGCONT), 0);
+	return fleet_await_supervisor(dead);
 }
 
 static char state_of(pid_t pid)

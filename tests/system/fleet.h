@@ -37,6 +37,15 @@ void fleet_start(struct fleet *f, int n_workers, const char *const *options, con
 /* The same, without waiting until its workers are ready, which some never are. */
 void fleet_launch(struct fleet *f, int n_workers, const char *const *options, const char *worker);
 
+/*
+ * The same of a configuration, whose text is in test.conf of f->directory, with one fleet
+ * "test"; with others, whose lines are to be awaited, clients and commands have to name one of them.
+ */
+void fleet_start_file(struct fleet *f, int n_workers, const char *text);
+
+/* Writes it anew; nobody is told. */
+void fleet_write_file(const struct fleet *f, const char *text);
+
 /* Reads standard output up to a line that contains text, which is then in f->line. */
 void fleet_await_line(struct fleet *f, const char *text);
 
@@ -48,6 +57,9 @@ void fleet_start_again(struct fleet *f);
 
 /* Waits for keeper's end, and for everybody's who holds its standard output; returns keeper's wait status. */
 int fleet_await_end(struct fleet *f);
+
+/* Behind that: what a fleet leaves in its directory, and that itself. */
+void fleet_remove(struct fleet *f);
 
 /* The same, and removes the directory. */
 int fleet_reap(struct fleet *f);
@@ -67,8 +79,21 @@ int fleet_kill_owner(struct rk_client *c, const char *key);
 /* Forks a child that dies with the test. */
 pid_t fleet_fork(void);
 
-/* The supervisor's pid. */
+/* The supervisor's pid, as soon as one answers. */
 pid_t fleet_supervisor(void);
+
+/* SIGKILLs the supervisor, held by a pidfd, and waits until it is dead. Returns its pid. */
+pid_t fleet_kill_supervisor(void);
+
+/* The pid of the supervisor that came behind this one, as soon as it answers. */
+pid_t fleet_await_supervisor(pid_t dead);
+
+/*
+ * Between the two nobody supervises: keeper is stopped, and the supervisor killed. Orphan returns
+ * the dead one's pid, adopt its successor's.
+ */
+pid_t fleet_orphan(const struct fleet *f);
+pid_t fleet_adopt(const struct fleet *f, pid_t dead);
 
 /* Path of a program of the build directory, or of $RK_TEST_BUILD, e.g. "rekindled". Static storage per call site's buffer. */
 void fleet_path(char ret[static 4096], const char *program);

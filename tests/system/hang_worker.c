@@ -213,7 +213,7 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 }
 
 /* RK_TEST_MUTE=1: never attaches, like a program that knows nothing of us. RK_TEST_CATCH=1: has a
- * handler for SIGUSR2. */
+ * handler for SIGUSR2. RK_TEST_DEAF=1: does not die of SIGABRT. */
 int main(void)
 {
 	const char *worker = getenv("REKINDLE_WORKER");
@@ -223,6 +223,8 @@ int main(void)
 			(void)pause();
 	if (getenv("RK_TEST_CATCH"))
 		(void)sigaction(SIGUSR2, &(struct sigaction){ .sa_handler = on_signal }, NULL);
+	if (getenv("RK_TEST_DEAF"))
+		(void)signal(SIGABRT, SIG_IGN);
 	is_first = worker && strstr(worker, "incarnation=1 ");
 	return rk_worker_main(
 		&(struct rk_worker_def){ .state_size = sizeof(uint64_t), .on_job = on_job });

@@ -32,13 +32,19 @@ missing() {
 
 make -s -C "$build" install DESTDIR="$dest" >"$tmp/log" 2>&1 || { result "make install" "$(cat "$tmp/log")"; finish; }
 bin=$(setting bindir) sbin=$(setting sbindir) lib=$(setting libdir) doc=$(setting docdir)
-result "programs, library, header, pkg-config file, man pages and examples are installed" "$(missing \
+result "programs, library, header, pkg-config file, man pages, units and examples are installed" "$(missing \
 	"$bin/rekindle" "$sbin/rekindled" "$(setting libexecdir)/rekindle/wordcount" "$lib/librekindle.so" \
 	"$lib/librekindle.so.0" "$(setting includedir)/rekindle.h" "$lib/pkgconfig/rekindle.pc" \
 	"$(setting mandir)/man1/rekindle.1" "$(setting mandir)/man8/rekindled.8" \
-	"$doc/LICENSE" "$doc"/examples/{bank,bank_client,wordcount,wordcount_client}.c)"
+	"$(setting systemdsystemunitdir)"/rekindle{@.service,-sweep@.service,@.socket} "$(setting sysusersdir)/rekindle.conf" \
+	"$doc"/examples/{demo,privileged}.conf "$(setting catalogdir)/rekindle.catalog" "$doc/LICENSE" \
+	"$doc"/examples/{bank,bank_client,wordcount,wordcount_client}.c)"
 result "and no header but the public one" \
 	"$(cd "$dest" && find . -name '*.h' ! -path "./$(setting includedir)/rekindle.h" | grep -v "\.$(setting includedir)/rekindle.h")"
+
+result "what is made at install time names the places of this build" "$(cd "$dest" && grep -rn '@[a-z]*dir@' . --include='*.service' --include='*.conf'
+	grep -L "=$sbin/rekindled" .$(setting systemdsystemunitdir)/*.service
+	grep -L "=$(setting libexecdir)/rekindle/" ".$doc/examples/demo.conf")"
 
 # Each exported function carries its version, and the map's list is all there is.
 sed -n 's/^\t\(rk_[a-z_]*\);$/\1@@REKINDLE_0/p' "$root/workers/lib/rekindle.map" | sort >"$tmp/map"

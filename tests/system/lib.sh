@@ -88,3 +88,13 @@ await() {
 	line=
 	return 1
 }
+
+# bring_back RUN N: a fleet of N slots, and some that it was scaled to, is as it was started; RUN is run, or what
+# asks until somebody answers
+bring_back() {
+	local ask=$1 n=$2 w
+	$ask restart --cancel
+	for ((w = 0; w < n + 4; w++)); do $ask resume $w; done
+	$ask scale "$n" --timeout 8s
+	for ((w = 0; w < n; w++)); do $ask start $w --timeout 5s; done
+}

@@ -75,6 +75,7 @@ column() {
 	"$rekindle" status --name "$1" | awk -v c="$2" '/^SLOT/ { on = 1; next } on && NF { print $c }' | xargs
 }
 
+supervisor_of() { "$rekindle" status --name "$1" -o json | sed -n 's/.*"supervisor_pid": \?\([0-9]*\).*/\1/p'; }
 pids() { column "$1" 3; }
 pid_of() { pids "$1" | cut -d' ' -f$(($2 + 1)); }
 partitions() { column "$1" 6; }
@@ -184,7 +185,32 @@ expect "--no-wait only begins it" 0 ''
 await words 'restarted 3 of 3: .* state=done' 2
 run restart -o json
 expect "as JSON it is one object per step" 0 '"state": ?"done"'
+run restart --no-wait
+run drain 2
+expect "a worker may be drained while a restart goes on" 0 'drained'
+await words 'restarted 2 of 2: .* state=done'
+run status 2
+expect "which does not bring it back" 0 'drained'
+run undrain 2
+expect "somebody else does" 0 ''
 calls_end "none of this failed a call or lost one"
+
+# ---- without a supervisor that answers --------------------------------------------------------
+
+supervisor=$("$rekindle" list -o json | grep -o '"supervisor_pid":[0-9]*' | cut -d: -f2)
+kill -STOP "$supervisor"
+run status --wait=200ms
+expect "without a supervisor that answers nobody is known to be ready" 4 'stopped'
+timeout 1 "$rekindle" scale words 2 >/dev/null 2>&1
+for command in "scale words 2" "restart words" "drain words 1" "reload words"; do
+	# shellcheck disable=SC2086 # several words are meant
+	run $command --timeout 200ms
+	expect "${command%% *} --timeout counts for a supervisor that stands still" 69 'has not answered for 0\.2'
+done
+kill -CONT "$supervisor"
+await words "'scale' is not done, who asked for it has gone"
+run status --check
+expect "what nobody waits for any more is not done" 0 '3 of 3'
 
 # ---- pause, stop, move ------------------------------------------------------------------------
 
@@ -599,7 +625,30 @@ mv "$tmp/moving.new" "$tmp/moving"
 run restart
 expect "a rolling restart to a broken binary is held" 2 'holding at 0 of 2: worker 0 died before it was settled'
 result "with one worker left as it was" "$(pids missing | grep -qE '[0-9]+$' || pids missing)"
-run restart
+conf behind "[Fleet behind]
+Exec=$tmp/behind
+Workers=2"
+cp "$wordcount" "$tmp/behind"
+fleets behind behind
+cp /bin/false "$tmp/moving.new"
+mv "$tmp/moving.new" "$tmp/behind"
+run restart behind
+expect "one of a configuration is held as well" 2 'holding at 0 of 2'
+cp "$wordcount" "$tmp/moving.new"
+mv "$tmp/moving.new" "$tmp/behind"
+conf behind "[Fleet behind]
+Exec=$tmp/behind
+Workers=2
+Environment=A=B"
+run reload behind
+expect "a reload behind it says what it cannot do, and fails in part" 2 "behind: not restarted, .*holding at .*'rekindle restart --resume' goes on"
+expect "and how to do it" 2 "not all of it could be done, see above: 'rekindle restart' gives all workers the new values"
+run restart behind --resume
+expect "which then is possible" 0 'restarted 2 of 2'
+run reload behind
+expect "a reload with nothing in its way is done" 0 'nothing has changed'
+run stop behind
+run restart missing
 expect "another one is refused while it is held" 1 'is under way.*--resume'
 cp "$wordcount" "$tmp/moving.new"
 mv "$tmp/moving.new" "$tmp/moving"
@@ -647,6 +696,58 @@ await fat 'worker recycled reason=MaxRSS'
 result "MaxRSS recycles one that is larger" ""
 run stop fat
 
+# ---- while it stops ----------------------------------------------------------------------------
+
+start ending -n 2 --set StopTimeout=20s -- "$wordcount"
+victim=$(pid_of ending 0)
+key=$(keys_of ending 1 1)
+run pause 1 --name ending
+"$rekindle" call --name ending "$key" --timeout 60s >"$tmp/ending.call" 2>&1 &
+waiter=$!
+for _ in $(seq 1000); do
+	! "$rekindle" status ending -o json | grep -qE '"queued_jobs": ?1[,}]' || break
+done
+kill -STOP "$victim"
+"$rekindle" stop ending >"$tmp/ending.stop" 2>&1 &
+stopper=$!
+await ending 'fleet stops'
+for command in "restart" "scale 3" "drain 1" "start 1" "pause 1"; do
+	# shellcheck disable=SC2086 # several words are meant
+	run $command --name ending
+	expect "$command while the fleet stops is refused" 1 'ending stops: nothing of it is changed any more'
+done
+kill -CONT "$victim"
+wait "$stopper"
+result "which goes on" "$(grep -q '^stopped ending: 2 workers' "$tmp/ending.stop" || cat "$tmp/ending.stop")"
+began=$SECONDS
+wait "$waiter"
+status=$?
+out=$(cat "$tmp/ending.call")
+expect "whoever waited for a reply hears of the end" 3 'not applied: the fleet has ended'
+result "at once" "$([ $((SECONDS - began)) -lt 20 ] || echo "after $((SECONDS - began)) s")"
+
+# Whom the supervisor could not tell any more, keeper does.
+start killed -n 2 -- "$wordcount"
+key=$(keys_of killed 1 1)
+run pause 1 --name killed
+"$rekindle" call --name killed "$key" --timeout 60s >"$tmp/killed.call" 2>&1 &
+waiter=$!
+for _ in $(seq 1000); do
+	! "$rekindle" status killed -o json | grep -qE '"queued_jobs": ?1[,}]' || break
+done
+kill -STOP "$(supervisor_of killed)"
+began=$SECONDS
+kill -TERM "${keepers[-1]}"
+until [ -z "$(ps -o pid= -p "${keepers[-1]}")" ] || [ $((SECONDS - began)) -ge 20 ]; do
+	kill -TERM "${keepers[-1]}" 2>/dev/null # the second one does not wait
+	read -rt 0.05 <> <(:)
+done
+wait "$waiter"
+status=$?
+out=$(cat "$tmp/killed.call")
+expect "a client of a fleet that keeper had to kill hears of the end" 3 'not applied: the fleet has ended'
+result "at once, too" "$([ $((SECONDS - began)) -lt 20 ] || echo "after $((SECONDS - began)) s")"
+
 # ---- reload ------------------------------------------------------------------------------------
 
 words="[Fleet words]
@@ -692,9 +793,14 @@ conf live "$words
 Workers=4
 Environment=A=1
 Wrokers=5
-StopTimeout=5"
+StopTimeout=5
+Partitions=512
+Ring=none"
 run reload
 expect "6: mistakes change nothing, all are printed" 78 'live\.conf:6: StopTimeout='
+expect "those of other kinds too: what cannot change" 78 'Partitions=256 -> 512 cannot change'
+expect "and what would be lost" 78 'no \[Fleet more\] any more: its 1 worker,'
+result "but nothing of a value that is none" "$(grep 'Ring=.*->' <<<"$err")"
 expect "with file and line" 78 "live\.conf:5: unknown key 'Wrokers': did you mean 'Workers'"
 expect "and it says that nothing was reloaded" 78 'nothing was reloaded'
 run status --name live/more
@@ -725,7 +831,51 @@ conf live "$words
 Workers=3
 Batch=4"
 run reload
-expect "9: a fleet that is gone is stopped" 0 'more: is gone'
+expect "9: a fleet that is gone from the file is a mistake, which names what would be lost" 78 \
+	'more: runs, .* no \[Fleet more\] any more: its 2 workers, [0-9,]+ queued jobs? and the state in 256 partitions .*reload --name live --remove=more'
+run reload --check
+expect "also for --check" 78 'nothing would be reloaded'
+kill -HUP "$keeper"
+end=$((SECONDS + 30))
+until grep -q 'no \[Fleet more\]' "$tmp/live.log" || [ $SECONDS -ge $end ]; do :; done
+result "and for SIGHUP, which logs it" "$([ $SECONDS -lt $end ] || cat "$tmp/live.log")"
+run reload --remove --check
+expect "an option is no name of a fleet" 64 "'--check' is no fleet's name"
+run reload --remove=mroe
+expect "another name does not let it go" 78 '\[Fleet more\]'
+run call --name live/more hello
+expect "and it has lost nothing" 0 '^2$'
+run reload --check --remove=more
+expect "--check says what would be done" 0 '^more: removed$'
+run call --name live/more hello
+expect "and does nothing" 0 '^3$'
+# Its clients: one that waits for a reply, one that was there and comes back.
+run pause 0 --name live/more
+run pause 1 --name live/more
+"$rekindle" call --name live/more hello --timeout 60s >"$tmp/left.call" 2>&1 &
+waiter=$!
+mkfifo "$tmp/left.puts"
+"$rekindle" put --name live/more - --timeout 60s <"$tmp/left.puts" >"$tmp/left.put" 2>&1 &
+putter=$!
+exec 6>"$tmp/left.puts"
+echo one >&6
+for _ in $(seq 1000); do
+	! "$rekindle" status live/more -o json | grep -qE '"queued_jobs": ?2[,}]' || break
+done
+run reload --remove=words,more
+expect "with --remove it is stopped" 0 'more: is gone'
+began=$SECONDS
+wait "$waiter"
+status=$?
+out=$(cat "$tmp/left.call")
+expect "who waits for a reply of it hears so" 3 'not applied: the fleet has ended, or was removed'
+echo two >&6
+exec 6>&-
+wait "$putter"
+status=$?
+out=$(cat "$tmp/left.put")
+expect "and so does who comes back to it" 3 'the fleet has ended or was removed meanwhile: jobs that were not finished are dropped'
+result "both at once, not when their time is up" "$([ $((SECONDS - began)) -lt 20 ] || echo "after $((SECONDS - began)) s")"
 run call --name live/more hello
 expect "and its memory with it" 3 "runs no fleet named 'more'"
 conf live "$words
@@ -768,7 +918,7 @@ Workers=1
 HangAfter=300ms
 DeadLetterAfter=7
 AllowFaults=yes"
-run reload
+run reload --remove=gone
 expect "a reload gives the guard its new rules" 0 'words: HangAfter=1h -> 300ms \(now\)'
 wait "$waiter"
 result "by which a deadlock is found, and its job is done by the next" "$([ "$(cat "$tmp/reply")" = 1 ] || cat "$tmp/reply")"

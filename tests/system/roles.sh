@@ -22,8 +22,8 @@ verbs() {
 }
 use_verbs=$(verbs USE)
 admin_verbs=$(verbs ADMIN)
-equal "what is for clients" "$(sort <<<"$use_verbs" | xargs)" "open ping read"
-equal "every verb has a role" "$(wc -w <<<"$use_verbs $admin_verbs")" "$(cat supervisor/*.c | grep -cE '^static int verb_[a-z_]+\(struct (rk_verb_)?request \*q, struct rk_err \*err\)$')"
+equal "what is for clients" "$(sort <<<"$use_verbs" | xargs)" "close open ping read"
+equal "every verb has a role" "$(wc -w <<<"$use_verbs $admin_verbs")" "$(cat supervisor/*.c | grep -cE '^static int verb_[a-z_]+\(struct rk_(verb|control)_request \*q, struct rk_err \*err\)$')"
 
 # request VERB: with arguments that would do
 request() {

@@ -16,8 +16,8 @@
 #include "base/rand.h"
 #include "shm/beat.h"
 
-/* In the order of REKINDLE_WORKER; a worker may write all but the board. */
-enum { BOARD, BEATS, CALLS, QUEUES, PARTS, STATE, DEAD, NEWS, N_FDS, N_TARGETS = DEAD - BEATS + 1 };
+/* In the order of REKINDLE_WORKER; a worker may write all but the board and the readers. */
+enum { BOARD, BEATS, CALLS, QUEUES, PARTS, STATE, DEAD, NEWS, READERS, N_FDS, N_TARGETS = DEAD - BEATS + 1 };
 
 struct target {
 	_Atomic uint64_t *words;
@@ -84,8 +84,8 @@ int main(void)
 	uint64_t one = 1;
 	int fd[N_FDS], end = 0;
 
-	if (!text || sscanf(text, "abi=2 worker=%u incarnation=%*u fds=%d:%d:%d:%d:%d:%d:%d:%d%n", &worker, &fd[0],
-			    &fd[1], &fd[2], &fd[3], &fd[4], &fd[5], &fd[6], &fd[7], &end) != 1 + N_FDS || text[end])
+	if (!text || sscanf(text, "abi=2 worker=%u incarnation=%*u fds=%d:%d:%d:%d:%d:%d:%d:%d:%d%n", &worker, &fd[0],
+			    &fd[1], &fd[2], &fd[3], &fd[4], &fd[5], &fd[6], &fd[7], &fd[8], &end) != 1 + N_FDS || text[end])
 		return 64;
 	for (int i = 0; i < N_TARGETS; i++)
 		targets[i] = map(fd[BEATS + i]);

@@ -321,13 +321,13 @@ if [[ $group != *rekindle-spawn-* ]]; then
 	kill -KILL "$left"
 	stop
 else
-	equal "a worker has a control group of its own" "${group##*/rekindle-spawn-"$keeper"}" /spawn/0.0
+	equal "a worker has a control group of its own" "${group##*/rekindle-spawn-"$keeper"}" /spawn/1
 	equal "whatever it starts is in it" "$(group_of "$left")" "$group"
 	kill -KILL "$pid"
 	result "and is killed with it" "$(lives "$left")"
 	told
 	left=${said#* }
-	equal "its successor has the next one" "$(basename "$(group_of "$left")")" 0.1
+	equal "its successor has the next one" "$(basename "$(group_of "$left")")" 2
 	run call apple
 	expect "and works" 0 '^1$'
 	directory=$mount${group%/spawn/*}

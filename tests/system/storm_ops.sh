@@ -57,14 +57,6 @@ operate_until() {
 	done
 }
 
-bring_back() {
-	local w
-	run restart --cancel
-	for ((w = 0; w < n_workers + 4; w++)); do run resume $w; done
-	run scale $n_workers --timeout 8s
-	for ((w = 0; w < n_workers; w++)); do run start $w --timeout 5s; done
-}
-
 # storm SECONDS OPTION…: leaves the demo's verdict in $tmp/out, its last records in $tmp/events
 storm() {
 	local demo length=$1
@@ -77,7 +69,7 @@ storm() {
 		kill -0 "$demo" 2>/dev/null || break
 	done
 	operate_until $((SECONDS + length))
-	bring_back
+	bring_back run $n_workers
 	"$rekindle" events --all -n 100000 >"$tmp/events" 2>&1
 	moves=$((moves + $(grep -c 'partitions moved n=' "$tmp/events")))
 	reap "$demo"

@@ -137,8 +137,6 @@ static const struct {
 	{ "SIGTERM", SIGTERM, 0, 0, 0, 0 },
 	{ "SIGINT", SIGINT, 0, 0, 0, 0 },
 	{ "SIGTERM with stopped workers", SIGTERM, 0, SIGSTOP, 0, 0 },
-	{ "SIGKILL of the supervisor", 0, SIGKILL, 0, 1, 1 },
-	{ "SIGKILL of the supervisor with stopped workers", 0, SIGKILL, SIGSTOP, 1, 1 },
 	{ "SIGKILL of keeper", SIGKILL, 0, 0, 0, 1 },
 	{ "SIGKILL of keeper with stopped workers", SIGKILL, 0, SIGSTOP, 0, 1 },
 	{ "SIGKILL of everybody", SIGKILL, SIGKILL, SIGKILL, 0, 1 },
@@ -204,7 +202,6 @@ static const struct {
 	{ "SIGTERM", "fork", SIGTERM, 0, 0 },
 	{ "SIGKILL of the worker", "fork", 0, 0, SIGKILL },
 	{ "the worker's exit", "fork", 0, 0, SIGTERM },
-	{ "SIGKILL of the supervisor", "fork", 0, SIGKILL, 0 },
 	/* Nobody who knows of them is left then: they have to ask for it themselves. */
 	{ "SIGKILL of keeper", "fork, PDEATHSIG", SIGKILL, 0, 0 },
 	{ "SIGKILL of everybody", "fork, PDEATHSIG", SIGKILL, SIGKILL, SIGKILL },

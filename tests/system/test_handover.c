@@ -137,10 +137,11 @@ static struct fleet *open_fleet(void)
 	const int fds[RK_SPAWN_FDS] = { f->s.fd_read[RK_SEGMENT_BOARD], f->s.fd[RK_SEGMENT_BEATS],
 					f->s.fd[RK_SEGMENT_CALLS],      f->s.fd[RK_SEGMENT_QUEUES],
 					f->s.fd[RK_SEGMENT_PARTS],      f->s.fd[RK_SEGMENT_STATE],
-					f->s.fd[RK_SEGMENT_DEAD],       f->news };
+					f->s.fd[RK_SEGMENT_DEAD],       f->news,
+					f->s.fd[RK_SEGMENT_READERS] };
 
 	(void)snprintf(path, sizeof(path), "%s/tests/system/test_worker", build_dir());
-	ck_assert_msg(rk_spawn_init(&f->spawn, "handover", &options, fds, &err) == 0, "%s", err.text);
+	ck_assert_msg(rk_spawn_init(&f->spawn, "handover", &options, fds, false, &err) == 0, "%s", err.text);
 	for (uint32_t p = 0; p < PARTITIONS; p++)
 		assign(f, p, 0);
 	for (uint32_t w = 0; w < WORKERS; w++)

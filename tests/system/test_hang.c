@@ -358,6 +358,23 @@ START_TEST(a_stopped_worker_is_reported_and_goes_on_when_it_is_continued)
 }
 END_TEST
 
+START_TEST(one_that_hangs_behind_a_pause_is_reported_for_that_too)
+{
+	static const char *const options[] = { "--hang-after", "300ms", "--on-hang", "report", NULL };
+
+	start(options);
+	begin("sleep 4000");
+	await_told("status", "running");
+	ck_assert_int_eq(kill(fleet.worker[0], SIGSTOP), 0);
+	await_told(VERDICTS, "verdict=stopped");
+	ck_assert_int_eq(kill(fleet.worker[0], SIGCONT), 0);
+	await_told(VERDICTS, "verdict=asleep");
+	await_reply("1");
+	ck_assert(fleet_lives(fleet.worker[0]));
+	stop();
+}
+END_TEST
+
 START_TEST(a_stopped_worker_is_killed_where_that_is_wanted)
 {
 	static const char *const options[] = { "--on-paused", "kill", NULL };
@@ -500,6 +517,7 @@ int main(void)
 	tcase_add_test(c, another_attempt_has_its_time_anew_and_is_told_again);
 	tcase_add_test(c, who_has_no_handler_is_not_killed_by_the_signal);
 	tcase_add_test(c, a_stopped_worker_is_reported_and_goes_on_when_it_is_continued);
+	tcase_add_test(c, one_that_hangs_behind_a_pause_is_reported_for_that_too);
 	tcase_add_test(c, a_stopped_worker_is_killed_where_that_is_wanted);
 	tcase_add_test(c, a_parked_worker_that_is_stopped_is_found_when_work_comes);
 	tcase_add_test(c, a_traced_worker_is_found);

@@ -375,16 +375,29 @@ END_TEST
 /* ---- the end ---- */
 
 /* Whoever holds the fleet's standard output is waited for: the standbys do. */
-START_TEST(none_is_left_when_supervisor_or_keeper_is_killed)
+START_TEST(none_is_left_when_keeper_is_killed)
 {
 	static const char *const options[] = { "--standby=3", NULL };
 	pid_t standby;
 
 	fleet_start(&fleet, 1, options, NULL);
 	standby = await_parked(0);
-	ck_assert_int_eq(kill(_i == 0 ? fleet_supervisor() : fleet.keeper, SIGKILL), 0);
+	ck_assert_int_eq(kill(fleet.keeper, SIGKILL), 0);
 	(void)fleet_reap(&fleet);
 	ck_assert(!fleet_lives(standby));
+}
+END_TEST
+
+START_TEST(one_ends_with_its_supervisor_and_the_next_supervisor_makes_another)
+{
+	static const char *const options[] = { "--standby=1", NULL };
+	struct rk_client *c = start(1, options);
+	pid_t standby = await_parked(0);
+
+	ck_assert_int_eq(kill(fleet_supervisor(), SIGKILL), 0);
+	fleet_await_state(standby, 'Z');
+	ck_assert_int_ne(await_parked(standby), standby);
+	stop(c);
 }
 END_TEST
 
@@ -476,7 +489,8 @@ int main(void)
 	tcase_add_test(c, a_rolling_restart_renews_them);
 	tcase_add_test(c, its_output_is_the_slots_from_its_promotion_on);
 	tcase_add_test(c, its_hook_runs_before_it_parks_and_not_again);
-	tcase_add_loop_test(c, none_is_left_when_supervisor_or_keeper_is_killed, 0, 2);
+	tcase_add_test(c, none_is_left_when_keeper_is_killed);
+	tcase_add_test(c, one_ends_with_its_supervisor_and_the_next_supervisor_makes_another);
 	tcase_add_test(c, one_that_is_stopped_does_not_hold_up_the_end_for_ever);
 	tcase_add_test(c, in_a_storm_every_job_is_done_once);
 	return unit_run(c);

@@ -114,6 +114,17 @@ void sim_run(struct sim *s, uint64_t ms)
 	}
 }
 
+void sim_replace(struct sim *s, uint64_t ms)
+{
+	s->tick_ms = UINT64_MAX;
+	sim_run(s, ms);
+	s->tick_ms = s->ms;
+	s->has_seen = false;
+	for (uint32_t i = 0; i < SIM_THREADS; i++)
+		s->thread[i].seen.state = 0;
+	rk_detect_take_up(&s->d, sim_now_ns(s));
+}
+
 void sim_init(struct sim *s, void (*live)(struct sim *), enum machine machine)
 {
 	memset(s, 0, sizeof(*s));

@@ -54,6 +54,9 @@ void sim_init(struct sim *s, void (*live)(struct sim *), enum machine machine);
 /* Lives and watches for so long. */
 void sim_run(struct sim *s, uint64_t ms);
 
+/* The watcher dies, and another one that begins after so long goes on from what it has left. */
+void sim_replace(struct sim *s, uint64_t ms);
+
 uint64_t sim_now_ns(const struct sim *s);
 
 /* When the verdict was first given; UINT64_MAX = never. */

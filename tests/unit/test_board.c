@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shm/bell.h"
 #include "shm/epoch.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/unit.h"
@@ -26,6 +27,7 @@ struct board_under_test {
 	struct rk_board_writer w;
 	struct rk_view *view;
 	bool dead[64];
+	_Atomic bool is_over;
 };
 
 static bool is_dead(uint32_t reader, void *arg)
@@ -33,13 +35,25 @@ static bool is_dead(uint32_t reader, void *arg)
 	return ((struct board_under_test *)arg)->dead[reader];
 }
 
-static void open_board(struct board_under_test *t)
+/* Its writer is dead: another one. */
+static void board_adopt(struct board_under_test *t)
 {
-	*t = (struct board_under_test){ .f = fixture_new(NULL, 0) };
+	rk_board_writer_init(&t->w, &t->f->m, is_dead, t);
+	rk_board_writer_adopt(&t->w);
+}
+
+static void open_board_of(struct board_under_test *t, const struct rk_geometry *g)
+{
+	*t = (struct board_under_test){ .f = fixture_new(g, 0) };
 	t->f->m.board->epoch_mode = RK_EPOCH_EXCHANGE;
 	t->view = calloc(1, t->f->m.l.view_stride);
 	ck_assert_ptr_nonnull(t->view);
 	rk_board_writer_init(&t->w, &t->f->m, is_dead, t);
+}
+
+static void open_board(struct board_under_test *t)
+{
+	open_board_of(t, NULL);
 }
 
 static void close_board(struct board_under_test *t)
@@ -160,6 +174,99 @@ START_TEST(a_hostile_line_holds_buffers_until_its_owner_is_dead_and_does_no_more
 }
 END_TEST
 
+START_TEST(an_adopted_writer_leaves_what_a_reader_holds_alone)
+{
+	struct board_under_test t;
+	const struct rk_view *held;
+	uint64_t n = 10;
+
+	open_board(&t);
+	ck_assert(publish(&t, 1));
+	held = enter(&t, 7);
+	for (int i = 2; i <= 2 + _i; i++) /* its writer may have gone on, by one or two views */
+		ck_assert(publish(&t, i));
+	board_adopt(&t);
+	/* It knows nothing of who holds which: none is written as long as one reader is from before. */
+	for (int i = 0; i < 5; i++)
+		ck_assert(!publish(&t, (int)n++));
+	ck_assert(says(&t, held, 1));
+	ck_assert_uint_eq(t.w.n_stalled, 1);
+	ck_assert_uint_eq(t.w.stalled[0], 7);
+	ck_assert(says(&t, enter(&t, 0), 2 + _i)); /* what was published stands */
+	ck_assert(!publish(&t, (int)n++));         /* that one is no hindrance, the first still is */
+	ck_assert_uint_eq(t.w.n_stalled, 1);
+	if (_i)
+		rk_epoch_leave(rk_shm_reader(&t.f->m, 7));
+	else
+		t.dead[7] = true;
+	ck_assert(publish(&t, 99));
+	rk_epoch_leave(rk_shm_reader(&t.f->m, 0));
+	ck_assert(says(&t, enter(&t, 0), 99));
+	close_board(&t);
+}
+END_TEST
+
+START_TEST(an_adopted_writer_s_views_have_the_next_versions)
+{
+	struct board_under_test t;
+	const struct rk_view *v;
+
+	open_board(&t);
+	for (int i = 0; i < 7; i++)
+		ck_assert(publish(&t, 1));
+	for (uint64_t version = 8; version < 20; version++) {
+		if (version % 3 == 0) {
+			board_adopt(&t);
+			board_adopt(&t); /* the first of them died at once */
+		}
+		ck_assert(publish(&t, (int)version));
+		v = enter(&t, 0);
+		ck_assert(says(&t, v, (int)version));
+		ck_assert_uint_eq(v->version, version);
+		rk_epoch_leave(rk_shm_reader(&t.f->m, 0));
+	}
+	close_board(&t);
+}
+END_TEST
+
+/* Killed between the index and the epoch: a reader of the epoch before may hold either view. */
+START_TEST(a_publish_cut_short_before_its_epoch_is_finished_by_the_next_writer)
+{
+	struct board_under_test t;
+	const struct rk_view *held[2];
+
+	open_board(&t);
+	ck_assert(publish(&t, 1));
+	held[0] = enter(&t, 7);
+	ck_assert(publish(&t, 2));
+	atomic_fetch_sub_explicit(&t.f->m.board->epoch, 2, memory_order_seq_cst);
+	held[1] = enter(&t, 8);
+	ck_assert(says(&t, held[1], 2));
+	board_adopt(&t);
+	for (int i = 0; i < 5; i++)
+		ck_assert(!publish(&t, 3));
+	ck_assert(says(&t, held[0], 1) && says(&t, held[1], 2));
+	rk_epoch_leave(rk_shm_reader(&t.f->m, 7));
+	ck_assert(!publish(&t, 3)); /* the other one's may be any of them, too */
+	rk_epoch_leave(rk_shm_reader(&t.f->m, 8));
+	ck_assert(publish(&t, 3));
+	close_board(&t);
+}
+END_TEST
+
+/* A copy without a line looks at the epoch alone. */
+static void *adopt_and_publish_without_end(void *arg)
+{
+	struct board_under_test *t = arg;
+
+	for (int n = 2; !atomic_load_explicit(&t->is_over, memory_order_acquire); n = n % 100 + 1) {
+		if (n % 2)
+			board_adopt(t);
+		ck_assert(publish(t, n));
+	}
+	return NULL;
+}
+
 START_TEST(whoever_took_the_word_before_a_view_does_not_sleep_through_it)
 {
 	struct board_under_test t;
@@ -216,6 +323,75 @@ START_TEST(whoever_waits_for_a_newer_view_wakes_when_it_is_published)
 }
 END_TEST
 
+/* Nobody holds a line, so that every buffer but the published one is written anew at once. */
+static void *publish_without_end(void *arg)
+{
+	struct board_under_test *t = arg;
+
+	for (int n = 2; !atomic_load_explicit(&t->is_over, memory_order_acquire); n = n % 100 + 1)
+		ck_assert(publish(t, n));
+	return NULL;
+}
+
+START_TEST(the_end_is_told_to_every_client_and_wakes_who_waits)
+{
+	struct board_under_test t;
+	_Atomic uint32_t *page, *cell, *space;
+	uint32_t page_word, cell_word, space_word, last;
+	const struct rk_shm *m;
+
+	open_board(&t);
+	m = &t.f->m;
+	last = m->g.n_clients - 1;
+	atomic_store(&rk_shm_client_ids(m)[last], 7);
+	page = &rk_shm_page(m, last)->bell;
+	cell = &rk_shm_cell(m, last * m->g.n_cells + m->g.n_cells - 1)->bell;
+	space = &rk_shm_ring(m, m->g.n_partitions - 1)->space;
+	page_word = rk_bell_park(page);
+	cell_word = rk_bell_park(cell);
+	space_word = rk_bell_park(space);
+	rk_board_end(m);
+	for (uint32_t i = 0; i <= last; i++)
+		ck_assert_uint_eq(atomic_load(&rk_shm_client_ids(m)[i]), RK_CLIENT_ENDED);
+	/* Whoever was about to sleep on the word it had does not: it is another one. */
+	ck_assert_int_eq(rk_bell_wait(page, page_word, 0), 0);
+	ck_assert_int_eq(rk_bell_wait(cell, cell_word, 0), 0);
+	ck_assert_int_eq(rk_bell_wait(space, space_word, 0), 0);
+	close_board(&t);
+}
+END_TEST
+
+START_TEST(a_copy_without_a_line_is_a_view_as_it_was_published)
+{
+	void *(*const writers[])(void *) = { publish_without_end, adopt_and_publish_without_end };
+	struct rk_geometry g = fixture_geometry();
+	struct board_under_test t;
+	struct rk_view *copy;
+	pthread_t thread;
+	int n = 0;
+
+	g.n_clients = 8192; /* so that a copy takes longer than a view lives */
+	open_board_of(&t, &g);
+	copy = malloc(t.f->m.l.view_stride);
+	ck_assert_ptr_nonnull(copy);
+	ck_assert(publish(&t, 1));
+	ck_assert(rk_board_copy(&t.f->m, copy));
+	ck_assert(says(&t, copy, 1));
+	ck_assert_int_eq(pthread_create(&thread, NULL, writers[_i], &t), 0);
+	for (int i = 0; i < 300 && n < 10; i++) {
+		if (!rk_board_copy(&t.f->m, copy))
+			continue;
+		ck_assert(says(&t, copy, (int)copy->published_ns));
+		n++;
+	}
+	atomic_store_explicit(&t.is_over, true, memory_order_release);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_gt(n, 0);
+	free(copy);
+	close_board(&t);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("board");
@@ -226,5 +402,10 @@ int main(void)
 	tcase_add_test(c, a_hostile_line_holds_buffers_until_its_owner_is_dead_and_does_no_more);
 	tcase_add_test(c, whoever_took_the_word_before_a_view_does_not_sleep_through_it);
 	tcase_add_test(c, whoever_waits_for_a_newer_view_wakes_when_it_is_published);
+	tcase_add_loop_test(c, an_adopted_writer_leaves_what_a_reader_holds_alone, 0, 2);
+	tcase_add_test(c, an_adopted_writer_s_views_have_the_next_versions);
+	tcase_add_test(c, a_publish_cut_short_before_its_epoch_is_finished_by_the_next_writer);
+	tcase_add_test(c, the_end_is_told_to_every_client_and_wakes_who_waits);
+	tcase_add_loop_test(c, a_copy_without_a_line_is_a_view_as_it_was_published, 0, 2);
 	return unit_run(c);
 }

@@ -2,7 +2,7 @@
 /*
  * Goal    Pages and reader lines go to one client at a time: ids are never given twice, a page
  *         passes on only when no call of its last holder is left, a name finds its page again
- *         and is refused while its holder lives.
+ *         and is refused while its holder lives. All of that holds over supervisors' deaths.
  * Method  A real fleet's segments, and peers that are processes of this test, held by pidfd.
  */
 #include "supervisor/clients.h"
@@ -302,6 +302,251 @@ START_TEST(the_view_says_whether_a_client_that_is_gone_left_calls)
 }
 END_TEST
 
+/* ---- of a dead supervisor ---- */
+
+/* Another supervisor: nothing but the memory is left. */
+static void office_inherit(struct office *o)
+{
+	rk_clients_free(o->c);
+	ck_assert_int_eq(rk_clients_new(&o->s.m, &o->c), 0);
+	rk_clients_adopt(o->c);
+}
+
+/* The client of this line is there still, as it was found by its connection. */
+static void must_hold(struct office *o, const struct rk_grant *g, const struct rk_peer *p)
+{
+	struct rk_journal_who who, was = rk_journal_who(p->pid, p->pidfd);
+	uint32_t page;
+
+	ck_assert(rk_clients_was(o->c, g->reader, &who, &page));
+	ck_assert_int_eq(who.pid, was.pid);
+	ck_assert_uint_eq(who.pidfd_inode, was.pidfd_inode);
+	ck_assert_uint_eq(who.begun, was.begun);
+	ck_assert_uint_eq(page, g->page);
+	rk_clients_hold(o->c, g->reader, page, p);
+}
+
+static bool was_somebody_s(struct office *o, uint32_t reader)
+{
+	struct rk_journal_who who;
+	uint32_t page;
+
+	return rk_clients_was(o->c, reader, &who, &page);
+}
+
+START_TEST(who_is_there_still_keeps_page_line_and_name)
+{
+	struct office o;
+	struct rk_peer p = peer_start(), q = peer_start();
+	struct rk_grant bob, nameless, g;
+
+	office_open(&o);
+	bob = must_open(&o, "bob", &p);
+	rk_clients_answered(o.c, bob.reader);
+	nameless = must_open(&o, NULL, &q);
+	rk_clients_answered(o.c, nameless.reader);
+	for (int supervisor = 0; supervisor < 3; supervisor++) {
+		office_inherit(&o);
+		must_hold(&o, &bob, &p);
+		must_hold(&o, &nameless, &q);
+		rk_clients_settle(o.c);
+		ck_assert(rk_clients_holds(o.c, bob.page, &p));
+		ck_assert(rk_clients_holds(o.c, nameless.page, &q));
+		ck_assert_uint_eq(id_on_board(&o, bob.page), bob.id);
+		ck_assert_uint_eq(id_on_board(&o, nameless.page), nameless.id);
+		ck_assert(!rk_clients_reader_is_dead(o.c, bob.reader));
+		ck_assert_int_eq(rk_clients_open(o.c, "bob", &q, &g, &o.err), -EBUSY);
+		g = must_open(&o, NULL, &q);
+		ck_assert_uint_eq(g.page, 3 - bob.page - nameless.page); /* the third one */
+		ck_assert_uint_ne(g.reader, bob.reader);
+		ck_assert_uint_ne(g.reader, nameless.reader);
+		gone(&o, &g);
+	}
+	gone(&o, &bob);
+	g = must_open(&o, "bob", &q);
+	ck_assert_uint_eq(g.page, bob.page);
+	ck_assert_uint_eq(g.id, bob.id);
+	peer_end(&p);
+	peer_end(&q);
+	office_close(&o);
+}
+END_TEST
+
+START_TEST(who_died_meanwhile_leaves_what_it_would_have_left)
+{
+	struct office o;
+	struct rk_peer p = peer_start(), q = peer_start();
+	struct rk_grant bob, with_calls, without, g;
+
+	office_open(&o);
+	bob = must_open(&o, "bob", &p);
+	with_calls = must_open(&o, NULL, &p);
+	without = must_open(&o, NULL, &p);
+	call_leave(&o, &bob);
+	call_leave(&o, &with_calls);
+	rk_clients_answered(o.c, bob.reader);
+	rk_clients_answered(o.c, with_calls.reader);
+	rk_clients_answered(o.c, without.reader);
+	peer_end(&p);
+	office_inherit(&o);
+	rk_clients_settle(o.c); /* nobody of them was found */
+	ck_assert_uint_eq(id_on_board(&o, bob.page), bob.id);
+	ck_assert_uint_eq(id_on_board(&o, with_calls.page), with_calls.id);
+	ck_assert_uint_eq(id_on_board(&o, without.page), 0);
+	ck_assert_uint_eq(rk_clients_progress(o.c), 1);
+	for (uint32_t i = 0; i <= N_CLIENTS; i++)
+		ck_assert(rk_clients_reader_is_dead(o.c, i) && !was_somebody_s(&o, i));
+	g = must_open(&o, "bob", &q);
+	ck_assert_uint_eq(g.page, bob.page);
+	ck_assert_uint_eq(g.id, bob.id);
+	g = must_open(&o, NULL, &q);
+	ck_assert_uint_eq(g.page, without.page);
+	ck_assert_uint_gt(g.id, without.id);
+	calls_consume(&o);
+	ck_assert_uint_eq(rk_clients_progress(o.c), 0);
+	ck_assert_uint_eq(id_on_board(&o, with_calls.page), 0);
+	peer_end(&q);
+	office_close(&o);
+}
+END_TEST
+
+START_TEST(who_had_left_before_is_not_forgotten)
+{
+	struct office o;
+	struct rk_peer p = peer_start();
+	struct rk_grant bob, nameless, g;
+
+	office_open(&o);
+	bob = must_open(&o, "bob", &p);
+	nameless = must_open(&o, NULL, &p);
+	call_leave(&o, &nameless);
+	gone(&o, &bob);
+	gone(&o, &nameless);
+	for (int supervisor = 0; supervisor < 3; supervisor++) {
+		office_inherit(&o);
+		rk_clients_settle(o.c);
+		ck_assert_uint_eq(id_on_board(&o, bob.page), bob.id);
+		ck_assert_uint_eq(id_on_board(&o, nameless.page), nameless.id);
+		ck_assert_uint_eq(rk_clients_progress(o.c), 1);
+	}
+	g = must_open(&o, "bob", &p);
+	ck_assert_uint_eq(g.id, bob.id);
+	calls_consume(&o);
+	ck_assert_uint_eq(rk_clients_progress(o.c), 0);
+	peer_end(&p);
+	office_close(&o);
+}
+END_TEST
+
+START_TEST(who_was_not_answered_asks_again_and_leaves_nothing)
+{
+	struct office o;
+	struct rk_peer p = peer_start();
+	struct rk_grant bob, nameless, again;
+	uint32_t line;
+
+	office_open(&o);
+	bob = must_open(&o, "bob", &p);
+	nameless = must_open(&o, NULL, &p);
+	ck_assert_int_eq(rk_clients_read(o.c, &p, &line, &o.err), 0);
+	office_inherit(&o);
+	ck_assert(!was_somebody_s(&o, bob.reader));
+	ck_assert(!was_somebody_s(&o, nameless.reader));
+	ck_assert(!was_somebody_s(&o, line));
+	rk_clients_settle(o.c);
+	again = must_open(&o, "bob", &p); /* no refusal: the name is nobody's */
+	ck_assert_uint_eq(again.page, bob.page);
+	ck_assert_uint_eq(again.id, bob.id);
+	for (uint32_t i = 1; i < N_CLIENTS; i++)
+		ck_assert_uint_gt(must_open(&o, NULL, &p).id, nameless.id);
+	ck_assert_int_eq(rk_clients_read(o.c, &p, &line, &o.err), 0); /* all lines but those are free */
+	peer_end(&p);
+	office_close(&o);
+}
+END_TEST
+
+START_TEST(a_line_without_a_page_stays_its_reader_s)
+{
+	struct office o;
+	struct rk_peer p = peer_start();
+	struct rk_journal_who who;
+	uint32_t line, page;
+
+	office_open(&o);
+	ck_assert_int_eq(rk_clients_read(o.c, &p, &line, &o.err), 0);
+	rk_clients_answered(o.c, line);
+	atomic_store(&rk_shm_reader(&o.s.m, line)->active, 3); /* inside a section */
+	office_inherit(&o);
+	ck_assert(rk_clients_was(o.c, line, &who, &page));
+	ck_assert_uint_eq(page, RK_CLIENTS_NONE);
+	rk_clients_hold(o.c, line, page, &p);
+	rk_clients_settle(o.c);
+	ck_assert(!rk_clients_reader_is_dead(o.c, line));
+	ck_assert_uint_eq(atomic_load(&rk_shm_reader(&o.s.m, line)->active), 3); /* its view is not written */
+	office_inherit(&o);
+	rk_clients_settle(o.c); /* now it is gone */
+	ck_assert_uint_eq(atomic_load(&rk_shm_reader(&o.s.m, line)->active), 0);
+	ck_assert_uint_eq(atomic_load(&rk_shm_reader(&o.s.m, line)->pid), 0);
+	peer_end(&p);
+	office_close(&o);
+}
+END_TEST
+
+/* Killed between the journal and the word on the board, in both directions. */
+START_TEST(a_page_that_was_half_given_or_half_cleared_is_free)
+{
+	struct office o;
+	struct rk_peer p = peer_start();
+	struct rk_grant g, next;
+
+	office_open(&o);
+	g = must_open(&o, NULL, &p);
+	if (_i == 0) { /* given in the journal: its client was told nothing */
+		atomic_store(&rk_shm_client_ids(&o.s.m)[g.page], 0);
+	} else { /* cleared in the journal, and workers take its calls still */
+		rk_clients_release_reader(o.c, g.reader);
+		rk_journal_client(&o.s.m, g.page, 0, 0, 0, NULL);
+	}
+	office_inherit(&o);
+	rk_clients_settle(o.c);
+	ck_assert_uint_eq(rk_clients_progress(o.c), 0);
+	ck_assert_uint_eq(id_on_board(&o, g.page), 0);
+	next = must_open(&o, NULL, &p);
+	ck_assert_uint_eq(next.page, g.page);
+	ck_assert_uint_gt(next.id, g.id);
+	peer_end(&p);
+	office_close(&o);
+}
+END_TEST
+
+START_TEST(a_journal_that_is_damaged_gives_nobody_another_one_s_page)
+{
+	struct office o;
+	struct rk_peer p = peer_start();
+	static char room[1 << 16];
+	struct rk_view *v = (struct rk_view *)(void *)room;
+	struct rk_journal_who who;
+	struct rk_grant g;
+	uint32_t page;
+
+	office_open(&o);
+	g = must_open(&o, NULL, &p);
+	rk_clients_answered(o.c, g.reader);
+	rk_journal_readers(&o.s.m, o.s.m.journal)[g.reader].page = N_CLIENTS + 1 + (uint32_t)_i * 0x7fffffffu;
+	memset(rk_journal_clients(&o.s.m, o.s.m.journal)[g.page].name, 'x', RK_NAME_MAX); /* no end */
+	office_inherit(&o);
+	ck_assert(rk_clients_was(o.c, g.reader, &who, &page));
+	ck_assert_uint_eq(page, RK_CLIENTS_NONE);
+	rk_clients_hold(o.c, g.reader, page, &p);
+	rk_clients_settle(o.c);
+	ck_assert(!rk_clients_holds(o.c, g.page, &p));
+	rk_clients_fill(o.c, v);
+	ck_assert_uint_lt(strnlen(rk_view_clients(&o.s.m, v)[g.page].name, RK_NAME_MAX), RK_NAME_MAX);
+	peer_end(&p);
+	office_close(&o);
+}
+END_TEST
+
 START_TEST(some_names_are_the_operator_s)
 {
 	ck_assert(rk_clients_is_reserved("rekindle.dead"));
@@ -324,6 +569,13 @@ int main(void)
 	tcase_add_test(c, a_reader_is_dead_when_its_process_is_or_when_nobody_has_the_line);
 	tcase_add_test(c, the_view_and_the_journal_say_who_is_there);
 	tcase_add_test(c, the_view_says_whether_a_client_that_is_gone_left_calls);
+	tcase_add_test(c, who_is_there_still_keeps_page_line_and_name);
+	tcase_add_test(c, who_died_meanwhile_leaves_what_it_would_have_left);
+	tcase_add_test(c, who_had_left_before_is_not_forgotten);
+	tcase_add_test(c, who_was_not_answered_asks_again_and_leaves_nothing);
+	tcase_add_test(c, a_line_without_a_page_stays_its_reader_s);
+	tcase_add_loop_test(c, a_page_that_was_half_given_or_half_cleared_is_free, 0, 2);
+	tcase_add_loop_test(c, a_journal_that_is_damaged_gives_nobody_another_one_s_page, 0, 2);
 	tcase_add_test(c, some_names_are_the_operator_s);
 	return unit_run(c);
 }

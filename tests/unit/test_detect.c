@@ -169,6 +169,20 @@ START_TEST(a_healthy_worker_is_not_blamed_by_a_watcher_that_is_late)
 }
 END_TEST
 
+START_TEST(a_healthy_worker_is_not_blamed_by_watchers_that_die)
+{
+	struct sim s;
+
+	healthy_init(&s, &healthy[_i]);
+	for (int i = 0; i < 600; i++) {
+		sim_run(&s, 15 + (uint64_t)(i * 37) % 400);
+		sim_replace(&s, (uint64_t)(i * 101) % 90);
+	}
+	ck_assert_msg(s.n_kills == 0, "%s: %s after %lu ms", healthy[_i].what,
+		      rk_verdict_name(s.finding.verdict), (unsigned long)s.ms);
+}
+END_TEST
+
 /* The clock goes on, nobody runs; whoever ran is charged for it. */
 START_TEST(a_healthy_worker_is_not_blamed_for_a_pause_of_the_machine)
 {
@@ -379,6 +393,104 @@ START_TEST(a_sick_worker_gets_its_verdict_in_time)
 	for (int v = RK_VERDICT_STOPPED; v < RK_VERDICTS; v++)
 		ck_assert_msg(v == (int)k->verdict || !s.at_ms[v], "%s: also %s", k->what,
 			      rk_verdict_name((enum rk_verdict)v));
+}
+END_TEST
+
+/* ---- watchers that die ---- */
+
+#define LIFE_MS 150u
+#define GAP_MS 30u
+
+/* None of them lives as long as any bound but those of a pause. */
+START_TEST(a_sick_worker_gets_its_verdict_whoever_watches)
+{
+	const struct sick *k = &sick[_i];
+	uint64_t latest_ms = k->latest_ms * 2 + 500;
+	struct sim s;
+
+	sim_init(&s, k->live, k->machine);
+	s.bounds = k->bounds;
+	while (s.ms < latest_ms) {
+		sim_run(&s, LIFE_MS);
+		sim_replace(&s, GAP_MS);
+	}
+	ck_assert_msg(sim_found_ms(&s, k->verdict) >= k->earliest_ms, "%s: already after %lu ms",
+		      k->what, (unsigned long)sim_found_ms(&s, k->verdict));
+	ck_assert_msg(sim_found_ms(&s, k->verdict) <= latest_ms, "%s: %s after %lu ms, not %s",
+		      k->what, rk_verdict_name(s.finding.verdict),
+		      (unsigned long)sim_found_ms(&s, k->verdict), rk_verdict_name(k->verdict));
+	for (int v = RK_VERDICT_STOPPED; v < RK_VERDICTS; v++)
+		ck_assert_msg(v == (int)k->verdict || !s.at_ms[v], "%s: also %s", k->what,
+			      rk_verdict_name((enum rk_verdict)v));
+}
+END_TEST
+
+/* What nobody saw is not counted, however long it was. */
+START_TEST(time_without_a_watcher_is_void)
+{
+	struct sim s;
+
+	sim_init(&s, deadlocks, FREE);
+	sim_run(&s, 1000);
+	sim_replace(&s, 60000);
+	sim_run(&s, 1);
+	ck_assert_uint_ge(s.finding.spent.asleep_ns, 900 * MS);
+	ck_assert_uint_le(s.finding.spent.asleep_ns, 1000 * MS);
+	ck_assert_uint_ge(s.finding.spent.void_ns, 60000 * MS);
+	ck_assert_uint_eq(s.n_kills, 0);
+	sim_run(&s, 9200);
+	ck_assert_uint_gt(s.n_kills, 0);
+}
+END_TEST
+
+/* One look of each of two watchers proves nothing: it ran in between. */
+START_TEST(a_pause_is_proved_by_one_watcher)
+{
+	struct sim s;
+
+	sim_init(&s, stops, FREE);
+	sim_run(&s, 1001);
+	s.tick_ms = s.ms;
+	sim_run(&s, 1);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_SUSPECT);
+	sim_replace(&s, 500);
+	sim_run(&s, 1);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_SUSPECT);
+	sim_run(&s, 15);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_STOPPED);
+}
+END_TEST
+
+/* Who is runnable at a first look may have starved while nobody looked, and before. */
+START_TEST(who_may_have_starved_unseen_has_not_slept)
+{
+	struct sim s;
+
+	sim_init(&s, deadlocks, FREE);
+	sim_run(&s, 5000);
+	sim_replace(&s, 10);
+	s.live = loops;
+	sim_run(&s, 1);
+	ck_assert_uint_eq(s.finding.spent.asleep_ns, 0);
+}
+END_TEST
+
+START_TEST(a_verdict_stands_until_the_worker_gets_on)
+{
+	struct sim s;
+
+	sim_init(&s, deadlocks, FREE);
+	sim_run(&s, 10200);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_ASLEEP);
+	sim_replace(&s, 300);
+	sim_run(&s, 1);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_ASLEEP);
+	/* Its SIGABRT may never have come: the time until SIGKILL begins with this watcher, or is the slot's own. */
+	ck_assert_uint_le(s.finding.blamed_for_ns, 100 * MS);
+	sim_replace(&s, 30);
+	s.beat.beats++;
+	sim_run(&s, 1);
+	ck_assert_int_eq(s.finding.verdict, RK_VERDICT_FINE);
 }
 END_TEST
 
@@ -876,10 +988,17 @@ int main(void)
 	tcase_add_loop_test(c, a_healthy_worker_is_never_blamed, 0, (int)rk_countof(healthy));
 	tcase_add_loop_test(c, a_healthy_worker_is_not_blamed_by_a_watcher_that_is_late, 0,
 			    (int)rk_countof(healthy));
+	tcase_add_loop_test(c, a_healthy_worker_is_not_blamed_by_watchers_that_die, 0,
+			    (int)rk_countof(healthy));
 	tcase_add_loop_test(c, a_healthy_worker_is_not_blamed_for_a_pause_of_the_machine, 0,
 			    (int)rk_countof(healthy));
 	tcase_add_test(c, a_suspended_machine_voids_the_interval);
 	tcase_add_loop_test(c, a_sick_worker_gets_its_verdict_in_time, 0, (int)rk_countof(sick));
+	tcase_add_loop_test(c, a_sick_worker_gets_its_verdict_whoever_watches, 0, (int)rk_countof(sick));
+	tcase_add_test(c, time_without_a_watcher_is_void);
+	tcase_add_test(c, a_pause_is_proved_by_one_watcher);
+	tcase_add_test(c, who_may_have_starved_unseen_has_not_slept);
+	tcase_add_test(c, a_verdict_stands_until_the_worker_gets_on);
 	tcase_add_loop_test(c, a_stop_is_found_within_100_ms_whenever_it_comes, 0, 80);
 	tcase_add_test(c, who_runs_again_is_no_longer_paused_nor_suspect);
 	tcase_add_test(c, time_stopped_is_not_time_asleep);

@@ -7,7 +7,6 @@
 #include "base/fd.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,18 +16,6 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-
-static unsigned int n_open(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir))
-		n++;
-	ck_assert_int_eq(closedir(dir), 0);
-	return n;
-}
 
 static void pair(int s[2])
 {
@@ -95,10 +82,10 @@ START_TEST(descriptors_nobody_asked_for_are_closed)
 	int s[2];
 
 	pair(s);
-	before = n_open();
+	before = unit_n_fds();
 	ck_assert_int_eq(rk_fd_send(s[0], "x", 1, &sent), 0);
 	ck_assert_int_eq(rk_fd_recv(s[1], buf, sizeof(buf), &len, NULL), 0);
-	ck_assert_uint_eq(n_open(), before);
+	ck_assert_uint_eq(unit_n_fds(), before);
 }
 END_TEST
 
@@ -111,10 +98,10 @@ START_TEST(a_message_too_long_for_the_buffer_is_an_error_and_leaks_nothing)
 	int s[2];
 
 	pair(s);
-	before = n_open();
+	before = unit_n_fds();
 	ck_assert_int_eq(rk_fd_send(s[0], "hello", 5, &sent), 0);
 	ck_assert_int_eq(rk_fd_recv(s[1], buf, sizeof(buf), &len, &got), -EMSGSIZE);
-	ck_assert_uint_eq(n_open(), before);
+	ck_assert_uint_eq(unit_n_fds(), before);
 	ck_assert_uint_eq(len, 77);
 	ck_assert_uint_eq(got.n, 99);
 }
@@ -154,10 +141,10 @@ START_TEST(too_many_descriptors_are_an_error_and_all_closed)
 	ck_assert_int_eq(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &too_many[_i].with_credentials,
 				    sizeof(int)),
 			 0);
-	before = n_open();
+	before = unit_n_fds();
 	send_many(s[0], too_many[_i].n);
 	ck_assert_int_eq(rk_fd_recv(s[1], buf, sizeof(buf), &len, &got), -EMSGSIZE);
-	ck_assert_uint_eq(n_open(), before);
+	ck_assert_uint_eq(unit_n_fds(), before);
 }
 END_TEST
 

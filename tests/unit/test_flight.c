@@ -495,6 +495,37 @@ START_TEST(readers_beside_a_writer_see_whole_records_in_order)
 }
 END_TEST
 
+/* The writer died behind n_written numbers, and what the head announces is this: its successor goes on behind them. */
+static void goes_on_behind(unsigned long n_written, uint32_t announced)
+{
+	struct rk_flight f = create(), next;
+
+	for (unsigned long i = 1; i <= n_written; i++)
+		write_number(&f, i);
+	bytes_at(f.fd, &announced, sizeof(announced), offsetof(struct rk_flight_head, changes), true);
+	rk_flight_close_p(&f);
+	ck_assert_msg(rk_flight_open(&next, path, "carts", &err) == 0, "%s", err.text);
+	ck_assert_uint_eq(write_number(&next, n_written + 1), n_written + 1);
+	assert_numbers(n_written + 1 > N ? n_written + 2 - N : 1, n_written + 1);
+	rk_flight_close_p(&next);
+	(void)unlink(path);
+}
+
+START_TEST(a_successor_goes_on_behind_the_newest_record_whatever_was_announced)
+{
+	const unsigned long written[] = { 0, 1, 63, 64, 65, 200, N - 1, N, N + 1, N + 70, 2 * N - 1 };
+	const unsigned long behind[] = { 0, 1, 2, 63, 64, 65, 150 };
+
+	for (size_t i = 0; i < rk_countof(written); i++) {
+		for (size_t k = 0; k < rk_countof(behind); k++)
+			if (behind[k] <= written[i])
+				goes_on_behind(written[i], (uint32_t)(written[i] - behind[k]));
+		goes_on_behind(written[i], (uint32_t)written[i] + 1);  /* never written */
+		goes_on_behind(written[i], (uint32_t)written[i] + 7 * N); /* nonsense */
+	}
+}
+END_TEST
+
 /* ---- following ---- */
 
 static long sleep_on(const struct rk_flight_reader *r, uint32_t word)
@@ -876,6 +907,7 @@ int main(void)
 		a_writer_killed_at_any_system_call_leaves_whole_records_to_which_a_successor_adds);
 	tcase_add_test(c, a_record_torn_at_any_byte_is_no_record);
 	tcase_add_test(c, a_damaged_record_in_the_middle_is_skipped_and_counted);
+	tcase_add_test(c, a_successor_goes_on_behind_the_newest_record_whatever_was_announced);
 	tcase_add_test(c, readers_beside_a_writer_see_whole_records_in_order);
 	tcase_add_loop_test(c, whoever_follows_is_woken_by_a_record_by_the_end_and_by_a_new_fleet,
 			    0, 3);

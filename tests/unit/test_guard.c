@@ -82,6 +82,7 @@ static void declare(uint32_t w, uint32_t slot, enum rk_beat_state state)
 
 static pid_t begin(uint32_t w, uint32_t slot, enum rk_beat_state state)
 {
+	struct rk_ward_subject who;
 	int pidfd;
 	pid_t pid = fork();
 
@@ -92,7 +93,8 @@ static pid_t begin(uint32_t w, uint32_t slot, enum rk_beat_state state)
 	}
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	declare(w, slot, state);
-	ck_assert_int_eq(rk_ward_follow(ward[w], slot, pid, pidfd, 1), 0);
+	who = (struct rk_ward_subject){ pid, pidfd, 1, RK_WARD_SOUND };
+	ck_assert_int_eq(rk_ward_follow(ward[w], slot, &who), 0);
 	(void)close(pidfd);
 	return pid;
 }

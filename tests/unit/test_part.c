@@ -9,11 +9,15 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 
+#include "base/clock.h"
 #include "shm/words.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/unit.h"
 
+#define RACE_NS (300 * RK_NS_PER_MS)
 #define P48 ((1ull << 48) - 1)
 
 static uint64_t load(_Atomic uint64_t *word)
@@ -155,6 +159,91 @@ START_TEST(an_owner_that_is_asked_releases_once_and_another_goes_on)
 	fixture_disown(&w);
 	fixture_disown(&next);
 	fixture_free(f);
+}
+END_TEST
+
+START_TEST(a_question_that_is_taken_back_was_never_asked)
+{
+	struct fixture *f = fixture_new(NULL, P48);
+	struct fixture_owner w = { 0 };
+	struct rk_caller c = fixture_caller(f, 0, 7);
+	uint64_t word;
+
+	fixture_own(f, &w, 0, 1);
+	word = load(&rk_shm_part(&f->m, 0)->owner);
+	ck_assert(!rk_part_unask(&f->m, 0)); /* it was not asked */
+	ck_assert_int_eq(rk_part_ask(&f->m, 0), 0);
+	ck_assert(rk_part_unask(&f->m, 0));
+	ck_assert(!rk_part_unask(&f->m, 0));
+	ck_assert_uint_eq(load(&rk_shm_part(&f->m, 0)->owner), word); /* bank, incarnation and all */
+	ck_assert(!rk_part_is_asked(&f->m, 0, 1));
+	ck_assert_int_eq(rk_owner_release(&w.o), -ESTALE); /* it looked before, and is too late */
+	ck_assert_uint_eq(fixture_call(&c, &w, 3), 3);
+	fixture_disown(&w);
+	fixture_free(f);
+}
+END_TEST
+
+START_TEST(what_was_released_is_not_taken_back)
+{
+	struct fixture *f = fixture_new(NULL, P48);
+	struct fixture_owner w = { 0 };
+
+	ck_assert(!rk_part_unask(&f->m, 0)); /* nobody's */
+	fixture_own(f, &w, 0, 1);
+	ck_assert_int_eq(rk_part_ask(&f->m, 0), 0);
+	ck_assert_int_eq(rk_owner_release(&w.o), 0);
+	ck_assert(!rk_part_unask(&f->m, 0));
+	ck_assert(rk_part_is_released(&f->m, 0));
+	fixture_disown(&w);
+	fixture_free(f);
+}
+END_TEST
+
+/* An owner that is asked all the time, and lets go whenever it sees that. */
+struct releaser {
+	struct fixture *f;
+	_Atomic uint64_t n_released;
+	_Atomic bool is_over;
+};
+
+static void *release_on(void *arg)
+{
+	struct releaser *r = arg;
+
+	for (uint32_t n = 0; !atomic_load_explicit(&r->is_over, memory_order_acquire); n++)
+		if (rk_part_release(&r->f->m, 0, 1) == 0)
+			atomic_fetch_add_explicit(&r->n_released, 1, memory_order_release);
+		else
+			n % 1024 ? rk_relax() : (void)sched_yield(); /* there may be one CPU for both */
+	return NULL;
+}
+
+START_TEST(of_a_release_and_a_question_taken_back_one_comes_first_and_both_know_which)
+{
+	struct releaser r = { .f = fixture_new(NULL, 0) };
+	uint64_t n_released = 0, n_unasked = 0, until_ns = rk_clock_ns() + RACE_NS;
+	pthread_t thread;
+
+	ck_assert_int_gt(rk_part_assign(&r.f->m, 0, 1), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, release_on, &r), 0);
+	for (uint32_t i = 0; rk_clock_ns() < until_ns; i++) {
+		ck_assert_int_eq(rk_part_ask(&r.f->m, 0), 0);
+		for (uint32_t spin = i % 64; spin > 0; spin--) /* either may be the faster one */
+			rk_relax();
+		if (rk_part_unask(&r.f->m, 0)) {
+			ck_assert(!rk_part_is_released(&r.f->m, 0));
+			n_unasked++;
+			continue; /* which it may have seen or not */
+		}
+		ck_assert(rk_part_is_released(&r.f->m, 0));
+		n_released++;
+		ck_assert_int_gt(rk_part_assign(&r.f->m, 0, 1), 0);
+	}
+	atomic_store_explicit(&r.is_over, true, memory_order_release);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(atomic_load(&r.n_released), n_released);
+	fixture_free(r.f);
 }
 END_TEST
 
@@ -319,6 +408,9 @@ int main(void)
 	tcase_add_test(c, the_route_says_worker_incarnation_and_flags);
 	tcase_add_loop_test(c, an_owner_word_that_says_anything_else_is_not_ours, 0, rk_countof(foreign_owners));
 	tcase_add_test(c, an_owner_that_is_asked_releases_once_and_another_goes_on);
+	tcase_add_test(c, a_question_that_is_taken_back_was_never_asked);
+	tcase_add_test(c, what_was_released_is_not_taken_back);
+	tcase_add_test(c, of_a_release_and_a_question_taken_back_one_comes_first_and_both_know_which);
 	tcase_add_test(c, a_death_is_charged_once_and_the_next_one_again);
 	tcase_add_test(c, a_charge_cut_short_counts_when_it_is_repeated);
 	tcase_add_test(c, another_jobs_charge_replaces_it_and_a_count_never_wraps);

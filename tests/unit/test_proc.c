@@ -40,6 +40,55 @@ END_TEST
 
 static const struct {
 	const char *text;
+	int r;
+	uint64_t begun;
+} begins[] = {
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 777 1 2", 0, 777 },
+	{ "812 (a) S 9 (b) c) R 1 2 3 0 -1 4 100 0 0 0 1 2 0 0 20 0 37 0 12345678901 5", 0, 12345678901 },
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 0", 0, 0 },
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0", -EPROTO, 5 },
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 x", -EPROTO, 5 },
+	{ "812 (w) S 1 812 812 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 -7", -EPROTO, 5 },
+	{ "812 (w", -EPROTO, 5 },
+	{ "", -EPROTO, 5 },
+};
+
+START_TEST(when_it_began_is_read_whatever_the_name)
+{
+	uint64_t begun = 5;
+
+	ck_assert_int_eq(rk_proc_parse_begun(begins[_i].text, &begun), begins[_i].r);
+	ck_assert_uint_eq(begun, begins[_i].begun);
+}
+END_TEST
+
+START_TEST(a_process_began_once_and_one_that_is_gone_never)
+{
+	uint64_t ours = 0, again = 0, first = 0;
+	rk_cleanup(rk_close_p) int self = rk_proc_open(getpid());
+	rk_cleanup(rk_close_p) int init = rk_proc_open(1);
+	rk_cleanup(rk_close_p) int gone = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	ck_assert_int_eq(rk_proc_begun(self, &ours), 0);
+	ck_assert_int_eq(rk_proc_begun(self, &again), 0);
+	ck_assert_int_eq(rk_proc_begun(init, &first), 0);
+	ck_assert_uint_eq(ours, again);
+	ck_assert_uint_lt(first, ours);
+	gone = rk_proc_open(pid);
+	ck_assert_int_eq(rk_proc_begun(gone, &again), 0);
+	ck_assert_uint_ge(again, ours);
+	(void)kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(rk_proc_begun(gone, &again), -ESRCH);
+}
+END_TEST
+
+static const struct {
+	const char *text;
 	bool is_running;
 } states[] = {
 	{ "812 (w) S 1 812", true },
@@ -248,6 +297,8 @@ int main(void)
 			    (int)(sizeof(ends) / sizeof(ends[0])));
 	tcase_add_test(c, and_that_can_be_read_before_it_is_reaped_and_by_its_pidfd_behind_it);
 	tcase_add_test(c, whom_the_kernel_killed_for_want_of_memory_is_counted);
+	tcase_add_loop_test(c, when_it_began_is_read_whatever_the_name, 0, rk_countof(begins));
+	tcase_add_test(c, a_process_began_once_and_one_that_is_gone_never);
 	tcase_add_loop_test(c, whether_it_can_run_is_read_whatever_the_name, 0,
 			    (int)(sizeof(states) / sizeof(states[0])));
 	tcase_add_loop_test(c, whether_it_has_a_handler_is_read, 0, rk_countof(statuses));

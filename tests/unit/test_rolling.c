@@ -33,7 +33,7 @@ static void plan_begin(struct plan *p, const struct rk_rolling_conf *c, uint32_t
 	memset(p, 0, sizeof(*p));
 	p->now_ns = T0;
 	for (uint32_t i = 0; i < n; i++)
-		p->slots[i] = (struct rk_rolling_slot){ true, true, true, 0, 0, 0 };
+		p->slots[i] = (struct rk_rolling_slot){ .in_plan = true, .is_wanted = true, .is_ready = true };
 	rk_rolling_begin(&p->r, c, p->slots, n);
 }
 
@@ -154,6 +154,31 @@ START_TEST(a_replacement_that_dies_holds_the_plan_until_told)
 	p.now_ns += 2 * S;
 	on(&p, RK_ROLLING_EV_TIMER, 0);
 	expect(&p, RK_ROLLING_RECYCLE, 1);
+}
+END_TEST
+
+/* Which stage it was in when somebody stopped it: recycled and ending, its successor starting, or yet to come. */
+START_TEST(one_that_is_not_wanted_any_more_is_left_alone)
+{
+	struct plan p;
+
+	plan_begin(&p, &one_by_one, 2);
+	expect(&p, RK_ROLLING_RECYCLE, 0);
+	if (_i > 0)
+		on(&p, RK_ROLLING_EV_DOWN, 0);
+	if (_i == 2) { /* and late */
+		p.now_ns += one_by_one.ready_timeout_ns;
+		on(&p, RK_ROLLING_EV_TIMER, 0);
+		ck_assert_int_eq(p.r.state, RK_ROLLING_HOLDING);
+	}
+	on(&p, RK_ROLLING_EV_UNWANTED, 0);
+	on(&p, RK_ROLLING_EV_DOWN, 0);
+	expect(&p, RK_ROLLING_RECYCLE, 1);
+	on(&p, RK_ROLLING_EV_DOWN, 1);
+	on(&p, RK_ROLLING_EV_UNWANTED, 1);
+	on(&p, RK_ROLLING_EV_UNWANTED, 77);
+	ck_assert(!next(&p));
+	ck_assert_int_eq(p.r.state, RK_ROLLING_DONE);
 }
 END_TEST
 
@@ -356,11 +381,72 @@ START_TEST(an_empty_plan_is_done_and_strange_events_change_nothing)
 }
 END_TEST
 
+/* ---- after the supervisor's death ---- */
+
+static const struct {
+	enum rk_rolling_stage was;
+	bool is_ready, is_ending;
+	enum rk_rolling_stage is;
+} takes_up[] = {
+	{ RK_ROLLING_OUT, true, false, RK_ROLLING_OUT },
+	{ RK_ROLLING_TODO, true, false, RK_ROLLING_TODO },
+	{ RK_ROLLING_TODO, false, false, RK_ROLLING_TODO }, /* it died by itself */
+	{ RK_ROLLING_TODO, false, true, RK_ROLLING_ENDING }, /* asked, and not written down */
+	{ RK_ROLLING_ENDING, false, true, RK_ROLLING_ENDING },
+	{ RK_ROLLING_ENDING, true, false, RK_ROLLING_TODO }, /* written down, and not asked */
+	{ RK_ROLLING_ENDING, false, false, RK_ROLLING_STARTING },
+	{ RK_ROLLING_STARTING, false, false, RK_ROLLING_STARTING },
+	{ RK_ROLLING_STARTING, true, false, RK_ROLLING_SETTLING },
+	{ RK_ROLLING_SETTLING, true, false, RK_ROLLING_SETTLING },
+	{ RK_ROLLING_SETTLING, false, false, RK_ROLLING_FAILED },
+	{ RK_ROLLING_FINISHED, true, false, RK_ROLLING_FINISHED },
+	{ RK_ROLLING_FAILED, false, false, RK_ROLLING_FAILED },
+	{ (enum rk_rolling_stage)77, true, false, RK_ROLLING_OUT },
+};
+
+START_TEST(another_supervisor_takes_each_slot_up_where_it_stands)
+{
+	struct rk_rolling_slot slots[2] = { { .is_wanted = true, .is_ready = takes_up[_i].is_ready,
+					      .is_ending = takes_up[_i].is_ending, .stage = takes_up[_i].was,
+					      .since_ns = T0 - 7 },
+					    { .is_wanted = true, .is_ready = true, .stage = RK_ROLLING_TODO } };
+	struct rk_rolling r;
+
+	rk_rolling_go_on(&r, &one_by_one, slots, 2, T0);
+	ck_assert_int_eq(slots[0].stage, takes_up[_i].is);
+	ck_assert_uint_eq(slots[0].since_ns, takes_up[_i].is == takes_up[_i].was ? T0 - 7 : T0);
+	ck_assert_int_eq(r.state, takes_up[_i].is == RK_ROLLING_FAILED ? RK_ROLLING_HOLDING : RK_ROLLING_RUNNING);
+}
+END_TEST
+
+START_TEST(another_supervisor_holds_what_was_held_and_touches_nobody)
+{
+	struct rk_rolling_slot slots[2] = { { .is_wanted = true, .is_ready = false, .stage = RK_ROLLING_STARTING },
+					    { .is_wanted = true, .is_ready = true, .stage = RK_ROLLING_TODO } };
+	struct rk_rolling_order o;
+	struct rk_rolling r;
+
+	rk_rolling_go_on(&r, &one_by_one, slots, 2, T0);
+	rk_rolling_hold_on(&r, RK_ROLLING_NONE, 0);
+	rk_rolling_hold_on(&r, RK_ROLLING_LATE, 2);
+	rk_rolling_hold_on(&r, (enum rk_rolling_reason)77, 0);
+	ck_assert_int_eq(r.state, RK_ROLLING_RUNNING);
+	rk_rolling_hold_on(&r, RK_ROLLING_LATE, 0);
+	ck_assert_int_eq(r.state, RK_ROLLING_HOLDING);
+	slots[0].is_ready = true;
+	ck_assert(!rk_rolling_next(&r, T0, &o));
+	rk_rolling_on(&r, RK_ROLLING_EV_READY, 0, T0); /* it was only late */
+	ck_assert(rk_rolling_next(&r, T0, &o));
+	ck_assert_uint_eq(o.slot, 1);
+}
+END_TEST
+
 /* ---- random fleets ---- */
 
 struct worker {
 	uint64_t down_ns, ready_ns; /* what is going to happen; 0 = nothing */
 	bool is_ready;
+	bool is_asked; /* to end, by the plan */
 	uint32_t n_ended; /* by the plan */
 };
 
@@ -373,6 +459,7 @@ static void act(struct plan *p, struct worker *w, struct rk_rand *random)
 		return;
 	}
 	x->n_ended++;
+	x->is_asked = true;
 	x->down_ns = p->now_ns + 1 + rk_rand_below(random, S / 10);
 }
 
@@ -380,7 +467,7 @@ static void happen(struct plan *p, struct worker *w, uint32_t slot, struct rk_ra
 {
 	if (w->down_ns && p->now_ns >= w->down_ns) {
 		w->down_ns = 0;
-		w->is_ready = false;
+		w->is_ready = w->is_asked = false;
 		w->ready_ns = p->now_ns + 1 +
 			      rk_rand_below(random, rk_rand_below(random, 20) ? S : 20 * S);
 		on(p, RK_ROLLING_EV_DOWN, slot);
@@ -393,6 +480,21 @@ static void happen(struct plan *p, struct worker *w, uint32_t slot, struct rk_ra
 	} else if (w->is_ready && !w->down_ns && rk_rand_below(random, 20000) == 0) {
 		w->down_ns = p->now_ns; /* for reasons of its own */
 	}
+}
+
+/* All that is left of the plan are the stages, and what it holds for. */
+static void supervisor_dies(struct plan *p, const struct worker *w)
+{
+	struct rk_rolling was = p->r;
+
+	for (uint32_t i = 0; i < was.n_slots; i++)
+		p->slots[i] = (struct rk_rolling_slot){ .is_wanted = true,
+							.is_ready = w[i].is_ready && !w[i].is_asked,
+							.is_ending = w[i].is_asked,
+							.stage = p->slots[i].stage };
+	rk_rolling_go_on(&p->r, &was.c, p->slots, was.n_slots, p->now_ns);
+	if (was.state == RK_ROLLING_HOLDING)
+		rk_rolling_hold_on(&p->r, was.reason, was.held_slot);
 }
 
 START_TEST(random_plans_reach_every_slot_and_take_no_more_than_may_be_away)
@@ -417,6 +519,8 @@ START_TEST(random_plans_reach_every_slot_and_take_no_more_than_may_be_away)
 			on(&p, RK_ROLLING_EV_TIMER, 0);
 		if (p.r.state == RK_ROLLING_HOLDING && rk_rand_below(&random, 500) == 0)
 			on(&p, RK_ROLLING_EV_RESUME, 0);
+		if (_i % 2 && rk_rand_below(&random, 100) == 0)
+			supervisor_dies(&p, workers);
 		while (next(&p)) {
 			uint32_t n_away = 0;
 
@@ -441,6 +545,7 @@ int main(void)
 	tcase_add_test(c, a_replacement_must_stay_ready_before_the_next_one_goes);
 	tcase_add_test(c, a_line_tells_one_worker_with_its_own_time_until_the_next_has_settled);
 	tcase_add_test(c, a_replacement_that_dies_holds_the_plan_until_told);
+	tcase_add_loop_test(c, one_that_is_not_wanted_any_more_is_left_alone, 0, 3);
 	tcase_add_test(c, a_replacement_that_is_late_holds_the_plan_until_it_is_ready);
 	tcase_add_test(c, a_late_one_that_comes_does_not_hide_one_that_died);
 	tcase_add_test(c, deaths_that_are_none_of_the_plans_count_as_away);
@@ -450,6 +555,8 @@ int main(void)
 	tcase_add_test(c, a_standby_that_does_not_come_holds_the_plan_until_told_or_it_comes);
 	tcase_add_test(c, a_drain_ends_with_its_slots_and_starts_nothing);
 	tcase_add_test(c, an_empty_plan_is_done_and_strange_events_change_nothing);
+	tcase_add_loop_test(c, another_supervisor_takes_each_slot_up_where_it_stands, 0, (int)rk_countof(takes_up));
+	tcase_add_test(c, another_supervisor_holds_what_was_held_and_touches_nobody);
 	tcase_add_loop_test(c, random_plans_reach_every_slot_and_take_no_more_than_may_be_away, 0,
 			    50);
 	return unit_run(c);

@@ -222,6 +222,57 @@ START_TEST(a_directory_of_another_user_is_refused)
 }
 END_TEST
 
+/* As a service of another user finds it: systemd has made both, the base for root. */
+START_TEST(the_base_may_be_roots_but_not_the_directory_itself)
+{
+	struct rk_err err = { 0 };
+	char path[RK_PATH_MAX];
+	int fd;
+
+	enter();
+	if (geteuid() == 0) { /* else there is no other user to be */
+		ck_assert_int_eq(chmod(base, 0755), 0);
+		ck_assert_int_eq(rk_rundir_path("carts", NULL, path, &err), 0);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+		ck_assert_int_eq(chown(path, 65534, 65534), 0);
+		ck_assert_int_eq(seteuid(65534), 0);
+		fd = lock("carts");
+		ck_assert_int_eq(rk_rundir_admit("carts", (gid_t)-1, true, &err), 0);
+		rk_close_p(&fd);
+		ck_assert_int_eq(rk_rundir_lock("others", &err), -EACCES);
+		ck_assert_int_eq(seteuid(0), 0);
+		ck_assert_int_eq(chown(path, 0, 0), 0);
+		ck_assert_int_eq(chmod(path, 0755), 0);
+		ck_assert_int_eq(seteuid(65534), 0);
+		ck_assert_int_eq(rk_rundir_lock("carts", &err), -EPERM);
+		ck_assert_ptr_nonnull(strstr(err.text, "uid 0"));
+		ck_assert_int_eq(seteuid(0), 0);
+		rk_rundir_remove("carts");
+	}
+	leave();
+}
+END_TEST
+
+START_TEST(roots_base_lets_the_services_of_others_through)
+{
+	struct rk_err err = { 0 };
+	struct stat st;
+	char path[RK_PATH_MAX];
+	int fd;
+
+	enter();
+	ck_assert_int_eq(rmdir(base), 0);
+	fd = lock("carts");
+	ck_assert_int_eq(stat(base, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, geteuid() == 0 ? 0711 : 0700);
+	ck_assert_int_eq(rk_rundir_path("carts", NULL, path, &err), 0);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0700);
+	give_up("carts", &fd);
+	leave();
+}
+END_TEST
+
 /* A look, as `list` takes it: a shared lock for a moment. */
 struct looker {
 	_Atomic int stop, looks;
@@ -399,6 +450,8 @@ int main(void)
 	tcase_add_test(c, a_stale_directory_is_taken_over_and_removed_with_what_is_in_it);
 	tcase_add_loop_test(c, something_else_in_the_directorys_place_is_refused, 0, 2);
 	tcase_add_test(c, a_directory_of_another_user_is_refused);
+	tcase_add_test(c, the_base_may_be_roots_but_not_the_directory_itself);
+	tcase_add_test(c, roots_base_lets_the_services_of_others_through);
 	tcase_add_test(c, a_look_at_the_list_does_not_make_a_start_fail);
 	tcase_add_test(c, the_list_has_the_locked_ones_alone);
 	tcase_add_test(c, the_fleets_to_choose_from_are_in_order);

@@ -67,11 +67,11 @@ START_TEST(without_privileges_another_user_is_refused_and_our_own_is_not)
 				       syscall(SYS_setresuid, 65534, 65534, 65534) < 0))
 			_exit(10);
 		o.user = (struct rk_who){ .is_set = true, .id = geteuid(), .gid = getegid() };
-		if (rk_setup_init(&s, &o, NULL) < 0 || !rk_setup_apply(&s, &f))
+		if (rk_setup_init(&s, &o, false, NULL) < 0 || !rk_setup_apply(&s, &f))
 			_exit(11);
 		rk_setup_free(&s);
 		o.user.id = 12;
-		if (rk_setup_init(&s, &o, NULL) < 0 || rk_setup_apply(&s, &f))
+		if (rk_setup_init(&s, &o, false, NULL) < 0 || rk_setup_apply(&s, &f))
 			_exit(12);
 		_exit(f.error == EPERM && geteuid() != 12 ? 0 : 13);
 	}

@@ -9,6 +9,7 @@
 
 #include <check.h>
 
+#include "shm/queue.h"
 #include "shm/words.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/unit.h"
@@ -22,14 +23,14 @@ START_TEST(a_withdrawn_job_is_not_queued)
 	struct rk_caller c = fixture_caller(f, 0, 1), other = fixture_caller(f, 1, 2);
 	struct rk_call call, withdrawn, late;
 
-	ck_assert_uint_eq(rk_snapshot_depth(&f->m, 0), 0);
+	ck_assert_uint_eq(rk_queue_depth(&f->m, 0), 0);
 	ck_assert_int_eq(fixture_start(&c, 0, 0, 1, &call), RK_CALL_STARTED);
 	ck_assert_int_eq(fixture_start(&other, 0, 0, 2, &withdrawn), RK_CALL_STARTED);
 	ck_assert_int_eq(fixture_start(&c, 1, 0, 3, &late), RK_CALL_STARTED);
-	ck_assert_uint_eq(rk_snapshot_depth(&f->m, 0), 3);
-	ck_assert_uint_eq(rk_snapshot_depth(&f->m, 1), 0);
+	ck_assert_uint_eq(rk_queue_depth(&f->m, 0), 3);
+	ck_assert_uint_eq(rk_queue_depth(&f->m, 1), 0);
 	(void)rk_call_expire(&other, &withdrawn);
-	ck_assert_uint_eq(rk_snapshot_depth(&f->m, 0), 2);
+	ck_assert_uint_eq(rk_queue_depth(&f->m, 0), 2);
 	fixture_free(f);
 }
 END_TEST
@@ -42,7 +43,7 @@ START_TEST(a_job_whose_publisher_died_before_it_moved_the_tail_is_queued)
 
 	ck_assert_int_eq(fixture_start(&c, 0, 0, 1, &call), RK_CALL_STARTED);
 	atomic_store_explicit(&rk_shm_ring(&f->m, 0)->tail, firsts[_i], memory_order_relaxed);
-	ck_assert_uint_eq(rk_snapshot_depth(&f->m, 0), 1);
+	ck_assert_uint_eq(rk_queue_depth(&f->m, 0), 1);
 	fixture_free(f);
 }
 END_TEST
@@ -52,7 +53,7 @@ START_TEST(a_tail_that_makes_no_sense_does_not_run_away)
 	struct fixture *f = fixture_new(NULL, 0);
 
 	atomic_store_explicit(&rk_shm_ring(&f->m, 0)->tail, RK_MASK48 / 2, memory_order_relaxed);
-	ck_assert_uint_eq(rk_snapshot_depth(&f->m, 0), 0);
+	ck_assert_uint_eq(rk_queue_depth(&f->m, 0), 0);
 	fixture_free(f);
 }
 END_TEST

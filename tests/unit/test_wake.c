@@ -50,7 +50,7 @@ static bool park(struct stage *s)
 		rk_bell_unpark(&s->bell);
 		return false;
 	}
-	rk_wake_arm(&s->wake, word);
+	rk_wake_arm(&s->wake, word, &(struct rk_orphan_sleep){ 0 });
 	return true;
 }
 
@@ -116,7 +116,7 @@ START_TEST(a_ring_before_the_helper_sleeps_counts)
 	rk_wake_drain(&s.wake);
 	word = rk_bell_park(&s.bell);
 	rk_bell_ring(&s.bell);
-	rk_wake_arm(&s.wake, word);
+	rk_wake_arm(&s.wake, word, &(struct rk_orphan_sleep){ 0 });
 	ck_assert(is_raised(&s.wake, SOON_MS));
 	rk_wake_close(&s.wake);
 }

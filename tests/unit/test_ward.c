@@ -9,7 +9,6 @@
 #include "supervisor/ward.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 
 #include "shm/beat.h"
 #include "shm/bell.h"
+#include "supervisor/journal.h"
 #include "supervisor/segments.h"
 #include "supervisor/watch.h"
 #include "tests/unit/unit.h"
@@ -79,6 +79,7 @@ static void declare(uint32_t slot, uint64_t incarnation, enum rk_beat_state stat
 /* A child that pauses is the slot's process from now on. */
 static pid_t begin(uint32_t slot, uint64_t incarnation, enum rk_beat_state state)
 {
+	struct rk_ward_subject who;
 	int pidfd;
 	pid_t pid = fork();
 
@@ -89,7 +90,8 @@ static pid_t begin(uint32_t slot, uint64_t incarnation, enum rk_beat_state state
 	}
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	declare(slot, incarnation, state, 1);
-	ck_assert_int_eq(rk_ward_follow(ward, slot, pid, pidfd, incarnation), 0);
+	who = (struct rk_ward_subject){ pid, pidfd, incarnation, RK_WARD_SOUND };
+	ck_assert_int_eq(rk_ward_follow(ward, slot, &who), 0);
 	(void)close(pidfd); /* the ward has its own */
 	child[slot] = pid;
 	return pid;
@@ -297,6 +299,131 @@ START_TEST(a_successor_is_not_charged_with_what_its_predecessor_did)
 }
 END_TEST
 
+/* ---- the supervisor's death ---- */
+
+/* Another one's ward, which has the same memory and follows the same process, known to stand so. */
+static void ward_replace_as(uint32_t slot, uint64_t incarnation, const struct rk_ward_rules *rules,
+			    enum rk_ward_stand stand)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, child[slot], 0);
+	const struct rk_ward_subject who = { child[slot], pidfd, incarnation, stand };
+
+	rk_ward_rest(ward);
+	rk_ward_free(ward);
+	ck_assert_int_eq(rk_ward_new(&segments.m, N_SLOTS, rules, &ward), 0);
+	rk_ward_enter(ward, &watcher);
+	ck_assert_int_eq(rk_ward_follow(ward, slot, &who), 0);
+	(void)close(pidfd);
+}
+
+static void ward_replace(uint32_t slot, uint64_t incarnation, const struct rk_ward_rules *rules)
+{
+	ward_replace_as(slot, incarnation, rules, RK_WARD_SOUND);
+}
+
+static const struct rk_ward_rules end_soon = { .bounds = { .hang_after_ns = 300 * RK_NS_PER_MS },
+					       .policies = { RK_POLICY_KILL, RK_POLICY_KILL, 0 } };
+
+/* Each lives for four looks, a third of the bound at most. */
+START_TEST(who_hangs_is_found_by_supervisors_that_live_for_a_moment_each)
+{
+	enum rk_response response = RK_RESPOND_NONE;
+	uint64_t since_ns = rk_clock_ns();
+	uint32_t n = 0;
+
+	begin(1, 5, RK_BEAT_RUNNING);
+	for (; response == RK_RESPOND_NONE; n++) {
+		ck_assert_uint_lt(n, 200);
+		ward_replace(1, 5, &end_soon);
+		for (int i = 0; i < 4; i++) {
+			struct rk_ward_finding *f;
+
+			(void)tick();
+			while ((f = rk_ward_next(ward)) != NULL) {
+				response = f->response ? f->response : response;
+				ck_assert(!f->response || f->found.since_ns - since_ns < 100 * RK_NS_PER_MS);
+				free(f);
+			}
+			(void)poll(NULL, 0, 20);
+		}
+	}
+	ck_assert_int_eq(response, RK_RESPOND_KILL);
+	ck_assert_uint_gt(n, 2);
+}
+END_TEST
+
+/* Of another process in that slot, or none that can be true, nothing is taken up. */
+START_TEST(what_another_supervisor_saw_is_that_processes_alone)
+{
+	const struct {
+		uint64_t incarnation, since_ns;
+		uint32_t phase, blame;
+		bool is_taken_up;
+	} seen[] = {
+		{ 5, 1, RK_PHASE_WORKING, RK_VERDICT_ASLEEP, true },
+		{ 4, 1, RK_PHASE_WORKING, RK_VERDICT_ASLEEP, false },
+		{ 5, UINT64_MAX, RK_PHASE_WORKING, RK_VERDICT_ASLEEP, false },
+		{ 5, 1, RK_PHASES, RK_VERDICT_ASLEEP, false },
+		{ 5, 1, RK_PHASE_WORKING, RK_VERDICTS, false },
+		{ 5, 1, RK_PHASE_IDLE, RK_VERDICT_ASLEEP, false }, /* it has got on since */
+	};
+	const struct rk_journal_watch watch = { .incarnation = seen[_i].incarnation,
+						.job = 1,
+						.state = RK_BEAT_RUNNING,
+						.phase = seen[_i].phase,
+						.blame = seen[_i].blame,
+						.since_ns = seen[_i].since_ns,
+						.blamed_ns = 1 };
+	struct rk_ward_finding *f;
+
+	begin(1, 5, RK_BEAT_RUNNING);
+	rk_journal_watch(&segments.m, 1, &watch);
+	ward_replace(1, 5, &end_soon);
+	(void)tick();
+	f = rk_ward_next(ward);
+	ck_assert_int_eq(f != NULL, seen[_i].is_taken_up);
+	ck_assert(!f || (f->response == RK_RESPOND_KILL && f->evidence));
+	free(f);
+}
+END_TEST
+
+START_TEST(one_that_was_taken_up_is_looked_at_again_soon)
+{
+	begin(1, 5, RK_BEAT_RUNNING);
+	ck_assert(!tick().is_any_suspect);
+	ck_assert(!tick().is_any_suspect); /* its first look */
+	ward_replace(1, 5, &report);
+	ck_assert(tick().is_any_suspect);
+	ck_assert(!tick().is_any_suspect);
+}
+END_TEST
+
+/* Who is still as he was known to be: nothing is told of that. */
+START_TEST(one_that_is_known_as_paused_stays_so_until_it_runs)
+{
+	pid_t pid = begin(1, 5, RK_BEAT_RUNNING);
+	struct rk_ward_finding *f = NULL;
+
+	await_stopped(pid);
+	while (!f || f->stand != RK_WARD_PAUSED) {
+		free(f);
+		f = await();
+	}
+	free(f);
+	ward_replace_as(1, 5, &report, RK_WARD_PAUSED);
+	f = await();
+	ck_assert_int_eq(f->stand, RK_WARD_PAUSED);
+	ck_assert_int_eq(f->response, RK_RESPOND_REPORT);
+	free(f);
+	ck_assert_int_eq(kill(pid, SIGCONT), 0);
+	declare(1, 5, RK_BEAT_PARKED, 2);
+	ward_replace_as(1, 5, &report, RK_WARD_PAUSED);
+	f = await();
+	ck_assert_int_eq(f->stand, RK_WARD_SOUND);
+	free(f);
+}
+END_TEST
+
 START_TEST(what_finds_no_room_is_told_when_there_is_some)
 {
 	struct rk_beat *beat = rk_shm_beat(&segments.m, 0);
@@ -328,36 +455,25 @@ START_TEST(what_finds_no_room_is_told_when_there_is_some)
 }
 END_TEST
 
-static int n_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir))
-		n++;
-	(void)closedir(dir);
-	return n;
-}
-
 START_TEST(who_gets_on_is_not_looked_at_and_who_rests_holds_no_descriptors)
 {
 	int before;
 
 	begin(0, 1, RK_BEAT_RUNNING);
-	before = n_fds();
+	before = unit_n_fds();
 	for (uint64_t job = 2; job < 10; job++) {
 		declare(0, 1, RK_BEAT_RUNNING, job);
 		(void)tick();
 	}
-	ck_assert_int_eq(n_fds(), before);
+	ck_assert_int_eq(unit_n_fds(), before);
 	(void)tick(); /* the same job again: looked at */
-	ck_assert_int_gt(n_fds(), before);
+	ck_assert_int_gt(unit_n_fds(), before);
 	declare(0, 1, RK_BEAT_PARKED, 9);
 	for (int i = 0; i < 100; i++)
 		(void)tick();
-	ck_assert_int_eq(n_fds(), before);
+	ck_assert_int_eq(unit_n_fds(), before);
 	rk_ward_rest(ward);
-	ck_assert_int_eq(n_fds(), before);
+	ck_assert_int_eq(unit_n_fds(), before);
 }
 END_TEST
 
@@ -381,7 +497,7 @@ START_TEST(who_is_awake_or_has_work_is_said_to_be)
 	declare(1, 7, RK_BEAT_PARKED, 1); /* its predecessor's page: it is starting */
 	ck_assert(tick().is_any_awake);
 	ck_assert(!rk_ward_is_needless(ward));
-	ck_assert_int_eq(rk_ward_follow(ward, 1, 0, -1, 0), 0);
+	ck_assert_int_eq(rk_ward_follow(ward, 1, &(struct rk_ward_subject){ .pidfd = -1 }), 0);
 	ck_assert(!tick().is_any_awake);
 }
 END_TEST
@@ -435,7 +551,7 @@ START_TEST(a_short_tick_is_for_those_alone_that_are_to_be_seen_soon)
 	rk_ward_tick(ward, &t);
 	ck_assert(!t.is_any_suspect); /* slot 0 was seen, slot 1 was not */
 	ck_assert(tick().is_any_suspect);
-	ck_assert_int_eq(rk_ward_follow(ward, 1, 0, -1, 0), 0);
+	ck_assert_int_eq(rk_ward_follow(ward, 1, &(struct rk_ward_subject){ .pidfd = -1 }), 0);
 	t = (struct rk_ward_tick){ .is_short = true };
 	rk_ward_tick(ward, &t); /* nobody is there any more */
 	ck_assert(!t.is_any_suspect);
@@ -468,6 +584,10 @@ int main(void)
 	tcase_add_test(c, the_policy_in_force_says_what_is_called_for);
 	tcase_add_test(c, a_job_past_its_deadline_is_told_once_for_each_job);
 	tcase_add_test(c, a_successor_is_not_charged_with_what_its_predecessor_did);
+	tcase_add_test(c, who_hangs_is_found_by_supervisors_that_live_for_a_moment_each);
+	tcase_add_loop_test(c, what_another_supervisor_saw_is_that_processes_alone, 0, 6);
+	tcase_add_test(c, one_that_was_taken_up_is_looked_at_again_soon);
+	tcase_add_test(c, one_that_is_known_as_paused_stays_so_until_it_runs);
 	tcase_add_test(c, what_finds_no_room_is_told_when_there_is_some);
 	tcase_add_test(c, who_gets_on_is_not_looked_at_and_who_rests_holds_no_descriptors);
 	tcase_add_test(c, who_is_awake_or_has_work_is_said_to_be);

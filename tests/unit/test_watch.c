@@ -131,6 +131,25 @@ START_TEST(a_death_is_told_with_its_slot_and_incarnation)
 }
 END_TEST
 
+/* Slots of both threads, one dead and one alive when all are told of. */
+START_TEST(those_that_are_followed_together_are_told_like_any_other)
+{
+	pid_t pid = holder_start(128, 8);
+
+	holder_kill(holder_start(3, 9));
+	ck_assert_int_eq(rk_watch_begin(watch), 0);
+	ck_assert_int_eq(rk_watch_follow(watch, 3, 9), 0);
+	ck_assert_int_eq(rk_watch_follow(watch, 128, 8), 0);
+	ck_assert(is_quiet()); /* nobody knows of them yet */
+	rk_watch_end(watch);
+	must_be_told(3, 9);
+	holder_kill(pid);
+	must_be_told(128, 8);
+	rk_watch_end(watch); /* of nothing */
+	ck_assert(is_quiet());
+}
+END_TEST
+
 START_TEST(one_that_died_before_it_was_followed_is_told)
 {
 	holder_kill(holder_start(3, 9));
@@ -245,6 +264,7 @@ int main(void)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, a_death_is_told_with_its_slot_and_incarnation, 0,
 			    (int)(sizeof(slots) / sizeof(slots[0])));
+	tcase_add_test(c, those_that_are_followed_together_are_told_like_any_other);
 	tcase_add_test(c, one_that_died_before_it_was_followed_is_told);
 	tcase_add_test(c, a_successor_in_the_same_slot_is_told_as_itself);
 	tcase_add_test(c, many_deaths_at_once_are_all_told);

@@ -7,11 +7,26 @@
 #define RK_TESTS_UNIT_UNIT_H
 
 #include <check.h>
+#include <dirent.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 static inline TCase *unit_case(const char *name)
 {
 	return tcase_create(name);
+}
+
+/* Descriptors that are open here, always by the same number too many. */
+static inline uint32_t unit_n_fds(void)
+{
+	DIR *all = opendir("/proc/self/fd");
+	uint32_t n = 0;
+
+	ck_assert_ptr_nonnull(all);
+	while (readdir(all))
+		n++;
+	ck_assert_int_eq(closedir(all), 0);
+	return n;
 }
 
 /* Runs the case and returns main()'s exit status. */

@@ -70,9 +70,13 @@ int rk_call_async(struct rk_client *c, const struct rk_request *request)
 			c->async_head = slot + 1;
 		c->async_tail = slot + 1;
 		c->n_async++;
-		/* The thread sleeps until a later deadline than this one: let it look again. */
-		if (c->has_thread && c->slots[slot].deadline_ns &&
-		    (!c->armed_ns || c->slots[slot].deadline_ns < c->armed_ns))
+		/*
+		 * The thread sleeps until a later deadline than this one, or has told of the fleet's end already: let
+		 * it look again.
+		 */
+		if (c->has_thread && (rk_client_has_ended(c) ||
+				      (c->slots[slot].deadline_ns &&
+				       (!c->armed_ns || c->slots[slot].deadline_ns < c->armed_ns))))
 			rk_bell_ring(&rk_shm_page(&c->m, c->caller.page)->bell);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
@@ -124,7 +128,7 @@ static int judge(struct rk_client *c, uint32_t slot, uint64_t now_ns, struct rk_
 {
 	struct rk_client_slot *s = &c->slots[slot];
 	enum rk_call_state state = rk_call_look(&c->caller, &s->call);
-	bool late = s->deadline_ns && now_ns >= s->deadline_ns;
+	bool late = (s->deadline_ns && now_ns >= s->deadline_ns) || rk_client_has_ended(c);
 	int outcome;
 
 	if (late && state != RK_CALL_DONE && state != RK_CALL_NOT_APPLIED)
@@ -281,7 +285,7 @@ static enum look look_of_round(uint32_t round)
 int rk_next(struct rk_client *c, uint32_t timeout_ms, struct rk_reply *reply)
 {
 	uint64_t deadline_ns, spin_until_ns;
-	int r = rk_client_usable(c);
+	int r = rk_client_collectable(c);
 
 	if (r)
 		return r;
@@ -396,6 +400,8 @@ void rk_client_sweep_unattended(struct rk_client *c)
 		if (!submitted && s->use != RK_USE_ABANDONED)
 			continue;
 		state = rk_call_look(&c->caller, &s->call);
+		if (state != RK_CALL_DONE && state != RK_CALL_NOT_APPLIED && rk_client_has_ended(c))
+			state = rk_call_expire(&c->caller, &s->call);
 		if (state != RK_CALL_DONE && state != RK_CALL_NOT_APPLIED)
 			continue;
 		if (state == RK_CALL_DONE) {
@@ -426,12 +432,13 @@ int rk_flush(struct rk_client *c, uint32_t timeout_ms, uint64_t *ret_failed)
 {
 	uint64_t deadline_ns = timeout_ms ? rk_client_deadline(timeout_ms) : rk_clock_ns(), n_failed;
 	_Atomic uint32_t *bell = &rk_shm_page(&c->m, c->caller.page)->bell;
-	int r = rk_client_usable(c);
+	int r = rk_client_collectable(c);
 
 	if (r)
 		return r;
 	for (;;) {
 		uint32_t word = park_together(c), n_left;
+		bool is_over = rk_client_has_ended(c);
 		uint64_t now_ns = rk_clock_ns();
 
 		(void)pthread_mutex_lock(&c->lock);
@@ -442,10 +449,11 @@ int rk_flush(struct rk_client *c, uint32_t timeout_ms, uint64_t *ret_failed)
 			c->n_refused = 0;
 		(void)pthread_mutex_unlock(&c->lock);
 		/* Bounded: a call that must be asked for again and found its ring full is rung for by nobody. */
-		if (n_left && !(deadline_ns && now_ns >= deadline_ns))
+		is_over = is_over || (deadline_ns && now_ns >= deadline_ns);
+		if (n_left && !is_over)
 			(void)rk_bell_wait(bell, word, now_ns + LOOK_AGAIN_NS);
 		unpark_together(c);
-		if (!n_left || (deadline_ns && now_ns >= deadline_ns)) {
+		if (!n_left || is_over) {
 			if (ret_failed)
 				*ret_failed = n_failed;
 			return n_left ? RK_UNKNOWN : n_failed ? RK_FAILED : 0;

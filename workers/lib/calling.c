@@ -93,12 +93,14 @@ static enum rk_call_state spin(struct rk_client *c, uint32_t slot, uint64_t dead
 			until_ns = c->spin_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + c->spin_ns;
 		if (round % CLOSE_ROUNDS == 0)
 			s = look(c, slot);
+		if (round % CLOSE_ROUNDS == 0 && rk_client_has_ended(c))
+			return s;
 		if (is_final(s) || s == RK_CALL_AGAIN || now_ns >= until_ns || (deadline_ns && now_ns >= deadline_ns))
 			return s;
 	}
 }
 
-/* Waits until the call is final or the deadline passes. */
+/* Waits until the call is final, the deadline passes or the fleet has ended. */
 static enum rk_call_state await(struct rk_client *c, uint32_t slot, uint64_t deadline_ns)
 {
 	struct rk_call *call = &c->slots[slot].call;
@@ -114,6 +116,10 @@ static enum rk_call_state await(struct rk_client *c, uint32_t slot, uint64_t dea
 		uint32_t word = rk_bell_park(bell), cell = call->cell;
 
 		s = look(c, slot);
+		if (!is_final(s) && rk_client_has_ended(c)) {
+			rk_bell_unpark(bell);
+			return look(c, slot); /* a worker's last reply came before its end */
+		}
 		if (!is_final(s) && call->cell == cell) /* or this is another cell's bell */
 			(void)rk_bell_wait(bell, word, s == RK_CALL_AGAIN ? earlier(deadline_ns, rk_clock_ns() + AGAIN_NS)
 									  : deadline_ns);
@@ -191,7 +197,7 @@ int rk_wait(struct rk_client *c, struct rk_reply *reply, uint32_t timeout_ms)
 {
 	enum rk_call_state s;
 	uint32_t slot = reply->slot - 1;
-	int r = rk_client_usable(c);
+	int r = rk_client_collectable(c);
 	bool is_its;
 
 	if (r)
@@ -206,8 +212,8 @@ int rk_wait(struct rk_client *c, struct rk_reply *reply, uint32_t timeout_ms)
 	if (!is_its)
 		return -EINVAL; /* a copy of an object whose call has ended */
 	s = timeout_ms ? await(c, slot, rk_client_deadline(timeout_ms)) : look(c, slot);
-	/* Whoever writes the reply may be stopped for ever: go on in another cell. */
-	if (timeout_ms && s == RK_CALL_WRITING)
+	/* Whoever writes the reply may be stopped for ever: go on in another cell. And what nobody has taken nobody will. */
+	if ((timeout_ms && s == RK_CALL_WRITING) || (!is_final(s) && rk_client_has_ended(c)))
 		s = expire(c, slot);
 	return conclude(c, slot, s, reply);
 }
@@ -242,7 +248,8 @@ static void await_next_try(struct rk_client *c, int outcome, uint32_t partition,
 	/* W2: there is room by now, or its owner had none for the reply, which may last. */
 	if (outcome == RK_FULL && !rk_queue_is_full(&c->m, partition))
 		until_ns = rk_min_u64(until_ns, rk_clock_ns() + (AGAIN_NS << rk_min_u32(n_tries, AGAIN_DOUBLINGS)));
-	(void)rk_bell_wait(&ring->space, word, until_ns);
+	if (!rk_client_has_ended(c))
+		(void)rk_bell_wait(&ring->space, word, until_ns);
 }
 
 /* One try with one sequence, for as long as it may still be applied. */
@@ -254,7 +261,7 @@ static int try_once(struct rk_client *c, uint32_t slot, uint64_t deadline_ns, ui
 
 		if (is_final(s))
 			return conclude(c, slot, s, reply);
-		if (deadline_ns && rk_clock_ns() >= deadline_ns)
+		if ((deadline_ns && rk_clock_ns() >= deadline_ns) || rk_client_has_ended(c))
 			return conclude(c, slot, expire(c, slot), reply);
 		/* Once more, in case whoever should have rung died; not a worker that is not there. */
 		if (owner_lives(c, c->slots[slot].call.partition))
@@ -268,7 +275,8 @@ static int try_once(struct rk_client *c, uint32_t slot, uint64_t deadline_ns, ui
  */
 static void await_owner(struct rk_client *c, uint32_t partition, uint64_t until_ns)
 {
-	for (uint64_t now_ns = rk_clock_ns(); !owner_lives(c, partition) && now_ns < until_ns; now_ns = rk_clock_ns()) {
+	for (uint64_t now_ns = rk_clock_ns(); !owner_lives(c, partition) && !rk_client_has_ended(c) && now_ns < until_ns;
+	     now_ns = rk_clock_ns()) {
 		uint64_t ns = rk_min_u64(until_ns - now_ns, AGAIN_NS);
 
 		(void)nanosleep(&(struct timespec){ .tv_nsec = (long)ns }, NULL);

@@ -2,6 +2,7 @@
 #include "workers/lib/client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,11 @@
 #include "shm/rundir.h"
 #include "shm/words.h"
 #include "workers/lib/attach.h"
-#include "workers/lib/connect.h"
+#include "workers/lib/question.h"
 
-#define OPEN_TIMEOUT_MS 5000u
 #define SPIN_DEFAULT_NS (50 * RK_NS_PER_US)
+#define REQUEST_MAX (128u + 2u * RK_NAME_MAX)
+#define CLOSE_NS (250 * RK_NS_PER_MS) /* for a word of farewell that a broken connection does not say */
 
 /* Why this thread's last open failed; per thread, so that nobody waits for anybody. */
 static _Thread_local char open_error[256];
@@ -36,12 +38,13 @@ const char *rk_outcome_text(int outcome)
 		"done",          "the handler refused", "not applied",  "unknown: a worker has it",
 		"too large",     "queue full",          "no worker",    "stale: open again",
 		"used in a forked child", "no free slot", "nothing outstanding",
+		"the fleet has ended or was removed",
 	};
 
-	static_assert(rk_countof(texts) == RK_EMPTY + 1, "a text for every outcome");
+	static_assert(rk_countof(texts) == RK_ENDED + 1, "a text for every outcome");
 	if (outcome < 0)
 		return strerror(-outcome);
-	return outcome <= RK_EMPTY ? texts[outcome] : "?";
+	return outcome <= RK_ENDED ? texts[outcome] : "?";
 }
 
 static int check_segment_order(const struct rk_fds *fds, struct rk_err *err)
@@ -49,18 +52,41 @@ static int check_segment_order(const struct rk_fds *fds, struct rk_err *err)
 	return fds->n == 4 ? 0 : rk_err_set(err, -EPROTO, "the supervisor passed %u descriptors instead of 4", fds->n);
 }
 
-static int ask_for_place(struct rk_client *c, const char *part, const char *name, struct rk_err *err)
+/* A request about this client: its verb and version, whatever more, its fleet. The names have been checked. */
+static void request_write(char text[static REQUEST_MAX], const struct rk_client *c, const char *verb, const char *more)
 {
-	char request[64 + 2 * RK_NAME_MAX];
+	(void)snprintf(text, REQUEST_MAX, "{\"verb\":\"%s\",\"abi\":%u%s%s%s%s}", verb, RK_ABI_VERSION, more,
+		       c->part[0] ? ",\"fleet\":\"" : "", c->part, c->part[0] ? "\"" : "");
+}
+
+static int ask(struct rk_client *c, const char *request, struct json_object **ret_answer, struct rk_fds *ret_fds,
+	       struct rk_err *err)
+{
+	struct rk_question q = { .fleet = c->fleet, .request = request };
+
+	q.deadline_ns = rk_clock_ns() + RK_CONNECT_TIMEOUT_MS * RK_NS_PER_MS;
+	for (int pause_ms = 1;; pause_ms = 2 * pause_ms) {
+		int r = rk_question_ask(&q, &c->sock, ret_answer, ret_fds, err);
+
+		/* In use by us: an answer was lost with a place, which is free when its connection's end is noticed. */
+		if (r != -EBUSY || !q.n_lost || rk_clock_ns() >= q.deadline_ns)
+			return r;
+		(void)poll(NULL, 0, pause_ms);
+	}
+}
+
+static int ask_for_place(struct rk_client *c, const char *name, struct rk_err *err)
+{
+	char request[REQUEST_MAX], more[16 + RK_NAME_MAX] = "";
 	struct json_object *answer;
 	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	int64_t page, id, reader, quota;
 	int r;
 
-	snprintf(request, sizeof(request), "{\"verb\":\"open\",\"abi\":%u%s%s%s%s%s%s}", RK_ABI_VERSION,
-		 part ? ",\"fleet\":\"" : "", part ? part : "", part ? "\"" : "", name ? ",\"name\":\"" : "",
-		 name ? name : "", name ? "\"" : "");
-	r = rk_connect_ask(c->sock, request, OPEN_TIMEOUT_MS, &answer, &fds, err);
+	if (name)
+		(void)snprintf(more, sizeof(more), ",\"name\":\"%s\"", name);
+	request_write(request, c, "open", more);
+	r = ask(c, request, &answer, &fds, err);
 	if (r < 0)
 		return r;
 	page = rk_connect_int(answer, "page");
@@ -83,6 +109,7 @@ static int ask_for_place(struct rk_client *c, const char *part, const char *name
 		return rk_err_set(err, -EPROTO, "the supervisor gave a place that does not exist");
 	c->caller = (struct rk_caller){ .m = &c->m, .page = (uint32_t)page, .id = (uint64_t)id };
 	c->reader = rk_shm_reader(&c->m, (uint32_t)reader);
+	c->reader_line = (uint32_t)reader;
 	c->n_usable = quota > 0 && quota < c->m.g.n_slots ? (uint32_t)quota : c->m.g.n_slots;
 	return 0;
 }
@@ -107,9 +134,11 @@ static int set_up(struct rk_client *c, struct rk_err *err)
 
 static int open_client(struct rk_client *c, const char *fleet, const char *name, struct rk_err *err)
 {
-	char chosen[RK_NAME_MAX];
-	int r = rk_rundir_choose(fleet, chosen, err);
+	const char *part = rk_fleet_part(fleet);
+	int r = rk_rundir_choose(fleet, c->fleet, err);
 
+	if (r == 0 && part) /* no longer than a name: just checked */
+		(void)snprintf(c->part, sizeof(c->part), "%s", part);
 	if (r == 0 && name)
 		r = rk_name_check(name, err);
 	if (r < 0)
@@ -117,10 +146,7 @@ static int open_client(struct rk_client *c, const char *fleet, const char *name,
 	if (rk_fault_from_environment() < 0)
 		return rk_err_set(err, -ENOTSUP,
 				  "REKINDLE_BREAK, _FAULT or _DELAY is set, which only a build with fault points obeys, or not understood");
-	c->sock = rk_connect(chosen, err);
-	if (c->sock < 0)
-		return c->sock;
-	r = ask_for_place(c, rk_fleet_part(fleet), name, err);
+	r = ask_for_place(c, name, err);
 	return r < 0 ? r : set_up(c, err);
 }
 
@@ -150,6 +176,30 @@ int rk_client_open(struct rk_client **ret, const char *fleet, const char *name)
 	return 0;
 }
 
+/*
+ * Our connection's end says that page and line are free again. When it has been cut, as by keeper's
+ * death under systemd, the supervisor knows us by our process alone: without a word both would be
+ * ours until that ends. Whoever is not there to hear it within a moment never will.
+ */
+static void say_farewell(struct rk_client *c)
+{
+	struct rk_question q = { .fleet = c->fleet };
+	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
+	char request[REQUEST_MAX], more[96];
+	struct json_object *answer = NULL;
+
+	if (!c->reader || !rk_connect_is_cut(c->sock) || rk_client_has_ended(c))
+		return;
+	(void)snprintf(more, sizeof(more), ",\"page\":%u,\"id\":%llu,\"reader\":%u", c->caller.page,
+		       (unsigned long long)c->caller.id, c->reader_line);
+	request_write(request, c, "close", more);
+	q.request = request;
+	q.deadline_ns = rk_clock_ns() + CLOSE_NS;
+	rk_close_p(&c->sock);
+	if (rk_question_ask(&q, &c->sock, &answer, &fds, NULL) == 0)
+		json_object_put(answer);
+}
+
 void rk_client_close(struct rk_client *c)
 {
 	if (!c)
@@ -157,6 +207,7 @@ void rk_client_close(struct rk_client *c)
 	/* In a forked child the mappings are not there; only what is private is freed. */
 	if (c->alive != MAP_FAILED && *c->alive) {
 		rk_client_stop_thread(c);
+		say_farewell(c);
 		rk_detach(&c->m);
 	}
 	if (c->alive != MAP_FAILED)
@@ -177,13 +228,28 @@ void rk_client_spin(struct rk_client *c, uint32_t us)
 
 int rk_client_usable(struct rk_client *c)
 {
+	uint64_t id;
+
 	if (rk_unlikely(!*c->alive))
 		return RK_FORKED;
 	/* Acquire: a changed id says that the page is somebody else's now. */
-	if (rk_unlikely(atomic_load_explicit(&rk_shm_client_ids(&c->m)[c->caller.page], memory_order_acquire) !=
-			c->caller.id))
-		return RK_STALE;
+	id = atomic_load_explicit(&rk_shm_client_ids(&c->m)[c->caller.page], memory_order_acquire);
+	if (rk_unlikely(id != c->caller.id))
+		return id == RK_CLIENT_ENDED ? RK_ENDED : RK_STALE;
 	return 0;
+}
+
+int rk_client_collectable(struct rk_client *c)
+{
+	int r = rk_client_usable(c);
+
+	return r == RK_ENDED ? 0 : r;
+}
+
+int rk_client_has_ended(const struct rk_client *c)
+{
+	/* Z2: seq_cst, behind the park, so that no wake-up is missed; pairs with Z1 in rk_board_end(). */
+	return atomic_load_explicit(&rk_shm_client_ids(&c->m)[c->caller.page], memory_order_seq_cst) == RK_CLIENT_ENDED;
 }
 
 uint64_t rk_client_deadline(uint32_t timeout_ms)
@@ -268,6 +334,8 @@ int rk_client_not_applied(const struct rk_client *c, const struct rk_call *call)
 {
 	uint64_t route = atomic_load_explicit(&rk_shm_routes(&c->m)[call->partition], memory_order_acquire);
 
+	if (rk_client_has_ended(c))
+		return RK_ENDED;
 	if (!(rk_route_flags(route) & RK_ROUTE_UP))
 		return RK_NO_WORKER;
 	/* Nobody withdrew it, yet no ring names it: the owner had no room for its reply. */

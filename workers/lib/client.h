@@ -35,6 +35,8 @@ struct rk_client {
 	struct rk_shm m;
 	struct rk_caller caller;
 	struct rk_reader *reader;
+	uint32_t reader_line; /* which one that is */
+	char fleet[RK_NAME_MAX], part[RK_NAME_MAX]; /* whose it is, to find it again; part "" = the only one */
 	int sock;
 	char *alive; /* a page that a fork wipes: 1 in the process that opened the handle */
 	uint64_t spin_ns;
@@ -69,8 +71,11 @@ void rk_client_release(struct rk_client *c, struct rk_reply *reply);
 /* Fills in a reply from a DONE call. Lock held. Returns RK_DONE or RK_FAILED. */
 int rk_client_collect(struct rk_client *c, uint32_t slot, struct rk_reply *reply);
 
-/* Checks that the handle may be used at all. Returns 0, RK_FORKED or RK_STALE. */
+/* Checks that the handle may be used at all, for something new. Returns 0, RK_FORKED, RK_STALE or RK_ENDED. */
 int rk_client_usable(struct rk_client *c);
+
+/* The same for what has begun: of a fleet that has ended there is still to be told what became of it. */
+int rk_client_collectable(struct rk_client *c);
 
 /* Looks after calls that nobody awaits and frees the slots of the finished ones. Lock held. */
 void rk_client_sweep_unattended(struct rk_client *c);

@@ -13,65 +13,165 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "shm/rundir.h"
+#include "workers/lib/standstill.h"
 
-#define CONNECT_TIMEOUT_MS 5000u
+/* Between two tries: the next supervisor is there in a few ms, or something is wrong. */
+#define PAUSE_MIN_NS RK_NS_PER_MS
+#define PAUSE_MAX_NS (50 * RK_NS_PER_MS)
+/* What a fleet of another user may have, of which nobody can see whether it runs. */
+#define HIDDEN_NS RK_NS_PER_S
 
 /* What goes on while the supervisor stands still. */
-#define STANDSTILL "workers and connected clients go on without it, new clients cannot connect"
+#define STANDSTILL "workers and connected clients go on, new ones cannot connect"
 
-int rk_connect(const char *fleet, struct rk_err *err)
-{
-	return rk_connect_within(fleet, CONNECT_TIMEOUT_MS, err);
-}
+/* ---- connecting ---- */
 
-int rk_connect_within(const char *fleet, uint32_t timeout_ms, struct rk_err *err)
+static int address_of(const char *fleet, struct sockaddr_un *ret, struct rk_err *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const struct timeval patience = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
 	char path[RK_PATH_MAX];
 	int r = rk_rundir_path(fleet, "control", path, err);
 
-	if (r < 0)
-		return r;
-	strcpy(address.sun_path, path); /* RK_PATH_MAX is less than its room */
-	rk_cleanup(rk_close_p) int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	_Static_assert(RK_PATH_MAX <= sizeof(ret->sun_path), "a path fits");
+	if (r == 0)
+		strcpy(ret->sun_path, path); /* length asserted */
+	return r;
+}
+
+/*
+ * One try; wait_ns: for a place among those who wait to be accepted, 0 = not at all. -EINTR: a signal
+ * ended the wait, as one does with SO_SNDTIMEO, SA_RESTART or not; nothing is on its way then.
+ */
+static int try_once(const struct sockaddr_un *at, uint64_t wait_ns)
+{
+	const struct timeval patience = { .tv_sec = (time_t)(wait_ns / RK_NS_PER_S),
+					  .tv_usec = (suseconds_t)(wait_ns % RK_NS_PER_S / RK_NS_PER_US) };
+	rk_cleanup(rk_close_p) int sock =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (wait_ns ? 0 : SOCK_NONBLOCK), 0);
+
 	if (sock < 0)
-		return rk_err_set(err, -errno, "socket: %s", strerror(errno));
+		return -errno;
 	/* A supervisor that stands still accepts nobody: once its backlog is full connect() would wait for ever. */
 	(void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		if (errno == ENOENT || errno == ECONNREFUSED)
-			return rk_err_set(err, -ENOENT,
-					  "no fleet named '%s' is running: see 'rekindle run' and --name", fleet);
-		if (errno == EAGAIN)
-			return rk_err_set(err, -ETIMEDOUT,
-					  "fleet '%s' accepts no connection within %.2f s: " STANDSTILL
-					  "; see whether its supervisor is stopped, and 'kill -CONT' it if so",
-					  fleet, timeout_ms / 1000.0);
-		return rk_err_set(err, -errno, "cannot reach fleet '%s' at %s: %s", fleet, path, strerror(errno));
-	}
+	if (connect(sock, (const struct sockaddr *)at, sizeof(*at)) < 0)
+		return -errno;
 	return rk_take_fd(&sock);
 }
 
-pid_t rk_connect_peer(int sock)
+int rk_connect_at_once(const char *fleet)
 {
-	struct ucred who;
-	socklen_t len = sizeof(who);
+	struct sockaddr_un at;
+	int r = address_of(fleet, &at, NULL);
 
-	/* Of a socket that listened: whoever called listen(). */
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
-		return -1;
-	return who.pid;
+	return r < 0 ? r : try_once(&at, 0);
 }
 
-static int no_answer(int sock, uint32_t timeout_ms, struct rk_err *err)
+static int nobody_listens(const char *fleet, uint64_t waited_ns, struct rk_err *err)
 {
-	int pid = (int)rk_connect_peer(sock);
+	struct rk_standstill still = rk_standstill_look(fleet, -1);
+	char text[RK_STANDSTILL_TEXT];
 
+	if (still.keeper || still.gone)
+		return rk_err_set(err, -ETIMEDOUT, "fleet '%.63s' runs, but for %.2f s no supervisor has listened: " STANDSTILL
+				  "; %s", fleet, (double)waited_ns / RK_NS_PER_S, rk_standstill_text(text, &still));
 	return rk_err_set(err, -ETIMEDOUT,
-			  "the supervisor (pid %d) has not answered for %.2f s: " STANDSTILL
-			  "; see whether it is stopped, and 'kill -CONT %d' if so",
-			  pid, timeout_ms / 1000.0, pid);
+			  "fleet '%.63s' runs, but for %.2f s no supervisor has listened: it starts, ends, or fails again "
+			  "and again; workers and connected clients go on; see 'rekindle events'",
+			  fleet, (double)waited_ns / RK_NS_PER_S);
+}
+
+static int nobody_runs(const char *fleet, struct rk_err *err)
+{
+	if (rk_rundir_has_left(fleet))
+		return rk_err_set(err, -ENOENT,
+				  "no fleet named '%.63s' is running: it ended without a stop, 'rekindle events %.63s' tells what "
+				  "happened; the next start replaces what it has left", fleet, fleet);
+	return rk_err_set(err, -ENOENT, "no fleet named '%s' is running: see 'rekindle run' and --name", fleet);
+}
+
+/* Nobody listened. 0: it is worth another try; else what to return. */
+static int may_come(const char *fleet, uint64_t waited_ns, bool is_late, struct rk_err *err)
+{
+	enum rk_rundir_life life = rk_rundir_look(fleet);
+
+	if (life == RK_RUNDIR_NOBODY || (life == RK_RUNDIR_HIDDEN && (waited_ns >= HIDDEN_NS || is_late)))
+		return nobody_runs(fleet, err);
+	return is_late ? nobody_listens(fleet, waited_ns, err) : 0;
+}
+
+static int explain(int r, const char *fleet, const char *path, uint64_t waited_ns, struct rk_err *err)
+{
+	struct rk_standstill still;
+	char text[RK_STANDSTILL_TEXT];
+
+	if (r == -EAGAIN) {
+		still = rk_standstill_look(fleet, -1);
+		return rk_err_set(err, -ETIMEDOUT, "fleet '%.63s' accepts no connection within %.2f s: " STANDSTILL "; %s",
+				  fleet, (double)waited_ns / RK_NS_PER_S,
+				  still.keeper || still.gone ? rk_standstill_text(text, &still)
+					       : "see whether its supervisor is stopped, and 'kill -CONT' it if so");
+	}
+	return rk_err_set(err, r, "cannot reach fleet '%s' at %s: %s", fleet, path, strerror(-r));
+}
+
+int rk_connect_until(const char *fleet, uint64_t deadline_ns, struct rk_err *err)
+{
+	uint64_t began_ns = rk_clock_ns(), now_ns = began_ns, pause_ns = PAUSE_MIN_NS;
+	struct sockaddr_un at;
+	int r = address_of(fleet, &at, err);
+
+	if (r < 0)
+		return r;
+	for (;; pause_ns = rk_min_u64(2 * pause_ns, PAUSE_MAX_NS)) {
+		uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+
+		r = try_once(&at, rk_max_u64(left_ns, PAUSE_MIN_NS));
+		now_ns = rk_clock_ns();
+		if (r >= 0)
+			return r;
+		if (r == -EINTR && left_ns > 0)
+			continue; /* whoever waits behind a full backlog has no place in it yet: again from the start */
+		if (r != -ENOENT && r != -ECONNREFUSED)
+			return explain(r == -EINTR ? -EAGAIN : r, fleet, at.sun_path, now_ns - began_ns, err);
+		r = may_come(fleet, now_ns - began_ns, now_ns >= deadline_ns, err);
+		if (r < 0)
+			return r;
+		(void)poll(NULL, 0, (int)(rk_min_u64(pause_ns, left_ns) / RK_NS_PER_MS) + 1);
+		now_ns = rk_clock_ns();
+	}
+}
+
+int rk_connect(const char *fleet, struct rk_err *err)
+{
+	return rk_connect_until(fleet, rk_clock_ns() + RK_CONNECT_TIMEOUT_MS * RK_NS_PER_MS, err);
+}
+
+bool rk_connect_is_cut(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+/* ---- asking ---- */
+
+int rk_connect_silence(const char *fleet, int sock, uint64_t waited_ns, struct rk_err *err)
+{
+	struct rk_standstill still = rk_standstill_look(fleet, sock);
+	char who[32] = "", text[RK_STANDSTILL_TEXT];
+
+	if (still.supervisor && !still.keeper)
+		(void)snprintf(who, sizeof(who), " (pid %d)", (int)still.supervisor);
+	(void)rk_standstill_text(text, &still);
+	return rk_err_set(err, -ETIMEDOUT, "the supervisor%s has not answered for %.2f s: " STANDSTILL "; %s", who,
+			  (double)waited_ns / RK_NS_PER_S, text[0] ? text : "see 'rekindle events'");
+}
+
+int rk_connect_send(int sock, const char *request, struct rk_err *err)
+{
+	int r = rk_fd_send(sock, request, strlen(request) + 1, NULL);
+
+	return r < 0 ? rk_err_set(err, r, "cannot ask the supervisor: %s", strerror(-r)) : 0;
 }
 
 /* Waits until the socket can be read. */
@@ -86,7 +186,7 @@ static int await(int sock, uint64_t deadline_ns, struct rk_err *err)
 		if (r > 0)
 			return 0;
 		if (r == 0 && now_ns >= deadline_ns)
-			return -ETIMEDOUT; /* rk_connect_ask() says it */
+			return -ETIMEDOUT; /* rk_connect_silence() says it */
 		if (r < 0 && errno != EINTR)
 			return rk_err_set(err, -errno, "poll: %s", strerror(errno));
 	}
@@ -128,7 +228,8 @@ static int code_of(const char *name)
 	} codes[] = {
 		{ "EBUSY", EBUSY },   { "ENOSPC", ENOSPC }, { "EINVAL", EINVAL }, { "EPERM", EPERM },
 		{ "EACCES", EACCES }, { "EPROTO", EPROTO }, { "ENOENT", ENOENT }, { "EAGAIN", EAGAIN },
-		{ "E2BIG", E2BIG },   { "EMSGSIZE", EMSGSIZE },
+		{ "E2BIG", E2BIG },   { "EMSGSIZE", EMSGSIZE }, { "ENOEXEC", ENOEXEC },
+		{ "EHOSTDOWN", EHOSTDOWN },
 	};
 
 	for (size_t i = 0; i < rk_countof(codes); i++)
@@ -137,21 +238,17 @@ static int code_of(const char *name)
 	return -EREMOTEIO;
 }
 
-int rk_connect_ask(int sock, const char *request, uint32_t timeout_ms, struct json_object **ret_answer,
-		   struct rk_fds *ret_fds, struct rk_err *err)
+int rk_connect_receive(int sock, uint64_t deadline_ns, struct json_object **ret_answer, struct rk_fds *ret_fds,
+		       struct rk_err *err)
 {
-	uint64_t deadline_ns = rk_clock_ns() + timeout_ms * RK_NS_PER_MS;
 	char text[RK_CONTROL_MESSAGE_MAX];
 	struct rk_fds fds = { 0 };
 	struct json_object *answer, *ok;
-	int r = rk_fd_send(sock, request, strlen(request) + 1, NULL);
+	int r = receive(sock, deadline_ns, text, &fds, err);
 
-	if (r < 0)
-		return rk_err_set(err, r, "cannot ask the supervisor: %s", strerror(-r));
-	r = receive(sock, deadline_ns, text, &fds, err);
 	if (r < 0) {
 		rk_fds_close_p(&fds);
-		return r == -ETIMEDOUT ? no_answer(sock, timeout_ms, err) : r;
+		return r;
 	}
 	answer = json_tokener_parse(text);
 	if (!answer || !json_object_object_get_ex(answer, "ok", &ok)) {
@@ -167,6 +264,17 @@ int rk_connect_ask(int sock, const char *request, uint32_t timeout_ms, struct js
 	*ret_answer = answer;
 	*ret_fds = fds;
 	return 0;
+}
+
+int rk_connect_ask(int sock, const char *request, uint32_t timeout_ms, struct json_object **ret_answer,
+		   struct rk_fds *ret_fds, struct rk_err *err)
+{
+	uint64_t timeout_ns = timeout_ms * RK_NS_PER_MS, deadline_ns = rk_clock_ns() + timeout_ns;
+	int r = rk_connect_send(sock, request, err);
+
+	if (r == 0)
+		r = rk_connect_receive(sock, deadline_ns, ret_answer, ret_fds, err);
+	return r == -ETIMEDOUT ? rk_connect_silence(NULL, sock, timeout_ns, err) : r;
 }
 
 int64_t rk_connect_int(struct json_object *answer, const char *member)

@@ -90,6 +90,7 @@ static void wake_up(struct rk_worker *k)
 static bool arm(struct rk_worker *k)
 {
 	struct worker *w = &k->w;
+	struct rk_orphan_sleep s;
 	uint32_t word;
 
 	rk_wake_drain(&k->wake); /* whatever comes from here on rings */
@@ -99,9 +100,18 @@ static bool arm(struct rk_worker *k)
 		return false;
 	}
 	k->armed = true;
+	s = rk_orphan_sleep(&w->orphan, &w->m, w->number, 0);
 	atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
-	rk_wake_arm(&k->wake, word);
+	rk_wake_arm(&k->wake, word, &s);
 	return true;
+}
+
+/* Why a round could not be: as main()'s exit status. */
+static int status_of(int r)
+{
+	if (r == -ESTALE)
+		return RK_EXIT_LOST;
+	return r == -EOWNERDEAD ? RK_EXIT_ORPHANED : RK_EXIT_DOES_NOT_FIT;
 }
 
 /* Rounds until one did something. */
@@ -115,10 +125,7 @@ static int next(struct rk_worker *k, uint32_t timeout_ms)
 		int n = rk_worker_round(&k->w, &err);
 
 		if (n < 0)
-			k->status = rk_worker_give_up(&k->w,
-						      n == -ESTALE ? RK_EXIT_LOST
-								   : RK_EXIT_DOES_NOT_FIT,
-						      err.text);
+			k->status = rk_worker_give_up(&k->w, status_of(n), err.text);
 		if (n != 0)
 			return n;
 		if (!ends || (deadline_ns && rk_clock_ns() < deadline_ns))

@@ -123,7 +123,8 @@ struct rk_worker_def {
  * supervisor, which disturbs no job, or by SIGTERM or SIGINT, which interrupt a
  * sleep or a poll in one with EINTR as any signal does. Writes what is wrong to
  * stderr. Returns main()'s exit status: 0 stopped; 3 the partition was taken away,
- * or it was a standby and is needed no more;
+ * or it was a standby and is needed no more; 75 nobody supervises it any more (OrphanTimeout= of
+ * rekindle.conf(5));
  * 64 not started by rekindle; 78 it does not fit the fleet. Once in a process.
  *
  * RK_CHECK=1 in the environment compares the state, arena included, after each
@@ -266,14 +267,15 @@ enum rk_outcome {
 	RK_DONE = 0,        /* applied; the reply is there */
 	RK_FAILED = 1,      /* the handler refused: reply.error; its changes are undone, and this answer is final */
 	RK_NOT_APPLIED = 2, /* certain: not applied, and will not be */
-	RK_UNKNOWN = 3,     /* a worker has it; rk_wait() goes on with the same sequence */
+	RK_UNKNOWN = 3,     /* a worker has it; rk_wait() goes on with the same sequence, unless the fleet has ended */
 	RK_TOO_LARGE = 4,   /* not applied: key and body exceed the fleet's --max-request */
 	RK_FULL = 5,        /* not applied: the partition has no room */
 	RK_NO_WORKER = 6,   /* not applied: the partition's worker is down, stopped or late */
 	RK_STALE = 7,       /* this client's place was given away: open again */
 	RK_FORKED = 8,      /* the handle belongs to the parent process */
 	RK_NO_SLOT = 9,     /* not applied: all slots hold unfinished calls or unreleased replies */
-	RK_EMPTY = 10       /* rk_next(): nothing outstanding */
+	RK_EMPTY = 10,      /* rk_next(): nothing outstanding */
+	RK_ENDED = 11       /* not applied: the fleet has ended, or was removed; open again if another is to come */
 };
 
 /* Name of an outcome, or the errno's text for a negative one. Never NULL; static. */
@@ -346,7 +348,10 @@ int rk_call(struct rk_client *client, const struct rk_request *request, struct r
  */
 int rk_call_retry(struct rk_client *client, const struct rk_request *request, struct rk_reply *reply);
 
-/* Asks again for an unfinished call, with its sequence, and goes on waiting. 0 ms: only looks. */
+/*
+ * Asks again for an unfinished call, with its sequence, and goes on waiting. 0 ms: only looks. When the fleet has ended
+ * it returns at once, and what is unknown then stays so: look at rk_client_has_ended() before waiting again.
+ */
 int rk_wait(struct rk_client *client, struct rk_reply *reply, uint32_t timeout_ms);
 
 /* The reply is read: its slot is free again. Of an unfinished call: its result will be dropped. */
@@ -363,7 +368,8 @@ int rk_call_async(struct rk_client *client, const struct rk_request *request);
  * The next finished asynchronous or resumed call, waiting at most timeout_ms
  * (0 = only looks). Returns its outcome; RK_EMPTY when nothing is outstanding;
  * -EAGAIN when nothing is finished yet. A reply counts as read when it is released:
- * killed before that, a named client's successor gets it again.
+ * killed before that, a named client's successor gets it again. When the fleet has
+ * ended, each comes at once: done, RK_ENDED (not applied) or RK_UNKNOWN for good.
  */
 int rk_next(struct rk_client *client, uint32_t timeout_ms, struct rk_reply *reply);
 
@@ -385,11 +391,17 @@ int rk_submit(struct rk_client *client, const struct rk_request *request);
 
 /*
  * Waits until every submitted call is finished. Returns 0: all were applied;
- * RK_UNKNOWN after timeout_ms; RK_FAILED if handlers refused some since the
+ * RK_UNKNOWN after timeout_ms, or when the fleet has ended; RK_FAILED if handlers refused some since the
  * last flush, or workers had no room for them: *ret_failed, which may be NULL,
  * says how many.
  */
 int rk_flush(struct rk_client *client, uint32_t timeout_ms, uint64_t *ret_failed);
+
+/*
+ * Whether the client's fleet has ended, or was removed: 1 or 0. Nothing is worth waiting for then; what has come to an
+ * outcome keeps it. Another fleet of that name is opened anew.
+ */
+int rk_client_has_ended(const struct rk_client *client);
 
 /* How long waiting calls poll before they sleep: default 50 us; 0 never; RK_SPIN_FOREVER. */
 void rk_client_spin(struct rk_client *client, uint32_t us);

@@ -30,6 +30,7 @@ static void *help(void *arg)
 
 	(void)pthread_mutex_lock(&w->lock);
 	while (!w->closing) {
+		struct rk_orphan_sleep s = w->beside;
 		uint32_t word = w->word;
 
 		if (w->armed == w->served) {
@@ -40,7 +41,7 @@ static void *help(void *arg)
 		(void)pthread_mutex_unlock(&w->lock);
 		/* Whatever ends it: look. A word that has changed since it was armed ends it at
 		 * once. */
-		(void)rk_bell_wait(w->bell, word, 0);
+		(void)rk_bell_wait_beside(w->bell, word, s.word, s.seen, s.deadline_ns);
 		rk_wake_raise(w);
 		(void)pthread_mutex_lock(&w->lock);
 	}
@@ -70,10 +71,11 @@ int rk_wake_open(struct rk_wake *w, _Atomic uint32_t *bell)
 	return -r;
 }
 
-void rk_wake_arm(struct rk_wake *w, uint32_t word)
+void rk_wake_arm(struct rk_wake *w, uint32_t word, const struct rk_orphan_sleep *beside)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	w->word = word;
+	w->beside = *beside;
 	w->armed++;
 	(void)pthread_cond_signal(&w->changed);
 	(void)pthread_mutex_unlock(&w->lock);

@@ -19,6 +19,7 @@
 #include <pthread.h>
 
 #include "shm/layout.h"
+#include "workers/lib/orphan.h"
 
 struct rk_wake {
 	_Atomic uint32_t *bell;
@@ -27,6 +28,7 @@ struct rk_wake {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t changed;
 	uint32_t word;          /* of the bell, to sleep on */
+	struct rk_orphan_sleep beside; /* and what else ends that sleep */
 	uint64_t armed, served; /* how often, and how many of them the helper has begun with */
 	bool closing;
 };
@@ -34,8 +36,8 @@ struct rk_wake {
 /* Starts the helper. Returns 0 and a descriptor that is readable at first; -errno. */
 RK_MUST_USE int rk_wake_open(struct rk_wake *w, _Atomic uint32_t *bell);
 
-/* Parked with this word (rk_bell_park()): the descriptor is raised once the bell rings. */
-void rk_wake_arm(struct rk_wake *w, uint32_t word);
+/* Parked with this word (rk_bell_park()): the descriptor is raised once the bell rings, or by what is beside it. */
+void rk_wake_arm(struct rk_wake *w, uint32_t word, const struct rk_orphan_sleep *beside);
 
 /* Raises the descriptor now; drains it. */
 void rk_wake_raise(const struct rk_wake *w);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -95,7 +94,7 @@ static void give_signals_back(const struct worker *w)
 void rk_worker_tell(const struct worker *w)
 {
 	uint64_t one = 1;
-	ssize_t r = write(w->fd[FD_NEWS], &one, sizeof(one)); /* non-blocking: a full counter tells as much */
+	ssize_t r = write(w->fd[FD_NEWS], &one, sizeof(one)); /* non-blocking: a full pipe tells as much */
 
 	(void)r;
 }
@@ -113,7 +112,7 @@ int rk_worker_give_up(struct worker *w, int status, const char *text)
 	return status;
 }
 
-/* Who it is to be: "worker=2 incarnation=17 ", or "standby=11 " with the socket on which that is said. */
+/* Who it is to be: "worker=2 incarnation=17 ", or "standby=12 " with the socket on which that is said. */
 static bool read_role(struct worker *w, const char **text)
 {
 	unsigned long long incarnation;
@@ -127,7 +126,10 @@ static bool read_role(struct worker *w, const char **text)
 	return end > 0;
 }
 
-/* REKINDLE_WORKER=abi=2 worker=2 incarnation=17 fds=3:4:5:6:7:8:9:10 */
+/*
+ * REKINDLE_WORKER=abi=2 worker=2 incarnation=17 fds=3:4:5:6:7:8:9:10:11. The last one, the readers', is
+ * only held: for a supervisor that finds nobody else who has it (supervisor/collect.h).
+ */
 static int read_inheritance(struct worker *w, struct rk_err *err)
 {
 	const char *text = getenv("REKINDLE_WORKER");
@@ -138,8 +140,8 @@ static int read_inheritance(struct worker *w, struct rk_err *err)
 		return rk_err_set(err, -ENOENT,
 				  "this is a rekindle worker: start it with 'rekindle run -n 4 -- PROGRAM'");
 	if (sscanf(text, "abi=%u %n", &abi, &end) != 1 || !end || (text += end, !read_role(w, &text)) ||
-	    (end = 0, sscanf(text, "fds=%d:%d:%d:%d:%d:%d:%d:%d%n", &w->fd[0], &w->fd[1], &w->fd[2], &w->fd[3],
-			     &w->fd[4], &w->fd[5], &w->fd[6], &w->fd[7], &end) != 8) || text[end])
+	    (end = 0, sscanf(text, "fds=%d:%d:%d:%d:%d:%d:%d:%d:%d%n", &w->fd[0], &w->fd[1], &w->fd[2], &w->fd[3],
+			     &w->fd[4], &w->fd[5], &w->fd[6], &w->fd[7], &w->fd[8], &end) != 9) || text[end])
 		return rk_err_set(err, -EINVAL, "REKINDLE_WORKER is set, but not by rekindled: unset it");
 	if (abi != RK_ABI_VERSION)
 		return rk_err_set(err, -EPROTO,
@@ -408,8 +410,11 @@ static void park(struct worker *w, uint64_t deadline_ns)
 	uint32_t word = rk_bell_park(&w->bell->bell);
 
 	if (!rk_worker_has_pending(w) && !rk_worker_must_stop(w)) {
+		struct rk_orphan_sleep s = rk_orphan_sleep(&w->orphan, &w->m, w->number, deadline_ns);
+
 		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
-		(void)rk_bell_wait(&w->bell->bell, word, deadline_ns); /* whatever woke us: look */
+		/* Whatever woke us: look. */
+		(void)rk_bell_wait_beside(&w->bell->bell, word, s.word, s.seen, s.deadline_ns);
 		rk_vigil_rouse(&w->m, w->number);
 	}
 	rk_bell_unpark(&w->bell->bell);
@@ -423,7 +428,11 @@ void rk_worker_idle(struct worker *w, uint64_t deadline_ns)
 		if (rk_worker_has_pending(w))
 			return;
 		rk_relax();
-		if (round % 64 || (w->spin_ns == UINT64_MAX && !deadline_ns))
+		if (round % 64)
+			continue;
+		if (w->spin_ns == UINT64_MAX && rk_unlikely(rk_orphan_look(&w->orphan, &w->m, w->number)))
+			return; /* whoever never parks has to look */
+		if (w->spin_ns == UINT64_MAX && !deadline_ns)
 			continue;
 		now_ns = rk_clock_ns();
 		if (deadline_ns && now_ns >= deadline_ns)
@@ -459,6 +468,8 @@ int rk_worker_round(struct worker *w, struct rk_err *err)
 	int did;
 
 	w->n_jobs = 0;
+	if (rk_unlikely(rk_orphan_is_over(&w->orphan, &w->m, w->number)))
+		return rk_err_set(err, -EOWNERDEAD, "keeper is dead, and no other has come within OrphanTimeout: this worker ends");
 	if (is_paused(w))
 		return paused_round(w, err);
 	did = scan(w, err);

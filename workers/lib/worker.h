@@ -16,16 +16,18 @@
 #include "shm/arena.h"
 #include "shm/owner.h"
 #include "workers/lib/check.h"
+#include "workers/lib/orphan.h"
 #include "workers/lib/rekindle.h"
 
 static_assert(RK_RETRY == RK_OWNER_RETRY && RK_QUARANTINED == RK_OWNER_QUARANTINED, "public and inner names agree");
 
 /* Exit statuses of main(). */
 #define RK_EXIT_LOST 3
+#define RK_EXIT_ORPHANED 75
 #define RK_EXIT_NOT_STARTED 64
 #define RK_EXIT_DOES_NOT_FIT 78
 
-enum worker_fd { FD_BOARD, FD_BEATS, FD_CALLS, FD_QUEUES, FD_PARTS, FD_STATE, FD_DEAD, FD_NEWS, FD_COUNT };
+enum worker_fd { FD_BOARD, FD_BEATS, FD_CALLS, FD_QUEUES, FD_PARTS, FD_STATE, FD_DEAD, FD_NEWS, FD_READERS, FD_COUNT };
 
 struct partition {
 	struct rk_owner owner;
@@ -57,6 +59,7 @@ struct worker {
 	uint64_t ready_ns;         /* when it began to scan */
 	bool told;                 /* the supervisor knows that we serve */
 	uint64_t told_at;          /* the last of its milestones that it was told of */
+	struct rk_orphan orphan;
 	bool opened_space;         /* whoever waits for room in a ring of ours has been woken once */
 	bool checking;
 };
@@ -70,7 +73,7 @@ int rk_worker_start(struct worker *w);
 void rk_worker_tear_down(struct worker *w);
 
 /* One round over what there is, at most about w->jobs_max jobs. Returns how many it handled, 1 if
- * it did something else; -errno. */
+ * it did something else; -errno: -ESTALE a partition was taken away, -EOWNERDEAD no keeper came. */
 RK_MUST_USE int rk_worker_round(struct worker *w, struct rk_err *err);
 
 /* Whether a partition is marked as having work; while paused, whether one is to be given back.
