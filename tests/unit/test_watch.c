@@ -232,22 +232,23 @@ static unsigned long switches(void)
 START_TEST(nothing_wakes_up_while_nothing_happens)
 {
 	pid_t a = holder_start(0, 1), b = holder_start(129, 1);
-	unsigned long before, after;
-	int tries = 0;
+	unsigned long before;
+	int windows = 0;
 
 	ck_assert_int_eq(rk_watch_follow(watch, 0, 1), 0);
 	ck_assert_int_eq(rk_watch_follow(watch, 129, 1), 0);
 	holder_kill(a); /* told or not, its thread must sleep again */
 	ck_assert(is_told(WAIT_MS));
 	(void)is_told(QUIET_MS);
-	do { /* call_rcu's thread rests 10 ms after its work, on a busy machine later */
-		ck_assert_int_lt(tries++, WAIT_MS / QUIET_MS);
+	/*
+	 * call_rcu's thread rests 10 ms after its work, on a busy machine later:
+	 * who wakes up by a clock does so in every window, this one in the first few.
+	 */
+	do {
+		ck_assert_int_lt(windows++, WAIT_MS / (4 * QUIET_MS));
 		before = switches();
-		(void)poll(NULL, 0, QUIET_MS);
+		(void)poll(NULL, 0, 4 * QUIET_MS);
 	} while (switches() != before);
-	(void)poll(NULL, 0, 3 * QUIET_MS);
-	after = switches();
-	ck_assert_uint_eq(after, before);
 	holder_kill(b);
 }
 END_TEST
