@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/beside.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli/programs.h"
@@ -40,7 +41,7 @@ int rk_demo_fleet_programs(struct rk_demo_programs *ret, struct rk_err *err)
 	ret->self[n] = '\0';
 	r = rk_programs_daemon(ret->rekindled, err);
 	if (r == 0)
-		r = rk_programs_find(ret->worker, "workers/examples/wordcount", RK_LIBEXECDIR "/rekindle/wordcount", err);
+		r = rk_beside_find(ret->worker, "workers/examples/wordcount", RK_LIBEXECDIR "/rekindle/wordcount", err);
 	return r;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs: where the other programs of this build are, be it installed or not, and how one that is
- * run as a child ended.
+ * Programs: where rekindled is, and how a program that is run as a child ended.
  *
  * Who       rekindle, one thread.
  * Blocking  finding never: looks at the file system. Running for as long as the child runs.
@@ -15,15 +14,7 @@
 
 #include "base/err.h"
 
-/*
- * Finds a program: at `beside`, a path from this program's own directory (the build's, or the one
- * installed into the same folder), then at `installed`, then its last word along PATH. Returns 0
- * and its path; -ENOENT with a sentence on where it was looked for.
- */
-RK_MUST_USE int rk_programs_find(char ret[static PATH_MAX], const char *beside, const char *installed,
-				 struct rk_err *err);
-
-/* The same for rekindled. */
+/* Finds rekindled, as rk_beside_find() does. */
 RK_MUST_USE int rk_programs_daemon(char ret[static PATH_MAX], struct rk_err *err);
 
 /* A program to run: what it says goes where ours goes, unless it is kept or hidden. */

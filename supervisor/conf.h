@@ -15,6 +15,7 @@
 #include "shm/layout.h"
 #include "supervisor/complaints.h"
 #include "supervisor/ini.h"
+#include "supervisor/keys.h"
 #include "supervisor/options.h"
 
 #define RK_FLEETS_MAX 64u /* of one configuration */
@@ -32,7 +33,7 @@ struct rk_conf_fleet {
 	uint64_t reserved;           /* bytes of shared memory */
 	uint32_t todo;               /* enum rk_conf_todo: not begun yet */
 	bool has_hang_after;         /* HangAfter was written: it holds for jobs with a deadline too */
-	uint64_t bad[2];             /* bit i: key i of the table was refused, its value is not */
+	uint64_t bad[RK_KEYS_MAX / 64]; /* bit i: key i of the table was refused, its value is not */
 };
 
 /* Zero is the empty value. */

@@ -19,6 +19,7 @@ static const char *const headings[] = {
 	[RK_GROUP_TIME] = "[FLEET NAME] SECTION: TIME AND SIGNALS",
 	[RK_GROUP_RESTART] = "[FLEET NAME] SECTION: RESTARTS",
 	[RK_GROUP_CLIENTS] = "[FLEET NAME] SECTION: CLIENTS",
+	[RK_GROUP_WRAP] = "[FLEET NAME] SECTION: WRAPPED PROGRAMS",
 };
 _Static_assert(rk_countof(headings) == RK_GROUPS, "a heading for every group");
 
@@ -29,6 +30,10 @@ static const char *const introductions[] = {
 	[RK_GROUP_CGROUP] =
 		"Limits of the fleet as a whole, through cgroup v2. Where no control group is "
 		"delegated to rekindled they have no effect.",
+	[RK_GROUP_WRAP] =
+		"For every Kind but native. In Exec and where it is said, %p stands for the slot\\(aqs port, %i for its "
+		"number, %s for its socket, %d for its state directory, %f for the fleet and %% for a \\(aq%\\(aq; "
+		"anything else behind a \\(aq%\\(aq is a mistake.",
 	[RK_GROUPS] = NULL,
 };
 
@@ -71,6 +76,8 @@ static void bounds(const struct rk_key *k, FILE *to)
 
 static void key_man(const struct rk_key *k, FILE *to)
 {
+	char kinds[80];
+
 	(void)fputs(".TP\n\\fB", to);
 	roff(k->name, to);
 	(void)fputs("=\\fR\\fI", to);
@@ -82,6 +89,8 @@ static void key_man(const struct rk_key *k, FILE *to)
 	roff(k->normal, to);
 	bounds(k, to);
 	(void)fputs(".\n", to);
+	if (k->kinds)
+		(void)fprintf(to, "Kind: %s.\n", rk_key_kinds(k, kinds, sizeof(kinds)));
 	(void)fprintf(to, "Reload: %s.\n", rk_reload_name(k->reload));
 	(void)fputs("systemd: ", to);
 	roff(k->systemd ? k->systemd : "none", to);

@@ -299,7 +299,7 @@ static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
 		s->fd[RK_SEGMENT_DEAD],       f->news,                    s->fd_read[RK_SEGMENT_READERS],
 	};
 
-	return rk_spawn_init(&f->spawn, f->conf->name, &f->conf->o, fds, f->env->outlives_keeper, err);
+	return rk_spawn_init(&f->spawn, f->env->name, f->conf->name, &f->conf->o, fds, f->env->outlives_keeper, err);
 }
 
 static void limits_note(struct rk_fleet *f, const struct rk_err *why)

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,6 +16,10 @@
 #define TIB (UINT64_C(1) << 40)
 #define STRATEGIES "one-for-one|one-for-all|rest-for-one"
 #define VERDICTS "report|move|kill"
+#define KIND_WORDS "native|lines|http|tcp|notify|exec"
+#define FOR(kind) (1u << RK_KIND_##kind)
+#define SERVERS (FOR(HTTP) | FOR(TCP) | FOR(NOTIFY) | FOR(EXEC))
+#define WRAPPED (FOR(LINES) | SERVERS)
 
 #define F(member) offsetof(struct rk_fleet_options, member)
 #define S(member) offsetof(struct rk_supervisor_options, member)
@@ -61,9 +66,17 @@ static const struct rk_key keys[] = {
 	  .help = "A command to run when a slot has used up RestartBurst, its starts keep failing, or its exit forbids "
 		  "a restart: once until it is healthy again, as ExecStartPre is, with REKINDLE_CAUSE saying "
 		  "what happened. systemd names units here. May be repeated." },
-	{ KEY("Kind", RUN, ENUM, NEVER, F(kind)), .words = "native", .normal = "native", .systemd = "Type",
-	  .help = "How workers get their jobs. native ones use librekindle; this release knows no other kind, others "
-		  "come later." },
+	{ KEY("Kind", RUN, ENUM, NEVER, F(kind)), .words = KIND_WORDS, .normal = "native", .systemd = "Type",
+	  .help = "How workers get their jobs. native ones use librekindle. All others are programs as they are, "
+		  "which a bridge runs: lines gets a job as a line on its standard input and answers with a line, "
+		  "http with a request to its Port or Socket; tcp, notify and exec take no jobs from us, but clients "
+		  "ask 'rekindle key' for the address that a key belongs to. notify tells with sd_notify(3) how it "
+		  "is, of exec ProbeExec finds it out." },
+	{ KEY("Preset", RUN, NAME, SPAWN, F(preset)), .normal = "",
+	  .help = "Settings for a well-known program: NAME.conf of /etc/rekindle/presets or of those that come with "
+		  "rekindle, which is read as if it stood before everything that is said about the fleet: what "
+		  "is said wins, and a list grows unless an empty value resets it. 'rekindle cat' shows what came "
+		  "from it." },
 	{ KEY("Workers", RUN, COUNT, NOW, F(n_workers)), RANGE(1, RK_WORKERS_MAX), .normal = "4",
 	  .supervisord = "numprocs", .letter = 'n',
 	  .help = "Workers to run. A reload scales, up to the slots that the fleet was started with: Workers and "
@@ -252,10 +265,88 @@ static const struct rk_key keys[] = {
 		  "bounds who is careless, not who is hostile." },
 	{ KEY("AllowFaults", CLIENTS, BOOL, NOW, F(allow_faults)), .normal = "no",
 	  .help = "Let 'rekindle fault' kill and stop workers, and make them hang, loop and be slow." },
+
+	/* ---- wrapped programs ---- */
+	{ KEY("Framing", WRAP, ENUM, SPAWN, F(framing)), .words = "line|netstring", .normal = "line", .kinds = FOR(LINES),
+	  .help = "What a job and an answer are: a line each, or a netstring, which may hold newlines." },
+	{ KEY("AnswerId", WRAP, FIELD, SPAWN, F(answer_id)), .normal = "", .kinds = FOR(LINES),
+	  .help = "Where job and answer have the id by which an answer is known, so that answers may come in any order: "
+		  "a blank-separated field's number from 1, or .json.path. Without it they come in the order of "
+		  "the jobs, one for each." },
+	{ KEY("Terminal", WRAP, ENUM, SPAWN, F(terminal)), .words = "no|output|both", .normal = "no",
+	  .kinds = FOR(LINES), .systemd = "StandardInput (tty)",
+	  .help = "A terminal instead of pipes, for a program that only then writes each line at once: for its output, "
+		  "or its input as well. One that colors its lines there has to be told not to." },
+	{ KEY("Window", WRAP, COUNT, SPAWN, F(n_window)), RANGE(1, 1024), .normal = "64",
+	  .kinds = FOR(LINES) | FOR(HTTP),
+	  .help = "Jobs that the program has at a time. All of them are given to its successor should it die. With "
+		  "Kind=http it is 16 unless it is given." },
+	{ KEY("Port", WRAP, COUNT, SPAWN, F(port)), RANGE(0, 65535), .normal = "", .kinds = WRAPPED,
+	  .help = "The port of slot 0, %p in Exec; slot 1 has the next one, and so on. 0 is none. With Kind=tcp and "
+		  "Kind=http it is 7000 unless it or Socket is given." },
+	{ KEY("Socket", WRAP, PATTERN, SPAWN, F(socket)), .normal = "", .kinds = WRAPPED,
+	  .help = "The unix socket that the program listens on, %s in Exec; such as %d/redis.sock. Specifiers are %p, "
+		  "%i, %d and %f." },
+	{ KEY("Address", WRAP, TEXT, SPAWN, F(address)), .normal = "", .kinds = SERVERS,
+	  .help = "What clients are told to connect to, with specifiers. Without it 127.0.0.1:%p where there is a port, "
+		  "else unix:%s." },
+	{ KEY("StateDirectory", WRAP, PATTERN, SPAWN, F(state_directory)), .normal = "", .systemd = "StateDirectory",
+	  .kinds = WRAPPED,
+	  .help = "The directory of a slot, %d in Exec, which is made with mode 0700 once something names %d. Specifiers "
+		  "are %p, %i and %f. Without it /var/lib/rekindle/NAME/%f-%i for root, else "
+		  "$XDG_STATE_HOME/rekindle/NAME/%f-%i, or below ~/.local/state." },
+	{ KEY("Send", WRAP, ESCAPED, SPAWN, F(send)), .normal = "", .kinds = SERVERS,
+	  .help = "What a probe sends over Port or Socket, such as PING\\r\\n; \\r, \\n, \\t, \\\\ and \\xHH are what they "
+		  "mean in C. Needs Expect." },
+	{ KEY("Expect", WRAP, ESCAPED, SPAWN, F(expect)), .normal = "", .kinds = SERVERS,
+	  .help = "Text that the answer to a probe has to hold, with the escapes of Send. To connect alone is no sign of "
+		  "life: the kernel accepts connections for a program that is stopped." },
+	{ KEY("HealthPath", WRAP, URL_PATH, SPAWN, F(health_path)), .normal = "", .kinds = SERVERS,
+	  .help = "A probe by HTTP instead: a GET of this path over Port or Socket has to be answered with 2xx." },
+	{ KEY("ProbeExec", WRAP, COMMAND, SPAWN, F(probe_exec)), .normal = "", .kinds = SERVERS,
+	  .help = "A probe by a command instead, which has to exit with 0. Specifiers are those of Exec." },
+	{ KEY("ProbeInterval", WRAP, TIME, SPAWN, F(probe_interval_ns)), RANGE(10 * RK_NS_PER_MS, DAY), .normal = "1s",
+	  .kinds = SERVERS, .help = "From one probe to the next." },
+	{ KEY("ProbeTimeout", WRAP, TIME, SPAWN, F(probe_timeout_ns)), RANGE(10 * RK_NS_PER_MS, DAY), .normal = "1s",
+	  .kinds = SERVERS, .help = "How long a probe waits for its answer." },
+	{ KEY("ProbeFailures", WRAP, COUNT, SPAWN, F(n_probe_failures)), RANGE(1, 1000), .normal = "3", .kinds = SERVERS,
+	  .help = "Probes in a row that fail until the program counts as hung, and OnHang says what is done. Before "
+		  "the first one that succeeds none counts." },
+	{ KEY("HttpPath", WRAP, URL_PATH, SPAWN, F(http_path)), .normal = "/", .kinds = FOR(HTTP),
+	  .help = "The path that jobs are posted to." },
+	{ KEY("KeyHeader", WRAP, HEADER, SPAWN, F(key_header)), .normal = "X-Rekindle-Key", .kinds = FOR(HTTP),
+	  .help = "The header that tells the program a job's key." },
+	{ KEY("HttpAnswer", WRAP, ENUM, SPAWN, F(http_answer)), .words = "body|full", .normal = "body",
+	  .kinds = FOR(HTTP),
+	  .help = "What a job's reply is: the body of the answer, or all of it with status and headers." },
+	{ KEY("Listen", WRAP, ADDRESSES, SPAWN, F(listen)), .normal = "", .systemd = "ListenStream", .kinds = SERVERS,
+	  .help = "Addresses that are bound once for a slot and held while its program restarts, so that no connection is "
+		  "refused: HOST:PORT, [V6]:PORT or the path of a unix socket, with specifiers. May be repeated." },
+	{ KEY("ListenAs", WRAP, ENUM, SPAWN, F(listen_as)), .words = "systemd|nginx|fd", .normal = "systemd",
+	  .kinds = SERVERS,
+	  .help = "How the program is told of them: by LISTEN_FDS and the others of sd_listen_fds(3), by nginx's own "
+		  "variable, or not at all: they are descriptors 3 and on, as haproxy's fd@3." },
+	{ KEY("FileDescriptorStoreMax", WRAP, COUNT, SPAWN, F(n_descriptors_kept)), RANGE(0, RK_DESCRIPTORS_MAX),
+	  .normal = "0", .systemd = "FileDescriptorStoreMax", .kinds = WRAPPED,
+	  .help = "Descriptors that are kept for a slot when its program sends them with FDSTORE=1, and given to the "
+		  "next one." },
+	{ KEY("CheckpointExec", WRAP, COMMAND, SPAWN, F(checkpoint_exec)), .normal = "", .kinds = WRAPPED,
+	  .help = "A command that makes the program save its state, before it is stopped and every CheckpointInterval; a "
+		  "failure is told. Specifiers are those of Exec." },
+	{ KEY("CheckpointLine", WRAP, ESCAPED, SPAWN, F(checkpoint_line)), .normal = "", .kinds = WRAPPED,
+	  .help = "The same by a line: over Port or Socket, and with Kind=lines to its standard input; its answer is "
+		  "awaited. With the escapes of Send." },
+	{ KEY("CheckpointPath", WRAP, URL_PATH, SPAWN, F(checkpoint_path)), .normal = "", .kinds = SERVERS,
+	  .help = "The same by HTTP: a POST to this path over Port or Socket, which has to be answered with 2xx." },
+	{ KEY("CheckpointInterval", WRAP, TIME, SPAWN, F(checkpoint_interval_ns)), RANGE(0, DAY), .normal = "0",
+	  .kinds = WRAPPED, .help = "From one checkpoint to the next; with 0 there is one on stop alone." },
+	{ KEY("RestoreExec", WRAP, COMMAND, SPAWN, F(restore_exec)), .normal = "", .kinds = WRAPPED,
+	  .help = "A command that runs before each start of the program and puts the last checkpoint where it looks "
+		  "for it. Specifiers are those of Exec." },
 };
 /* clang-format on */
 
-_Static_assert(rk_countof(keys) <= RK_KEYS_MAX, "a bit for every key");
+_Static_assert(rk_countof(keys) <= RK_KEYS_MAX && RK_KEYS_MAX % 64 == 0, "a bit for every key");
 
 const struct rk_key *rk_keys(size_t *ret_n)
 {
@@ -277,6 +368,7 @@ bool rk_key_is_list(const struct rk_key *k)
 	case RK_VALUE_FLEETS:
 	case RK_VALUE_STATUSES:
 	case RK_VALUE_CPUS:
+	case RK_VALUE_ADDRESSES:
 		return true;
 	case RK_VALUE_COUNT:
 	case RK_VALUE_NICE:
@@ -294,6 +386,13 @@ bool rk_key_is_list(const struct rk_key *k)
 	case RK_VALUE_LIMIT:
 	case RK_VALUE_LIMIT_SIZE:
 	case RK_VALUE_OUTPUT:
+	case RK_VALUE_NAME:
+	case RK_VALUE_TEXT:
+	case RK_VALUE_ESCAPED:
+	case RK_VALUE_PATTERN:
+	case RK_VALUE_URL_PATH:
+	case RK_VALUE_HEADER:
+	case RK_VALUE_FIELD:
 	case RK_VALUE_TYPES:
 		break;
 	}
@@ -366,6 +465,37 @@ void rk_key_option(const struct rk_key *k, char ret[static RK_INI_KEY_MAX])
 	ret[n] = '\0';
 }
 
+const char *rk_kind_name(uint32_t kind)
+{
+	static const char *const names[] = {
+		[RK_KIND_NATIVE] = "native", [RK_KIND_LINES] = "lines",   [RK_KIND_HTTP] = "http",
+		[RK_KIND_TCP] = "tcp",       [RK_KIND_NOTIFY] = "notify", [RK_KIND_EXEC] = "exec",
+	};
+
+	_Static_assert(rk_countof(names) == RK_KINDS, "a name for every kind");
+	return kind < RK_KINDS ? names[kind] : "?";
+}
+
+const char *rk_key_kinds(const struct rk_key *k, char *text, size_t size)
+{
+	uint32_t left = k->kinds;
+	size_t len = 0;
+
+	text[0] = '\0';
+	if (left == WRAPPED) {
+		(void)snprintf(text, size, "any kind but native");
+		return text;
+	}
+	for (uint32_t kind = 0; kind < RK_KINDS && len < size; kind++) {
+		if (!(left >> kind & 1))
+			continue;
+		left &= ~(1u << kind);
+		len += (size_t)snprintf(text + len, size - len, "%s%s", rk_kind_name(kind),
+					left == 0 ? "" : left & (left - 1) ? ", " : " or ");
+	}
+	return text;
+}
+
 const char *rk_value_type_name(enum rk_value_type type)
 {
 	static const char *const names[] = {
@@ -380,6 +510,10 @@ const char *rk_value_type_name(enum rk_value_type type)
 		[RK_VALUE_USER] = "USER",          [RK_VALUE_GROUP] = "GROUP",
 		[RK_VALUE_MODE] = "MODE",          [RK_VALUE_LIMIT] = "LIMIT",
 		[RK_VALUE_LIMIT_SIZE] = "SIZE",    [RK_VALUE_OUTPUT] = "OUTPUT",
+		[RK_VALUE_NAME] = "NAME",          [RK_VALUE_TEXT] = "TEXT",
+		[RK_VALUE_ESCAPED] = "TEXT",       [RK_VALUE_PATTERN] = "PATH",
+		[RK_VALUE_URL_PATH] = "PATH",      [RK_VALUE_HEADER] = "NAME",
+		[RK_VALUE_FIELD] = "NUMBER|.PATH", [RK_VALUE_ADDRESSES] = "ADDRESS...",
 	};
 
 	_Static_assert(rk_countof(names) == RK_VALUE_TYPES, "a name for every type");

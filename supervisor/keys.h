@@ -39,6 +39,14 @@ enum rk_value_type {
 	RK_VALUE_LIMIT,      /* struct rk_limit of plain numbers */
 	RK_VALUE_LIMIT_SIZE, /* struct rk_limit of sizes */
 	RK_VALUE_OUTPUT,     /* struct rk_output */
+	RK_VALUE_NAME,       /* char *: as rk_name_check() has it */
+	RK_VALUE_TEXT,       /* char *: as it stands */
+	RK_VALUE_ESCAPED,    /* char *: \r \n \t \\ \xHH are what they mean */
+	RK_VALUE_PATTERN,    /* char *: an absolute path with specifiers */
+	RK_VALUE_URL_PATH,   /* char *: a URL's path */
+	RK_VALUE_HEADER,     /* char *: the name of an HTTP header */
+	RK_VALUE_FIELD,      /* char *: a field's number from 1, or .json.path */
+	RK_VALUE_ADDRESSES,  /* struct rk_wordlist; a list of HOST:PORT, [V6]:PORT and paths of unix sockets */
 	RK_VALUE_TYPES
 };
 
@@ -60,6 +68,7 @@ enum rk_key_group {
 	RK_GROUP_TIME,
 	RK_GROUP_RESTART,
 	RK_GROUP_CLIENTS,
+	RK_GROUP_WRAP,
 	RK_GROUPS
 };
 
@@ -77,10 +86,14 @@ struct rk_key {
 	const char *systemd; /* its name there, a remark behind it; NULL = it has none */
 	const char *supervisord;
 	const char *help; /* one sentence or two */
+	uint32_t kinds;   /* bit i: enum rk_kind i knows it; 0 = all */
 	char letter;      /* of the command line; 0 = none */
 };
 
-#define RK_KEYS_MAX 96u /* room for one bit per key */
+#define RK_KEYS_MAX 192u /* room for one bit per key; a multiple of 64 */
+
+#define RK_LISTEN_MAX 16u      /* addresses of Listen= */
+#define RK_DESCRIPTORS_MAX 64u /* of FileDescriptorStoreMax= */
 
 /* The table, by group. */
 const struct rk_key *rk_keys(size_t *ret_n);
@@ -107,6 +120,12 @@ const struct rk_key *rk_key_nearest(enum rk_ini_section section, const char *nam
  * lower case. HangAfter -> hang-after, LimitNOFILE -> limit-nofile, MaxRSS -> max-rss.
  */
 void rk_key_option(const struct rk_key *k, char ret[static RK_INI_KEY_MAX]);
+
+/* "lines", as Kind= has it. */
+const char *rk_kind_name(uint32_t kind);
+
+/* The kinds that know the key: "lines", "lines or http", "any kind but native"; "" for all. Returns text. */
+const char *rk_key_kinds(const struct rk_key *k, char *text, size_t size);
 
 /* What the value looks like: "NUMBER", "SIZE", "TIME", … for help and man page. */
 const char *rk_value_type_name(enum rk_value_type type);

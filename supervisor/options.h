@@ -19,7 +19,15 @@
 #define RK_INFINITE UINT64_MAX
 
 /* The order is that of the words in the key's table. */
-enum rk_kind { RK_KIND_NATIVE };
+enum rk_kind {
+	RK_KIND_NATIVE,
+	RK_KIND_LINES,
+	RK_KIND_HTTP,
+	RK_KIND_TCP,
+	RK_KIND_NOTIFY,
+	RK_KIND_EXEC,
+	RK_KINDS
+};
 enum rk_level { RK_LEVEL_ERROR, RK_LEVEL_WARNING, RK_LEVEL_NOTICE, RK_LEVEL_INFO, RK_LEVEL_DEBUG };
 enum rk_output_to { RK_OUTPUT_INHERIT, RK_OUTPUT_JOURNAL, RK_OUTPUT_NULL, RK_OUTPUT_FILE };
 
@@ -81,6 +89,7 @@ struct rk_fleet_options {
 	struct rk_wordlist exec;
 	struct rk_commands exec_start_pre, exec_start_post, on_failure;
 	uint32_t kind; /* enum rk_kind */
+	char *preset;  /* its name, NULL for none; what it says is among the settings */
 	uint32_t n_workers, n_standby;
 	bool is_disabled;
 	struct rk_wordlist after, requires; /* names of fleets; requires implies after */
@@ -130,7 +139,33 @@ struct rk_fleet_options {
 	struct rk_mode socket_mode;
 	uint32_t n_quota; /* calls one client may have outstanding; 0: all its slots */
 	bool allow_faults;
+
+	/*
+	 * Wrapped programs, by their bridge (workers/bridge/options.h). Texts are NULL where nothing
+	 * was said; specifiers in them are not expanded: the bridge knows its slot.
+	 */
+	uint32_t framing, terminal, http_answer, listen_as; /* which of the key's words */
+	char *answer_id;
+	uint32_t n_window;
+	uint32_t port; /* of slot 0; 0: none */
+	char *socket, *address, *state_directory;
+	char *send, *expect; /* without escapes */
+	char *health_path, *http_path, *key_header;
+	struct rk_wordlist probe_exec;
+	uint64_t probe_interval_ns, probe_timeout_ns;
+	uint32_t n_probe_failures;
+	struct rk_wordlist listen; /* addresses */
+	uint32_t n_descriptors_kept;
+	struct rk_wordlist checkpoint_exec, restore_exec;
+	char *checkpoint_line, *checkpoint_path;
+	uint64_t checkpoint_interval_ns; /* 0: on stop alone */
 };
+
+/* Whether a bridge is between us and the program. */
+static inline bool rk_kind_is_wrapped(uint32_t kind)
+{
+	return kind != RK_KIND_NATIVE;
+}
 
 #define RK_NICE_KEEP INT32_MIN
 

@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/beside.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "shm/words.h"
+#include "supervisor/bridge_options.h"
 #include "supervisor/output.h"
 
 /* ---- finding the program ---- */
@@ -69,6 +71,11 @@ int rk_spawn_find(const char *command, char ret[static PATH_MAX], struct rk_err 
 	return 0;
 }
 
+int rk_spawn_find_bridge(char ret[static PATH_MAX], struct rk_err *err)
+{
+	return rk_beside_find(ret, "workers/bridge/" RK_BRIDGE_PROGRAM, RK_PKGLIBEXECDIR "/" RK_BRIDGE_PROGRAM, err);
+}
+
 /* ---- preparing ---- */
 
 static int environment_init(struct rk_spawn *s, struct rk_err *err)
@@ -87,6 +94,9 @@ static int look(struct rk_spawn *s, struct rk_err *err)
 {
 	int r = rk_spawn_find(s->o->exec.at[0], s->path, err);
 
+	s->bridge[0] = '\0';
+	if (r == 0 && rk_kind_is_wrapped(s->o->kind))
+		r = rk_spawn_find_bridge(s->bridge, err);
 	if (r == 0)
 		r = rk_setup_init(&s->setup, s->o, s->outlives_keeper, err);
 	if (r == 0)
@@ -99,10 +109,12 @@ static int look(struct rk_spawn *s, struct rk_err *err)
 	return r;
 }
 
-int rk_spawn_init(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o,
+int rk_spawn_init(struct rk_spawn *s, const char *name, const char *fleet, const struct rk_fleet_options *o,
 		  const int fds[RK_SPAWN_FDS], bool outlives_keeper, struct rk_err *err)
 {
-	*s = (struct rk_spawn){ .fleet = fleet, .o = o, .null = -1, .outlives_keeper = outlives_keeper };
+	*s = (struct rk_spawn){
+		.name = name, .fleet = fleet, .o = o, .null = -1, .outlives_keeper = outlives_keeper
+	};
 	memset(s->fds, 0xff, sizeof(s->fds));
 	s->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (s->null < 0)
@@ -166,11 +178,45 @@ static int environment_take(struct rk_spawn *s, struct rk_environment *now, char
 	return 0;
 }
 
+/* What only a bridge gets; owned. */
+struct bridge {
+	char **argv; /* the words of Exec= are borrowed */
+	char *variable;
+};
+
+static void bridge_free_p(struct bridge *b)
+{
+	free(b->argv);
+	free(b->variable);
+}
+
+/* The variable goes behind REKINDLE_WORKER in envp: there is room. */
+static int bridge_make(const struct rk_spawn *s, char **envp, struct bridge *ret)
+{
+	const struct rk_wordlist *exec = &s->o->exec;
+	rk_cleanup(rk_free_p) char *state = rk_bridge_state_directory(s->name, s->setup.uid == 0, envp);
+	struct rk_bridge_plan p = { .name = s->name, .fleet = s->fleet, .o = s->o, .state_directory = state };
+	uint32_t n = 0;
+
+	ret->argv = calloc((size_t)exec->n + 2, sizeof(*ret->argv));
+	ret->variable = rk_bridge_options_text(&p);
+	if (!state || !ret->argv || !ret->variable)
+		return -ENOMEM;
+	ret->argv[0] = (char *)(uintptr_t)RK_BRIDGE_PROGRAM; /* exec changes nothing in it */
+	memcpy(ret->argv + 1, exec->at, exec->n * sizeof(*ret->argv));
+	while (envp[n])
+		n++;
+	envp[n] = ret->variable;
+	envp[n + 1] = NULL;
+	return 0;
+}
+
 /* s->worker stands. order: a standby's socket, or -1. */
 static int hold(struct rk_spawn *s, uint32_t slot, int order, int cgroup, struct rk_spawned *ret,
 		struct rk_err *err)
 {
 	rk_cleanup(rk_environment_free_p) struct rk_environment now = { 0 };
+	rk_cleanup(bridge_free_p) struct bridge bridge = { 0 };
 	rk_cleanup(rk_close_p) int out = -1;
 	int fds[RK_SPAWN_FDS + 1];
 	char **envp = NULL;
@@ -180,12 +226,14 @@ static int hold(struct rk_spawn *s, uint32_t slot, int order, int cgroup, struct
 		r = rk_spawn_output(s, slot, &out, err);
 	if (r == 0)
 		r = environment_take(s, &now, &envp, err);
+	if (r == 0 && *s->bridge && bridge_make(s, envp, &bridge) < 0)
+		r = rk_err_set(err, -ENOMEM, "no memory for what the bridge is told");
 	if (r < 0)
 		return r;
 	memcpy(fds, s->fds, sizeof(s->fds));
 	fds[RK_SPAWN_FDS] = order;
-	const struct rk_child_plan plan = { .path = s->path,
-					    .argv = s->o->exec.at,
+	const struct rk_child_plan plan = { .path = *s->bridge ? s->bridge : s->path,
+					    .argv = *s->bridge ? bridge.argv : s->o->exec.at,
 					    .envp = envp,
 					    .fds = fds,
 					    .n_fds = RK_SPAWN_FDS + (order >= 0),

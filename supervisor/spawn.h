@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Spawn: what a worker of a fleet, or a standby, is started with, and starting one by child.h's two steps.
+ * Of a wrapped fleet that is rekindle-bridge, with the words of Exec= behind its own name.
  *
  * Who       the supervisor's loop.
  * Crash     as child.h says.
- * Blocking  opens what Output= says; without EnvironmentFile= nothing is allocated or read.
+ * Blocking  opens what Output= says; of a native fleet, without EnvironmentFile= nothing is allocated or read.
  */
 #ifndef RK_SUPERVISOR_SPAWN_H
 #define RK_SUPERVISOR_SPAWN_H
@@ -24,9 +25,11 @@ _Static_assert(RK_SPAWN_FDS < RK_CHILD_FDS_MAX, "a child has room for them, and 
 
 /* Everything a worker of this fleet is started with. */
 struct rk_spawn {
+	const char *name;                 /* of the configuration; borrowed */
 	const char *fleet;                /* borrowed */
 	const struct rk_fleet_options *o; /* borrowed */
-	char path[PATH_MAX];              /* of the program */
+	char path[PATH_MAX];              /* of the program that Exec= names */
+	char bridge[PATH_MAX];            /* what is executed instead; "" if that is the program itself */
 	struct rk_environment environment;
 	struct rk_setup setup;
 	char worker[RK_SPAWN_ENVIRONMENT];
@@ -43,13 +46,16 @@ struct rk_spawn {
  */
 RK_MUST_USE int rk_spawn_find(const char *command, char ret[static PATH_MAX], struct rk_err *err);
 
+/* Looks for rekindle-bridge: in the build's tree, or where it is installed. 0; -ENOENT with a sentence. */
+RK_MUST_USE int rk_spawn_find_bridge(char ret[static PATH_MAX], struct rk_err *err);
+
 /*
- * Prepares for a fleet's command; options and name are borrowed. fds are duplicated. Returns 0 or
+ * Prepares for a fleet's command; options and names are borrowed. fds are duplicated. Returns 0 or
  * -errno; rk_spawn_close() afterwards in any case. After a failure that is not for want of
  * descriptors it is still good for rk_spawn_hold(), which looks again each time: so an adopted
  * fleet goes on whose program is not there just now.
  */
-RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *fleet,
+RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *name, const char *fleet,
 			      const struct rk_fleet_options *o, const int fds[RK_SPAWN_FDS],
 			      bool outlives_keeper, struct rk_err *err);
 void rk_spawn_close(struct rk_spawn *s);

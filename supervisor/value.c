@@ -164,11 +164,7 @@ static int enum_parse(const struct rk_key *k, const char *text, void *at, struct
 		}
 		w = w[word_len] ? w + word_len + 1 : NULL;
 	}
-	return strchr(k->words, '|')
-		       ? rk_err_set(err, -EINVAL, "'%s' is none of %s", text, k->words)
-		       : rk_err_set(err, -EINVAL,
-				    "'%s': this release knows only %s; others come later", text,
-				    k->words);
+	return rk_err_set(err, -EINVAL, "'%s' is none of %s", text, k->words);
 }
 
 static void enum_print(const struct rk_key *k, const void *at, FILE *to)
@@ -214,6 +210,14 @@ static const struct type types[] = {
 	[RK_VALUE_LIMIT] = { rk_value_limit_parse, rk_value_limit_print, NULL, sizeof(struct rk_limit), false },
 	[RK_VALUE_LIMIT_SIZE] = { rk_value_limit_parse, rk_value_limit_print, NULL, sizeof(struct rk_limit), false },
 	[RK_VALUE_OUTPUT] = { rk_value_output_parse, rk_value_output_print, rk_value_output_free, sizeof(struct rk_output), true },
+	[RK_VALUE_NAME] = { rk_value_name_parse, rk_value_path_print, rk_value_path_free, sizeof(char *), true },
+	[RK_VALUE_TEXT] = { rk_value_text_parse, rk_value_path_print, rk_value_path_free, sizeof(char *), true },
+	[RK_VALUE_ESCAPED] = { rk_value_escaped_parse, rk_value_escaped_print, rk_value_path_free, sizeof(char *), true },
+	[RK_VALUE_PATTERN] = { rk_value_pattern_parse, rk_value_path_print, rk_value_path_free, sizeof(char *), true },
+	[RK_VALUE_URL_PATH] = { rk_value_url_path_parse, rk_value_path_print, rk_value_path_free, sizeof(char *), true },
+	[RK_VALUE_HEADER] = { rk_value_header_parse, rk_value_path_print, rk_value_path_free, sizeof(char *), false },
+	[RK_VALUE_FIELD] = { rk_value_field_parse, rk_value_path_print, rk_value_path_free, sizeof(char *), true },
+	[RK_VALUE_ADDRESSES] = { rk_value_addresses_parse, rk_value_words_print, rk_value_words_free, sizeof(struct rk_wordlist), true },
 };
 /* clang-format on */
 _Static_assert(rk_countof(types) == RK_VALUE_TYPES, "every type is known");

@@ -50,6 +50,15 @@ rk_value_print_fn rk_value_statuses_print;
 rk_value_parse_fn rk_value_who_parse;
 rk_value_print_fn rk_value_who_print;
 rk_value_free_fn rk_value_words_free;
+rk_value_parse_fn rk_value_addresses_parse;
+rk_value_parse_fn rk_value_escaped_parse;
+rk_value_print_fn rk_value_escaped_print;
+rk_value_parse_fn rk_value_field_parse;
+rk_value_parse_fn rk_value_header_parse;
+rk_value_parse_fn rk_value_name_parse;
+rk_value_parse_fn rk_value_pattern_parse;
+rk_value_parse_fn rk_value_text_parse;
+rk_value_parse_fn rk_value_url_path_parse;
 rk_value_print_fn rk_value_words_print;
 
 bool rk_value_is_infinity(const char *text);

@@ -48,7 +48,7 @@ LogLevle=info
 [Flet words]
 Exec=cat
 Wrokers=4
-Kind=http
+Kind=https
 [Service]
 ExecStart=cat
 FILE
@@ -57,7 +57,7 @@ complaints='1 no section \[Supervisr\]: did you mean \[Supervisor\]\?
 2 unknown key .LogLevle.: did you mean .LogLevel.
 3 no section \[Flet words\]: did you mean \[Fleet words\]\?
 5 unknown key .Wrokers.: did you mean .Workers.
-6 Kind=: .http.: this release knows only native; others come later
+6 Kind=: .https. is none of native\|lines\|http\|tcp\|notify\|exec
 7 no section \[Service\]: .*; what stands in it was not looked at'
 expect "keys below a misspelt section are checked as those of the one that was meant" 78 'heads\.conf:3: '
 result "and each mistake is told" "$(while read -r line says; do

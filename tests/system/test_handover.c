@@ -141,7 +141,7 @@ static struct fleet *open_fleet(void)
 					f->s.fd[RK_SEGMENT_READERS] };
 
 	(void)snprintf(path, sizeof(path), "%s/tests/system/test_worker", build_dir());
-	ck_assert_msg(rk_spawn_init(&f->spawn, "handover", &options, fds, false, &err) == 0, "%s", err.text);
+	ck_assert_msg(rk_spawn_init(&f->spawn, "handover", "handover", &options, fds, false, &err) == 0, "%s", err.text);
 	for (uint32_t p = 0; p < PARTITIONS; p++)
 		assign(f, p, 0);
 	for (uint32_t w = 0; w < WORKERS; w++)

@@ -2,8 +2,8 @@
 /*
  * Options: what the bridge is told by the supervisor, in the environment variable REKINDLE_BRIDGE: a
  * `Key=value` a line, a newline in a value as \n and a backslash as \\, lists as several lines. The
- * names are those of rekindle.conf(5); times are ns, sizes bytes, commands as base/wordlist.h prints
- * them.
+ * names are those of rekindle.conf(5), and Name, Fleet, ListenFd and KeptFd; times are ns, UINT64_MAX for
+ * infinity, sizes bytes, commands as base/wordlist.h prints them.
  *
  * Who       the bridge, before anything else.
  * Blocking  never; allocates.
@@ -86,7 +86,7 @@ struct rk_bridge_options {
 };
 
 /*
- * Reads the variable's text. Returns 0; -EINVAL with a sentence that names the line: it was not
+ * Reads the variable's text. Returns 0; -ENOMEM; -EINVAL with a sentence that names the line: it was not
  * written by rekindled, or by another release. rk_bridge_options_free() in any case.
  */
 RK_MUST_USE int rk_bridge_options_read(struct rk_bridge_options *o, const char *text, struct rk_err *err);
