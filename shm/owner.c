@@ -502,20 +502,49 @@ static uint32_t run_batch(struct rk_owner *o, uint32_t limit, rk_owner_handler h
 	return n;
 }
 
+enum rk_owner_ahead rk_owner_look_ahead(struct rk_owner *o, uint64_t number, struct rk_owner_job *job)
+{
+	uint64_t ref = take(o, number);
+	uint32_t cell = rk_ref_cell(ref), slot;
+
+	if (!ref)
+		return RK_OWNER_AHEAD_NONE;
+	*job = (struct rk_owner_job){ .owner = o, .partition = o->partition, .number = number };
+	if (rk_ref_state(ref) == RK_REF_TOMB || cell >= rk_shm_n_cells(o->m) || is_condemned(o, number))
+		return RK_OWNER_AHEAD_VOID;
+	if (!copy_request(o, cell, job, &slot) || is_old(o, job, rk_shm_page_of(o->m, cell), slot))
+		return RK_OWNER_AHEAD_VOID;
+	split_request(o, job);
+	return RK_OWNER_AHEAD_JOB;
+}
+
+uint32_t rk_owner_attempts(const struct rk_owner *o, uint64_t number)
+{
+	return attempts_at(o, number);
+}
+
+int rk_owner_settle(struct rk_owner *o)
+{
+	/* Acquire: a look at the word this owner alone writes tells whether it still does. */
+	if (atomic_load_explicit(&rk_shm_part(o->m, o->partition)->commit, memory_order_acquire) != o->commit &&
+	    !rk_broken(NOINC))
+		return -ESTALE;
+	if (rk_pos_before(o->freed, rk_commit_cursor(o->commit))) {
+		open_gate(o);
+		(void)deliver_pending(o);
+	}
+	return 0;
+}
+
 int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg)
 {
 	uint64_t cursor = rk_commit_cursor(o->commit);
 	enum run_result last;
 	uint32_t n;
+	int r = rk_owner_settle(o);
 
-	/* Acquire: a look at the word this owner alone writes tells whether it still does. */
-	if (atomic_load_explicit(&rk_shm_part(o->m, o->partition)->commit, memory_order_acquire) != o->commit &&
-	    !rk_broken(NOINC))
-		return -ESTALE;
-	if (rk_pos_before(o->freed, cursor)) {
-		open_gate(o);
-		(void)deliver_pending(o);
-	}
+	if (r < 0)
+		return r;
 	if (o->must_yield) {
 		o->must_yield = false;
 		return -EAGAIN;

@@ -101,6 +101,26 @@ RK_MUST_USE int rk_owner_look(const struct rk_shm *m, uint32_t partition, uint32
  */
 RK_MUST_USE int rk_owner_step(struct rk_owner *o, rk_owner_handler handler, void *arg);
 
+/* What rk_owner_look_ahead() finds. */
+enum rk_owner_ahead {
+	RK_OWNER_AHEAD_NONE, /* nothing is published there */
+	RK_OWNER_AHEAD_VOID, /* nothing to do but to count it: withdrawn, a duplicate, damaged, or to be quarantined */
+	RK_OWNER_AHEAD_JOB,
+};
+
+/*
+ * Between two steps: takes the reference at a place at or behind the cursor, and copies its request
+ * into job (valid until the next call of any function of this owner). It is run later, by
+ * rk_owner_step(), when the cursor is there; what it turns out to be then counts.
+ */
+RK_MUST_USE enum rk_owner_ahead rk_owner_look_ahead(struct rk_owner *o, uint64_t number, struct rk_owner_job *job);
+
+/* How often this job has failed so far. */
+uint32_t rk_owner_attempts(const struct rk_owner *o, uint64_t number);
+
+/* Delivers what is committed and was not yet, without running a job. Returns 0; -ESTALE as rk_owner_step(). */
+RK_MUST_USE int rk_owner_settle(struct rk_owner *o);
+
 /*
  * Between two steps, when asked (rk_part_is_asked()): delivers what its gate
  * lets through and gives the partition back; o and the mapping are done with.

@@ -437,6 +437,30 @@ static void act_work_0(struct stage *s)
 	_exit(r < 0 ? 3 : 0);
 }
 
+static void act_ahead_0(struct stage *s)
+{
+	struct worker k;
+	int r = 1;
+
+	worker_init(&k, 0);
+	k.looks_ahead = true;
+	while (r > 0)
+		r = worker_pass(&s->w, &k);
+	_exit(r < 0 ? 3 : 0);
+}
+
+static void act_ahead_1(struct stage *s)
+{
+	struct worker k;
+	int r = 1;
+
+	worker_init(&k, 1);
+	k.looks_ahead = true;
+	while (r > 0)
+		r = worker_pass(&s->w, &k);
+	_exit(r < 0 ? 3 : 0);
+}
+
 static void act_work_1(struct stage *s)
 {
 	struct worker k;
@@ -1032,6 +1056,9 @@ const struct scene scenes[] = {
 	{ "worker: a job that wants another attempt", called_0, act_work_0, bury_worker_0, go_on_without_0, .retries = 1 },
 	{ "worker: a dead letter", condemned_0, act_work_0, bury_worker_0, go_on_without_0, .n_log = 0 },
 	{ "worker: a dead letter without room", condemned_without_room, act_work_0, bury_blocked, NULL, .n_log = 0 },
+	{ "worker: looks ahead at four jobs, then runs them", several_1, act_ahead_1, bury_worker_1, go_on_without_1, .n_log = 0 },
+	{ "worker: looks ahead at a tombstone and a job", tomb_0, act_ahead_0, bury_worker_0, go_on_without_0, .n_log = 0 },
+	{ "worker: looks ahead at a duplicate", duplicate_0, act_ahead_0, bury_worker_0, go_on_without_0, .n_log = 0 },
 	{ "supervisor: charge", half_done, act_charge, bury_charge, go_on_working, .n_log = 0 },
 	{ "supervisor: eviction", half_done, act_evict, bury_evict, go_on_working, .n_log = 0 },
 	{ "supervisor: asks for a partition", called, act_ask, bury_nobody, go_on_working, .n_log = 0 },
@@ -1057,6 +1084,7 @@ static const struct scene publish_0 = { "", nothing, act_start_0, bury_client_0,
 static const struct scene publish_1 = { "", nothing, act_start_1, bury_client_1, NULL, .n_log = 0 };
 static const struct scene expire_0 = { "", nothing, act_expire, bury_client_0, NULL, .n_log = 0 };
 static const struct scene work_0 = { "", nothing, act_work_0, bury_worker_0, NULL, .n_log = 0 };
+static const struct scene ahead_0 = { "", nothing, act_ahead_0, bury_worker_0, NULL, .n_log = 0 };
 static const struct scene work_1 = { "", nothing, act_work_1, bury_worker_1, NULL, .n_log = 0 };
 static const struct scene evict_0 = { "", nothing, act_evict, bury_evictor, NULL, .n_log = 0 };
 static const struct scene copy_1 = { "", nothing, act_work_1, bury_copier, NULL, .is_long = true };
@@ -1078,6 +1106,10 @@ const struct duet duets[] = {
 	{ "consume against publish", job_for_0, &work_0, &publish_0 },
 	{ "time-out against deliver", called_0, &expire_0, &work_0 },
 	{ "deliver against time-out", called_0, &work_0, &expire_0 },
+	{ "time-out against a look ahead", called_0, &expire_0, &ahead_0 },
+	{ "look ahead against a time-out", called_0, &ahead_0, &expire_0 },
+	{ "evict against a look ahead", called_0, &evict_0, &ahead_0 },
+	{ "look ahead against evict", called_0, &ahead_0, &evict_0 },
 	{ "sweep against deliver", half_written_for_1, &sweep_0, &work_1 },
 	{ "deliver against sweep", half_written_for_1, &work_1, &sweep_0 },
 	{ "evict against commit and delivery", called_0, &evict_0, &work_0 },

@@ -65,6 +65,7 @@ static void run_worker(struct world *w, uint32_t number)
 	int r;
 
 	worker_init(&k, number);
+	k.looks_ahead = number % 2;
 	for (;;) {
 		uint32_t word = 0;
 

@@ -478,6 +478,30 @@ static int follow_owner_word(struct world *w, struct worker *k, uint32_t p)
 	return 0;
 }
 
+/* Who has seen a job may have begun with it. */
+static void note_shown(const struct world *w, const struct rk_owner_job *job)
+{
+	for (uint32_t page = 0; page < WORLD_CLIENTS; page++)
+		if (atomic_load_explicit(&rk_shm_client_ids(&w->m)[page], memory_order_acquire) == job->client_id)
+			world_ledger(w, page, job->sequence)->shown = 1;
+}
+
+static void look_ahead(struct world *w, struct rk_owner *o)
+{
+	for (uint64_t i = 0; i < WORLD_AHEAD; i++) {
+		struct rk_owner_job job;
+		enum rk_owner_ahead found =
+			rk_owner_look_ahead(o, rk_pos_add(rk_commit_cursor(o->commit), i), &job);
+
+		world_elsewhere(w, true);
+		if (found == RK_OWNER_AHEAD_JOB)
+			note_shown(w, &job);
+		world_elsewhere(w, false);
+		if (found == RK_OWNER_AHEAD_NONE)
+			break;
+	}
+}
+
 int worker_pass(struct world *w, struct worker *k)
 {
 	int did = 0;
@@ -488,6 +512,8 @@ int worker_pass(struct world *w, struct worker *k)
 		uint64_t retries = o->n_retries, quarantined = o->n_quarantined;
 		int r = follow_owner_word(w, k, p);
 
+		if (r == 0 && k->open[p] && k->looks_ahead)
+			look_ahead(w, o);
 		if (r == 0 && k->open[p]) {
 			r = rk_owner_step(o, job_run, w);
 			did |= o->freed != freed || r == -EAGAIN;
@@ -710,7 +736,8 @@ static void judge_call(const struct ledger *l, uint64_t applied, uint32_t n_lett
 		break;
 	case LEDGER_NOT_APPLIED:
 		f->n_not_applied++;
-		f->n_ghosts += applied;
+		/* Certain: not applied, and nobody may have begun with it; but that one was refused for want of room. */
+		f->n_ghosts += applied || (l->shown && !atomic_load_explicit(&w->shared->n_refused, memory_order_relaxed));
 		break;
 	case LEDGER_QUARANTINED:
 		f->n_quarantined++;

@@ -75,6 +75,7 @@ struct ledger {
 	uint8_t state;     /* enum ledger_state */
 	uint8_t partition;
 	uint8_t letters;   /* dead letters of it that the supervisor dropped */
+	uint8_t shown;     /* somebody looked at it before it ran: it may have had effects elsewhere */
 	uint32_t n;        /* tally.n when it was applied, from the reply */
 };
 
@@ -92,8 +93,11 @@ struct client {
 	struct my_call slot[WORLD_SLOTS];
 };
 
+#define WORLD_AHEAD 4u /* places that a worker looks at before it runs the first */
+
 struct worker {
 	uint32_t number;
+	bool looks_ahead; /* takes several jobs before it runs the first, as a worker does that has them under way elsewhere */
 	bool open[WORLD_PARTITIONS];
 	struct rk_owner owner[WORLD_PARTITIONS];
 	char room[256];

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rekindle-bridge: runs somebody else's program as a worker.
+ * rekindle-bridge: runs somebody else's program as a worker. Started by rekindled with the program's
+ * command as its arguments, and told the rest by REKINDLE_BRIDGE (options.h).
  */
-#include "workers/bridge/options.h"
+#include "workers/bridge/bridge.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	return 64;
+	return rk_bridge_run(argc, argv);
 }

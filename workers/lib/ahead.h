@@ -9,7 +9,7 @@
  *             ... answers come from wherever the work is done ...
  *             rk_worker_run_to()         those at the head of their partition commit
  *             rk_worker_declare()        which one is the oldest that is still under way
- *             nothing under way: rk_worker_await(); else wait for rk_worker_fd() and the answers
+ *             rk_worker_arm(), wait for rk_worker_fd() and the answers, rk_worker_disarm()
  *
  * A job that was shown is TAKEN in its ring: its client can no longer withdraw it, and a time-out
  * leaves it unknown. What is shown and not run when the process dies is shown to the successor: at
@@ -17,7 +17,7 @@
  *
  * Who       the worker's one job thread.
  * Crash     nothing of a shown job is stored before it runs; see shm/owner.h.
- * Blocking  rk_worker_await() alone.
+ * Blocking  never.
  */
 #ifndef RK_LIB_AHEAD_H
 #define RK_LIB_AHEAD_H
@@ -57,7 +57,8 @@ RK_MUST_USE int rk_worker_ahead(struct rk_worker *worker, uint32_t max, rk_on_ah
 /*
  * Runs the places of a partition up to `number`, which was shown. Returns 0 when all of them are
  * committed or went void; -EAGAIN when one asked for another attempt (RK_RETRY): it and those
- * behind it count as not shown. -ESTALE and others as rk_worker_next().
+ * behind it count as not shown; -EBUSY when one finds no room as a dead letter: it stays, call again
+ * when rk_worker_fd() says so. -ESTALE and others as rk_worker_next().
  */
 RK_MUST_USE int rk_worker_run_to(struct rk_worker *worker, uint32_t partition, uint64_t number);
 
@@ -86,22 +87,19 @@ void rk_worker_declare_probe(struct rk_worker *worker, uint64_t number, uint64_t
  */
 void rk_worker_announce(struct rk_worker *worker);
 
-/* Sleeps until there may be jobs, or a wish of the supervisor's, or rk_worker_rouse(). Polls for a while first. */
-void rk_worker_await(struct rk_worker *worker);
-
-/* From any thread of the process: ends rk_worker_await(). */
-void rk_worker_rouse(struct rk_worker *worker);
-
 /*
- * Makes rk_worker_fd() readable when one of those things happens. False: there is one already, look again. Nothing
- * else of this header may be called before rk_worker_disarm().
+ * Makes rk_worker_fd() readable when there may be jobs (where they are asked for: who has no room for
+ * more does not), or a wish of the supervisor's. False: there is something already, look again.
+ * Nothing else of this header may be called before rk_worker_disarm().
  */
-bool rk_worker_arm(struct rk_worker *worker);
+bool rk_worker_arm(struct rk_worker *worker, bool for_jobs);
 void rk_worker_disarm(struct rk_worker *worker);
 
-/* This worker's slot and incarnation. */
+/* This worker's slot and incarnation; the fleet's partitions; bytes of its longest reply. */
 uint32_t rk_worker_slot(const struct rk_worker *worker);
 uint64_t rk_worker_incarnation(const struct rk_worker *worker);
+uint32_t rk_worker_partitions(const struct rk_worker *worker);
+uint32_t rk_worker_reply_max(const struct rk_worker *worker);
 
 /* Leaves one line in the beat page, which the supervisor tells with the end of the process. Cut at 255 bytes. */
 void rk_worker_last_words(struct rk_worker *worker, const char *text);

@@ -7,29 +7,15 @@
  * Crash     see shm/owner.h; what is private here dies with the process.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
 #include "shm/bell.h"
 #include "shm/vigil.h"
-#include "workers/lib/wake.h"
-#include "workers/lib/worker.h"
+#include "workers/lib/handle.h"
 
 #define JOBS_DEFAULT 256u /* of one rk_worker_next() */
-
-/* A worker's handle: what drives it. */
-struct rk_worker {
-	struct worker w;
-	struct rk_worker_def def;
-	struct rk_wake wake;
-	bool armed;  /* parked; the helper thread sleeps in our place */
-	bool inside; /* rk_worker_next() is running */
-	pthread_t job_thread;
-	char *alive; /* a page that a fork wipes */
-	int status;  /* main()'s exit status */
-};
 
 static int prepare_handle(struct rk_worker *k)
 {
@@ -75,19 +61,17 @@ int rk_worker_open(struct rk_worker **ret, const struct rk_worker_def *def)
 	return r;
 }
 
-/* The job thread works again: nobody needs to ring. */
-static void wake_up(struct rk_worker *k)
+void rk_handle_disarm(struct rk_worker *k)
 {
 	if (!k->armed)
 		return;
 	k->armed = false;
-	rk_vigil_rouse(&k->w.m, k->w.number);
+	if (!k->is_declared)
+		rk_vigil_rouse(&k->w.m, k->w.number);
 	rk_bell_unpark(&k->w.bell->bell);
 }
 
-/* Parks, with the helper asleep in our place. False if there is work, or a wish to stop: look
- * again. */
-static bool arm(struct rk_worker *k)
+bool rk_handle_arm(struct rk_worker *k, bool for_jobs)
 {
 	struct worker *w = &k->w;
 	struct rk_orphan_sleep s;
@@ -95,13 +79,14 @@ static bool arm(struct rk_worker *k)
 
 	rk_wake_drain(&k->wake); /* whatever comes from here on rings */
 	word = rk_bell_park(&w->bell->bell);
-	if (rk_worker_has_pending(w) || rk_worker_must_stop(w)) {
+	if ((for_jobs && rk_worker_has_pending(w)) || rk_worker_must_stop(w)) {
 		rk_bell_unpark(&w->bell->bell);
 		return false;
 	}
 	k->armed = true;
 	s = rk_orphan_sleep(&w->orphan, &w->m, w->number, 0);
-	atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
+	if (!k->is_declared)
+		atomic_store_explicit(&w->beat->state, RK_BEAT_PARKED, memory_order_release);
 	rk_wake_arm(&k->wake, word, &s);
 	return true;
 }
@@ -112,6 +97,11 @@ static int status_of(int r)
 	if (r == -ESTALE)
 		return RK_EXIT_LOST;
 	return r == -EOWNERDEAD ? RK_EXIT_ORPHANED : RK_EXIT_DOES_NOT_FIT;
+}
+
+void rk_handle_give_up(struct rk_worker *k, int r, const char *text)
+{
+	k->status = rk_worker_give_up(&k->w, status_of(r), text);
 }
 
 /* Rounds until one did something. */
@@ -125,12 +115,12 @@ static int next(struct rk_worker *k, uint32_t timeout_ms)
 		int n = rk_worker_round(&k->w, &err);
 
 		if (n < 0)
-			k->status = rk_worker_give_up(&k->w, status_of(n), err.text);
+			rk_handle_give_up(k, n, err.text);
 		if (n != 0)
 			return n;
 		if (!ends || (deadline_ns && rk_clock_ns() < deadline_ns))
 			rk_worker_idle(&k->w, deadline_ns);
-		else if (k->wake.event < 0 || arm(k))
+		else if (k->wake.event < 0 || rk_handle_arm(k, true))
 			return 0;
 	}
 	atomic_store_explicit(&k->w.beat->state, RK_BEAT_STOPPING, memory_order_release);
@@ -147,7 +137,7 @@ int rk_worker_next(struct rk_worker *k, uint32_t timeout_ms)
 		return -EDEADLK;
 	if (rk_unlikely(k->status))
 		return -ESHUTDOWN;
-	wake_up(k);
+	rk_handle_disarm(k);
 	k->inside = true;
 	r = next(k, timeout_ms);
 	k->inside = false;
@@ -173,7 +163,7 @@ int rk_worker_close(struct rk_worker *k)
 	int status = k ? k->status : 0;
 
 	if (k && *k->alive) {
-		wake_up(k);
+		rk_handle_disarm(k);
 		atomic_store_explicit(&k->w.beat->state, RK_BEAT_STOPPING, memory_order_release);
 	}
 	if (k)

@@ -54,7 +54,7 @@ bool rk_worker_must_stop(const struct worker *w)
 	return stop_wanted || rk_beat_is_stop_wanted(w->beat);
 }
 
-static bool is_paused(const struct worker *w)
+bool rk_worker_is_paused(const struct worker *w)
 {
 	return rk_unlikely(rk_beat_is_pause_wanted(w->beat));
 }
@@ -62,7 +62,7 @@ static bool is_paused(const struct worker *w)
 /* The supervisor wants something that is not worth waiting for the end of a queue. */
 static bool has_wish(const struct worker *w)
 {
-	return rk_worker_must_stop(w) || is_paused(w);
+	return rk_worker_must_stop(w) || rk_worker_is_paused(w);
 }
 
 /* A program that has a handler of its own keeps it, and closes the worker when it wants it to end. */
@@ -229,7 +229,7 @@ static void tell_milestone(struct worker *w)
 }
 
 /* What the beat page says of the work done. */
-static void note_progress(struct worker *w, const struct rk_owner *o, const struct rk_owner *before)
+void rk_worker_note_progress(struct worker *w, const struct rk_owner *o, const struct rk_owner *before)
 {
 	struct rk_beat *b = w->beat;
 
@@ -240,7 +240,7 @@ static void note_progress(struct worker *w, const struct rk_owner *o, const stru
 	tell_milestone(w);
 }
 
-static void stamp_first_commit(struct worker *w, const struct rk_owner *o)
+void rk_worker_stamp_first_commit(struct worker *w, const struct rk_owner *o)
 {
 	atomic_store_explicit(&w->beat->first_commit_job, rk_commit_cursor(o->commit), memory_order_relaxed);
 	atomic_store_explicit(&w->beat->first_commit_partition, o->partition, memory_order_relaxed);
@@ -248,7 +248,7 @@ static void stamp_first_commit(struct worker *w, const struct rk_owner *o)
 }
 
 /* Once: after the first commit, or the first scan that found no work. */
-static void announce(struct worker *w)
+void rk_worker_tell_ready(struct worker *w)
 {
 	/* Release, and last: whoever sees it (any news makes the supervisor look) sees the first commit too. */
 	atomic_store_explicit(&w->beat->ready_ns, w->ready_ns, memory_order_release);
@@ -285,18 +285,18 @@ static int visit(struct worker *w, uint32_t p, struct rk_err *err)
 		r = rk_owner_step(o, rk_partition_run, w);
 		w->n_jobs += r > 0 ? (uint32_t)r : 0;
 		if (rk_unlikely(r > 0 && !w->told)) {
-			stamp_first_commit(w, o);
-			announce(w);
+			rk_worker_stamp_first_commit(w, o);
+			rk_worker_tell_ready(w);
 		}
 	} while (r > 0 && ++steps < STEPS_PER_VISIT && may_go_on(w, p));
 	if (steps > 0)
-		note_progress(w, o, &before);
+		rk_worker_note_progress(w, o, &before);
 	if (r == -ESTALE)
 		return rk_err_set(err, r, "partition %u was taken away", p);
 	return steps > 0 || r == -EAGAIN;
 }
 
-static _Atomic uint64_t *pending_word(const struct worker *w, uint32_t p)
+_Atomic uint64_t *rk_worker_pending_word(const struct worker *w, uint32_t p)
 {
 	return rk_bell_pending(w->bell) + p / 64;
 }
@@ -316,10 +316,10 @@ static int turn(struct worker *w, uint32_t p, struct rk_err *err)
 	}
 	part->n_quiet = 0;
 	/* O1: cleared before the last look (seq_cst, pairs with P1): a bit set later is for work we may not see. */
-	atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_seq_cst);
+	atomic_fetch_and_explicit(rk_worker_pending_word(w, p), ~(1ull << p % 64), memory_order_seq_cst);
 	r = visit(w, p, err);
 	if (r > 0) /* there was more: it goes on as before */
-		atomic_fetch_or_explicit(pending_word(w, p), 1ull << p % 64, memory_order_relaxed);
+		atomic_fetch_or_explicit(rk_worker_pending_word(w, p), 1ull << p % 64, memory_order_relaxed);
 	return r;
 }
 
@@ -335,7 +335,7 @@ static int scan_word(struct worker *w, uint32_t i, uint64_t mask, struct rk_err 
 
 		bits &= bits - 1;
 		if (p >= w->m.g.n_partitions) { /* nobody's: damaged memory */
-			atomic_fetch_and_explicit(pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
+			atomic_fetch_and_explicit(rk_worker_pending_word(w, p), ~(1ull << p % 64), memory_order_relaxed);
 			continue;
 		}
 		if (rk_unlikely(has_wish(w)))
@@ -368,7 +368,7 @@ static int scan(struct worker *w, struct rk_err *err)
 }
 
 /* A partition that we are asked to give back; n_partitions if there is none. */
-static uint32_t find_asked(const struct worker *w)
+uint32_t rk_worker_find_asked(const struct worker *w)
 {
 	uint32_t p = 0;
 
@@ -379,8 +379,8 @@ static uint32_t find_asked(const struct worker *w)
 
 bool rk_worker_has_pending(const struct worker *w)
 {
-	if (is_paused(w))
-		return find_asked(w) < w->m.g.n_partitions;
+	if (rk_worker_is_paused(w))
+		return rk_worker_find_asked(w) < w->m.g.n_partitions;
 	for (uint32_t i = 0; i < (w->m.g.n_partitions + 63) / 64; i++)
 		/* W2: seq_cst, after W1. */
 		if (atomic_load_explicit(rk_bell_pending(w->bell) + i, memory_order_seq_cst))
@@ -447,7 +447,7 @@ void rk_worker_idle(struct worker *w, uint64_t deadline_ns)
 }
 
 /* Behind the first commit: those whom a predecessor cleared and did not wake, in partitions nobody calls. */
-static void open_space(struct worker *w)
+void rk_worker_open_space(struct worker *w)
 {
 	for (uint32_t p = 0; p < w->m.g.n_partitions; p++)
 		if (!w->partitions[p].open && rk_owner_look(&w->m, p, w->number) >= 0)
@@ -458,7 +458,7 @@ static void open_space(struct worker *w)
 /* Runs no job, but gives back what it is asked for. Bits stay set. Returns whether there was something, or -errno. */
 static int paused_round(struct worker *w, struct rk_err *err)
 {
-	uint32_t p = find_asked(w);
+	uint32_t p = rk_worker_find_asked(w);
 
 	return p < w->m.g.n_partitions ? rk_partition_release(w, p, err) : 0;
 }
@@ -470,15 +470,15 @@ int rk_worker_round(struct worker *w, struct rk_err *err)
 	w->n_jobs = 0;
 	if (rk_unlikely(rk_orphan_is_over(&w->orphan, &w->m, w->number)))
 		return rk_err_set(err, -EOWNERDEAD, "keeper is dead, and no other has come within OrphanTimeout: this worker ends");
-	if (is_paused(w))
+	if (rk_worker_is_paused(w))
 		return paused_round(w, err);
 	did = scan(w, err);
 	if (did < 0)
 		return did;
 	if (!did && !w->told)
-		announce(w);
+		rk_worker_tell_ready(w);
 	if (w->told && !w->opened_space)
-		open_space(w);
+		rk_worker_open_space(w);
 	return w->n_jobs ? (int)rk_min_u32(w->n_jobs, INT32_MAX) : did != 0;
 }
 

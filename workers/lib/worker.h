@@ -35,6 +35,7 @@ struct partition {
 	struct rk_check *check; /* with RK_CHECK=1 */
 	void *mapped;           /* its bank, while it is open */
 	uint32_t n_quiet;       /* visits in vain since its last job */
+	uint64_t shown;         /* ahead.c: the first place that was not shown; meaningful while it is open */
 	bool open;
 };
 
@@ -85,6 +86,25 @@ void rk_worker_idle(struct worker *w, uint64_t deadline_ns);
 
 /* Whether this process was asked to end, by a signal or by the supervisor's word. */
 bool rk_worker_must_stop(const struct worker *w);
+
+/* Whether it is to run no job until told, though it goes on giving partitions back. */
+bool rk_worker_is_paused(const struct worker *w);
+
+/* A partition that this worker is asked to give back; n_partitions if there is none. */
+uint32_t rk_worker_find_asked(const struct worker *w);
+
+/* The word that holds a partition's bit: bit p % 64 says that it may have work. */
+_Atomic uint64_t *rk_worker_pending_word(const struct worker *w, uint32_t p);
+
+/* Behind jobs: what the beat page says of the work done. `before` holds the four counts as they were. */
+void rk_worker_note_progress(struct worker *w, const struct rk_owner *o, const struct rk_owner *before);
+void rk_worker_stamp_first_commit(struct worker *w, const struct rk_owner *o);
+
+/* Once: says that it serves. */
+void rk_worker_tell_ready(struct worker *w);
+
+/* Behind that, once: wakes those whom a predecessor cleared and did not wake, in partitions nobody calls. */
+void rk_worker_open_space(struct worker *w);
 
 /* Makes the supervisor look at this worker. Never blocks. */
 void rk_worker_tell(const struct worker *w);

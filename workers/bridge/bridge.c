@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workers/bridge/bridge.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define SPIN_NS (50 * RK_NS_PER_US)     /* how long it polls after something happened */
+#define READY_AFTER_S 0.1               /* a program that lives so long, or answers, has started */
+#define NOBODY UINT64_MAX
+
+extern char **environ;
+
+/* ---- what is said ---- */
+
+static void say(const struct rk_bridge *b, const char *text)
+{
+	(void)fprintf(stderr, "rekindle bridge %s %u: %s\n", b->o.fleet, b->slot, text);
+}
+
+void rk_bridge_say(const struct rk_bridge *b, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	say(b, text);
+}
+
+static void end_loop(struct rk_bridge *b, int status)
+{
+	b->stage = RK_BRIDGE_OVER;
+	b->status = status;
+	b->has_happened = true;
+}
+
+void rk_bridge_fail(struct rk_bridge *b, int status, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (b->stage == RK_BRIDGE_OVER)
+		return;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	say(b, text);
+	rk_worker_last_words(b->worker, text);
+	end_loop(b, status);
+}
+
+void rk_bridge_happened(struct rk_bridge *b)
+{
+	b->has_happened = true;
+}
+
+/* ---- its environment ---- */
+
+static bool is_ours(const char *variable)
+{
+	static const char *const names[] = { "REKINDLE_BRIDGE=", "REKINDLE_WORKER=", "NOTIFY_SOCKET=", "LISTEN_FDS=",
+					     "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID=" };
+
+	for (size_t i = 0; i < rk_countof(names); i++)
+		if (strncmp(variable, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint32_t n_more)
+{
+	size_t n = 0, k = 0;
+	char **envp;
+
+	(void)b;
+	while (environ[n])
+		n++;
+	envp = calloc(n + n_more + 1, sizeof(*envp));
+	if (!envp)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (!is_ours(environ[i]))
+			envp[k++] = environ[i];
+	for (uint32_t i = 0; i < n_more; i++)
+		envp[k++] = more[i];
+	return envp;
+}
+
+/* ---- jobs ---- */
+
+static void mark(struct rk_bridge *b, uint32_t partition)
+{
+	b->dirty[partition / 64] |= 1ull << partition % 64;
+	b->has_happened = true;
+}
+
+void rk_bridge_answer(struct rk_bridge *b, uint32_t place, int error, const char *answer, size_t len)
+{
+	rk_window_answer(&b->window, place, error, answer, len);
+	mark(b, b->window.at[place].partition);
+	if (b->n_alone)
+		b->n_alone--;
+}
+
+void rk_bridge_ready(struct rk_bridge *b)
+{
+	if (b->is_ready)
+		return;
+	b->is_ready = true;
+	ev_timer_stop(b->loop, &b->settle);
+	rk_worker_announce(b->worker);
+}
+
+/* A job runs when it has its answer: nothing is left to be done. */
+static int on_job(struct rk_job *job, void *state, void *arg)
+{
+	struct rk_bridge *b = arg;
+	uint32_t place = rk_window_find(&b->window, job->partition, job->number);
+	const struct rk_window_job *j;
+
+	(void)state;
+	if (place == RK_WINDOW_NONE)
+		return RK_RETRY; /* it was not shown: once more, from the beginning */
+	j = &b->window.at[place];
+	if (j->state != RK_WINDOW_ANSWERED)
+		return RK_RETRY;
+	return j->error ? j->error : rk_reply(job, j->answer, j->len);
+}
+
+static void on_ahead(const struct rk_ahead *a, void *arg)
+{
+	struct rk_bridge *b = arg;
+	enum rk_window_state state = a->is_void ? RK_WINDOW_VOID : RK_WINDOW_WAITING;
+	uint32_t place = rk_window_add(&b->window, a->partition, a->number, state, rk_clock_ns(), a->deadline_ns);
+
+	if (place == RK_WINDOW_NONE) /* it never shows more than there is room for */
+		return;
+	b->has_happened = true;
+	if (a->is_void)
+		mark(b, a->partition);
+	else if (b->ops->send)
+		b->ops->send(b, place, a);
+	else
+		rk_bridge_answer(b, place, -EOPNOTSUPP, NULL, 0);
+}
+
+/* How many more jobs the program may have now. */
+static uint32_t room(const struct rk_bridge *b)
+{
+	if (b->n_alone)
+		return b->window.n_waiting ? 0 : 1;
+	return b->window.n_max - b->window.n;
+}
+
+static void begin_draining(struct rk_bridge *b)
+{
+	if (b->stage == RK_BRIDGE_SERVING)
+		b->stage = RK_BRIDGE_DRAINING;
+	b->has_happened = true;
+}
+
+static void feed(struct rk_bridge *b)
+{
+	int r;
+
+	if (b->stage != RK_BRIDGE_SERVING)
+		return;
+	r = rk_worker_ahead(b->worker, room(b), on_ahead, b);
+	if (r == RK_STOP)
+		begin_draining(b);
+	else if (r < 0)
+		end_loop(b, 0); /* the library knows why, and with what status */
+	else if (r == 0 && b->n_alone && !b->window.n_waiting)
+		b->n_alone = 0; /* whoever was under way when a predecessor died is done */
+	if (b->ops->flush)
+		b->ops->flush(b);
+}
+
+static void commit(struct rk_bridge *b, uint32_t partition)
+{
+	uint64_t number;
+	int r;
+
+	if (!rk_window_ready(&b->window, partition, &number))
+		return;
+	r = rk_worker_run_to(b->worker, partition, number);
+	b->declared = NOBODY; /* running them has overwritten it */
+	if (r == 0)
+		rk_window_drop(&b->window, partition, number);
+	else if (r == -EAGAIN)
+		rk_window_forget(&b->window, partition);
+	else if (r == -EBUSY)
+		b->dirty[partition / 64] |= 1ull << partition % 64; /* no room for its dead letter: again at the next look */
+	else
+		end_loop(b, 0);
+}
+
+static void commit_all(struct rk_bridge *b)
+{
+	for (uint32_t i = 0; i < (b->window.n_partitions + 63) / 64; i++) {
+		uint64_t bits = b->dirty[i];
+
+		b->dirty[i] = 0;
+		for (; bits && b->stage != RK_BRIDGE_OVER; bits &= bits - 1)
+			commit(b, i * 64 + (uint32_t)__builtin_ctzll(bits));
+	}
+}
+
+/* Who looks from outside sees the oldest job that waits. */
+static void declare(struct rk_bridge *b)
+{
+	uint32_t place = b->window.oldest_waiting;
+	const struct rk_window_job *j = place == RK_WINDOW_NONE ? NULL : &b->window.at[place];
+	uint64_t which = j ? (uint64_t)j->partition << 48 | j->number : NOBODY - 1;
+
+	if (!b->ops->send || which == b->declared)
+		return;
+	b->declared = which;
+	rk_worker_declare(b->worker,
+			  j ? &(struct rk_under_way){ j->partition, j->number, j->deadline_ns } : NULL,
+			  b->ops->in_order || b->window.n_waiting == 1);
+}
+
+/* ---- its end ---- */
+
+static void on_ending_due(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct rk_bridge *b = t->data;
+
+	(void)loop;
+	(void)events;
+	if (b->program.pid)
+		(void)kill(b->program.pid, b->o.kill_signal);
+}
+
+/* Nothing is under way any more: the program may end. */
+static void begin_ending(struct rk_bridge *b)
+{
+	b->stage = RK_BRIDGE_ENDING;
+	b->has_happened = true;
+	b->ops->stop(b);
+	/* Half of the time is the program's for ending by itself; the supervisor ends all behind the whole. */
+	ev_timer_set(&b->ending, (double)b->o.stop_timeout_ns / 2e9, 0.);
+	ev_timer_start(b->loop, &b->ending);
+}
+
+static void describe_end(const struct rk_bridge *b, char *text, size_t size)
+{
+	int s = b->wait_status;
+
+	if (WIFSIGNALED(s))
+		(void)snprintf(text, size, "%s was killed by SIG%s", b->argv[0], sigabbrev_np(WTERMSIG(s)));
+	else
+		(void)snprintf(text, size, "%s ended with exit status %d", b->argv[0], WEXITSTATUS(s));
+}
+
+static void on_child(struct ev_loop *loop, ev_child *c, int events)
+{
+	struct rk_bridge *b = c->data;
+	char text[200];
+
+	(void)loop;
+	(void)events;
+	b->program.pid = 0;
+	b->wait_status = c->rstatus;
+	if (b->stage == RK_BRIDGE_OVER)
+		return;
+	if (b->ops->ended)
+		b->ops->ended(b);
+	commit_all(b); /* what it has answered need not be asked again */
+	if (b->stage == RK_BRIDGE_OVER)
+		return;
+	if (b->stage == RK_BRIDGE_ENDING) {
+		end_loop(b, 0);
+		return;
+	}
+	describe_end(b, text, sizeof(text));
+	if (b->window.n_waiting)
+		rk_bridge_say(b, "%s, %u jobs without an answer are asked again", text, b->window.n_waiting);
+	rk_worker_last_words(b->worker, text);
+	end_loop(b, RK_BRIDGE_AS_PROGRAM);
+}
+
+/* Until nobody is left whom the program has started. */
+static void empty_tree(void)
+{
+	pid_t pid;
+
+	do {
+		(void)rk_program_kill_tree(SIGKILL);
+		pid = waitpid(-1, NULL, 0);
+	} while (pid > 0 || (pid < 0 && errno == EINTR));
+}
+
+/* To whoever asks how this process ended the answer is how the program ended. */
+static int end_as(int wait_status)
+{
+	const struct rlimit no_core = { 0 };
+	sigset_t all;
+	int sig = WTERMSIG(wait_status);
+
+	if (!WIFSIGNALED(wait_status))
+		return WEXITSTATUS(wait_status);
+	(void)setrlimit(RLIMIT_CORE, &no_core); /* the program has left its own */
+	(void)signal(sig, SIG_DFL);
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_UNBLOCK, &all, NULL);
+	(void)kill(getpid(), sig);
+	return 128 + sig;
+}
+
+/* ---- its loop ---- */
+
+static void on_wake(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct rk_bridge *b = w->data;
+
+	(void)loop;
+	(void)events;
+	b->has_happened = true;
+}
+
+static void on_settled(struct ev_loop *loop, ev_timer *t, int events)
+{
+	(void)loop;
+	(void)events;
+	rk_bridge_ready(t->data);
+}
+
+static void look(struct rk_bridge *b)
+{
+	feed(b);
+	if (b->stage == RK_BRIDGE_OVER)
+		return;
+	commit_all(b);
+	declare(b);
+	if (b->stage == RK_BRIDGE_DRAINING && !b->window.n_waiting)
+		begin_ending(b);
+}
+
+/* Sleeps until something happens; the helper thread listens for the bell meanwhile. */
+static void sleep_armed(struct rk_bridge *b)
+{
+	bool listens = b->stage == RK_BRIDGE_SERVING;
+
+	if (listens && !rk_worker_arm(b->worker, room(b) > 0)) {
+		b->has_happened = true;
+		return;
+	}
+	ev_run(b->loop, EVRUN_ONCE);
+	if (listens)
+		rk_worker_disarm(b->worker);
+}
+
+static void serve(struct rk_bridge *b)
+{
+	uint64_t quiet_since_ns = rk_clock_ns();
+
+	while (b->stage != RK_BRIDGE_OVER) {
+		b->has_happened = false;
+		look(b);
+		ev_run(b->loop, EVRUN_NOWAIT);
+		if (b->has_happened) {
+			quiet_since_ns = rk_clock_ns();
+			continue;
+		}
+		if (rk_clock_ns() - quiet_since_ns < SPIN_NS) {
+			if (b->window.n_waiting)
+				(void)sched_yield(); /* to the program, if it wants this CPU */
+			continue;
+		}
+		sleep_armed(b);
+	}
+}
+
+/* ---- its beginning ---- */
+
+static const struct rk_bridge_kind_ops *ops_of(enum rk_bridge_kind kind)
+{
+	switch (kind) {
+	case RK_BRIDGE_LINES:
+		return &rk_bridge_lines;
+	case RK_BRIDGE_HTTP:
+	case RK_BRIDGE_TCP:
+	case RK_BRIDGE_NOTIFY:
+	case RK_BRIDGE_EXEC:
+	case RK_BRIDGE_KINDS:
+		break;
+	}
+	return NULL;
+}
+
+static int set_up(struct rk_bridge *b, struct rk_err *err)
+{
+	uint32_t n = rk_worker_partitions(b->worker);
+	int fd = rk_worker_fd(b->worker);
+
+	if (fd < 0)
+		return rk_err_set(err, fd, "no descriptor for the worker's bell: %s", strerror(-fd));
+	b->slot = rk_worker_slot(b->worker);
+	b->loop = ev_default_loop(EVFLAG_AUTO);
+	b->dirty = calloc((n + 63) / 64, sizeof(*b->dirty));
+	if (!b->loop || !b->dirty || rk_window_open(&b->window, b->o.window, n, rk_worker_reply_max(b->worker)) < 0)
+		return rk_err_set(err, -ENOMEM, "no memory for the bridge");
+	ev_io_init(&b->wake, on_wake, fd, EV_READ);
+	b->wake.data = b;
+	ev_io_start(b->loop, &b->wake);
+	ev_timer_init(&b->settle, on_settled, READY_AFTER_S, 0.);
+	b->settle.data = b;
+	ev_timer_init(&b->ending, on_ending_due, 0., 0.);
+	b->ending.data = b;
+	return rk_program_prepare();
+}
+
+static int start(struct rk_bridge *b, struct rk_err *err)
+{
+	int r = b->ops->start(b, err);
+
+	if (r < 0)
+		return r;
+	ev_child_init(&b->child, on_child, b->program.pid, 0);
+	b->child.data = b;
+	ev_child_start(b->loop, &b->child);
+	ev_timer_start(b->loop, &b->settle);
+	return 0;
+}
+
+static void close_all(struct rk_bridge *b)
+{
+	if (b->ops->close)
+		b->ops->close(b);
+	rk_program_close(&b->program);
+	rk_window_close(&b->window);
+	free(b->dirty);
+}
+
+/* With a worker: until its end. Returns main()'s exit status, or does not return. */
+static int live(struct rk_bridge *b)
+{
+	struct rk_err err = { 0 };
+	int r = set_up(b, &err), status;
+
+	if (r == 0)
+		r = start(b, &err);
+	if (r < 0)
+		rk_bridge_fail(b, r == -ENOENT || r == -EACCES ? 127 : RK_BRIDGE_EXIT_FAILED, "%s",
+			       *err.text ? err.text : strerror(-r));
+	serve(b);
+	empty_tree();
+	close_all(b);
+	status = rk_worker_close(b->worker); /* the lease is held until this process is gone */
+	if (b->status == RK_BRIDGE_AS_PROGRAM)
+		return end_as(b->wait_status);
+	return b->status ? b->status : status;
+}
+
+int rk_bridge_run(int argc, char **argv)
+{
+	struct rk_bridge b = { .argv = argv + 1, .program = RK_PROGRAM_NONE, .declared = NOBODY };
+	const char *text = getenv("REKINDLE_BRIDGE");
+	struct rk_err err = { 0 };
+	int r;
+
+	if (!text || argc < 2) {
+		(void)fputs("rekindle-bridge is started by rekindled: 'rekindle run --kind=lines -- COMMAND'\n", stderr);
+		return RK_BRIDGE_EXIT_USAGE;
+	}
+	r = rk_bridge_options_read(&b.o, text, &err);
+	b.ops = r == 0 ? ops_of(b.o.kind) : NULL;
+	if (r == 0 && !b.ops)
+		r = rk_err_set(&err, -EOPNOTSUPP, "this release knows no such kind");
+	if (r < 0) {
+		(void)fprintf(stderr, "rekindle-bridge: %s\n", err.text);
+		return RK_BRIDGE_EXIT_USAGE;
+	}
+	r = rk_worker_open(&b.worker, &(struct rk_worker_def){ .state_size = 8,
+							       .on_job = on_job,
+							       .arg = &b,
+							       .batch_max = b.o.window });
+	if (r == 0)
+		r = live(&b);
+	rk_bridge_options_free(&b.o);
+	return r;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bridge: the life of a worker whose hands are somebody else's program.
+ *
+ *   SERVING --asked to end--> DRAINING --nothing under way--> ENDING --program gone--> its tree emptied, exit 0
+ *      \----program gone-----------------------------------------------------> the same end as the program's
+ *
+ * What differs from kind to kind is a struct rk_bridge_kind_ops: lines.c, address.c.
+ *
+ * Who       one thread; the library's helper thread touches nothing of it.
+ * Crash     killed anywhere: what is under way is shown to the successor again (workers/lib/ahead.h).
+ * Blocking  only in its loop; at its end until the tree is empty.
+ */
+#ifndef RK_BRIDGE_BRIDGE_H
+#define RK_BRIDGE_BRIDGE_H
+
+#include <ev.h>
+
+#include "workers/bridge/window.h"
+#include "workers/bridge/options.h"
+#include "workers/bridge/program.h"
+#include "workers/lib/ahead.h"
+
+/* Exit statuses of its own; the others are the program's, or the library's. */
+#define RK_BRIDGE_EXIT_USAGE 64    /* not started by rekindled */
+#define RK_BRIDGE_EXIT_PROTOCOL 76 /* the program does not keep to its kind: it is ended */
+#define RK_BRIDGE_EXIT_FAILED 70   /* something of the system's */
+
+enum rk_bridge_stage { RK_BRIDGE_SERVING, RK_BRIDGE_DRAINING, RK_BRIDGE_ENDING, RK_BRIDGE_OVER };
+
+struct rk_bridge;
+
+struct rk_bridge_kind_ops {
+	const char *name;
+	bool in_order; /* answers come in the order of the jobs: of several under way the oldest is to blame */
+	/* Starts the program and whatever goes with it. 0 or -errno with a sentence. */
+	int (*start)(struct rk_bridge *b, struct rk_err *err);
+	/* Gives a job to the program; NULL: this kind takes none. It is answered by rk_bridge_answer(), at once or later. */
+	void (*send)(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job);
+	/* Behind a round of send(). NULL: nothing to do. */
+	void (*flush)(struct rk_bridge *b);
+	/* Asks the program to end. */
+	void (*stop)(struct rk_bridge *b);
+	/* The program has ended: takes what it still said. NULL: nothing to do. */
+	void (*ended)(struct rk_bridge *b);
+	/* Frees what start() made. NULL: nothing. */
+	void (*close)(struct rk_bridge *b);
+};
+
+struct rk_bridge {
+	const struct rk_bridge_kind_ops *ops;
+	struct rk_bridge_options o;
+	char *const *argv; /* of the program, specifiers expanded */
+	struct rk_worker *worker;
+	uint32_t slot;
+	struct rk_window window;
+	struct rk_program program;
+	void *kind; /* of its ops */
+
+	struct ev_loop *loop;
+	ev_io wake;       /* jobs, or a wish of the supervisor's */
+	ev_child child;   /* the program */
+	ev_timer settle;  /* from the start until it counts as ready */
+	ev_timer ending;  /* from the wish that it ends until KillSignal */
+
+	enum rk_bridge_stage stage;
+	bool is_ready;
+	bool has_happened; /* something, since the loop looked last */
+	uint32_t n_alone;  /* so many more jobs are given to it one at a time */
+	uint64_t *dirty;   /* partitions that may have something to commit, a bit each */
+	uint64_t declared; /* partition and number of the job that is declared, UINT64_MAX: none */
+	int wait_status;   /* of the program, once program.pid is 0 */
+	int status;        /* exit status, once it is over; RK_BRIDGE_AS_PROGRAM */
+};
+
+#define RK_BRIDGE_AS_PROGRAM (-1)
+
+/* The whole of it. Returns main()'s exit status, or does not return: it ends as the program did. */
+int rk_bridge_run(int argc, char **argv);
+
+/* ---- for the kinds ---- */
+
+/* The answer to a waiting job: error is 0 or a negative errno, which its client gets. */
+void rk_bridge_answer(struct rk_bridge *b, uint32_t place, int error, const char *answer, size_t len);
+
+/* The worker is fit for work. Once; later calls do nothing. */
+void rk_bridge_ready(struct rk_bridge *b);
+
+/* Something happened that the loop does not see by itself: it looks once more before it sleeps. */
+void rk_bridge_happened(struct rk_bridge *b);
+
+/* Ends the bridge and what it started: one sentence for people. The first one counts. */
+RK_PRINTF(3, 4) void rk_bridge_fail(struct rk_bridge *b, int status, const char *fmt, ...);
+
+/* One line on stderr, which names the slot. */
+RK_PRINTF(2, 3) void rk_bridge_say(const struct rk_bridge *b, const char *fmt, ...);
+
+/* The environment of what is started: ours without what is rekindle's, with `more`, which is borrowed. NULL: no memory. free() it. */
+char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint32_t n_more);
+
+/* ---- the kinds ---- */
+
+extern const struct rk_bridge_kind_ops rk_bridge_lines;
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lines: jobs go to the program's standard input, a line or netstring each, and each comes back as
+ * one on its standard output: in the order of the jobs, or known by an id that both hold.
+ *
+ * Who       the bridge's one thread.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "workers/bridge/bridge.h"
+#include "workers/bridge/frames.h"
+
+#define READS_MAX 4u /* of one look */
+
+struct lines {
+	struct rk_frames_out out;
+	struct rk_frames_in in;
+	ev_io writable, readable;
+	ev_timer closed; /* from the end of its standard output until it has to be gone */
+};
+
+/* ---- to the program ---- */
+
+/* Nobody reads it any more: the program is ending, or has closed its input; its end tells more. */
+static void lose_input(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+
+	ev_io_stop(b->loop, &l->writable);
+	rk_close_p(&b->program.in);
+}
+
+static void write_some(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+
+	while (l->out.len && b->program.in >= 0) {
+		ssize_t n = write(b->program.in, l->out.at + l->out.from, l->out.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			ev_io_start(b->loop, &l->writable);
+			return;
+		}
+		if (n < 0) {
+			lose_input(b);
+			return;
+		}
+		rk_frames_written(&l->out, (size_t)n);
+	}
+	ev_io_stop(b->loop, &l->writable);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop;
+	(void)events;
+	write_some(w->data);
+}
+
+static void lines_send(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job)
+{
+	struct lines *l = b->kind;
+	int r = rk_frames_put(&l->out, b->o.is_netstring, job->body, job->len);
+
+	if (r < 0)
+		rk_bridge_answer(b, place, r, NULL, 0);
+}
+
+static void lines_flush(struct rk_bridge *b)
+{
+	const struct lines *l = b->kind;
+
+	if (l->out.len && !ev_is_active(&l->writable))
+		write_some(b);
+}
+
+/* ---- from the program ---- */
+
+static void take(struct rk_bridge *b, int error, const char *answer, size_t len)
+{
+	uint32_t place = b->window.oldest_waiting;
+
+	if (place == RK_WINDOW_NONE) {
+		if (b->stage != RK_BRIDGE_ENDING)
+			rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL,
+				       "%s printed a line that nobody asked for, so that answers cannot be told apart: one line "
+				       "for each, and nothing else, or use AnswerId=",
+				       b->argv[0]);
+		return;
+	}
+	rk_bridge_ready(b);
+	rk_bridge_answer(b, place, error, answer, len);
+}
+
+/* Whole frames that have been read. */
+static void take_all(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+	const char *answer = NULL;
+	size_t len = 0;
+	int r;
+
+	while (b->stage != RK_BRIDGE_OVER && (r = rk_frames_next(&l->in, &answer, &len)) != 0) {
+		if (r == -EBADMSG) {
+			rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL, "%s printed what is no netstring: LENGTH:BYTES,", b->argv[0]);
+			return;
+		}
+		take(b, r < 0 ? r : 0, answer, len);
+	}
+}
+
+/* Whatever there is. Returns false at its end. */
+static bool read_some(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+
+	for (uint32_t i = 0; i < READS_MAX; i++) {
+		size_t room;
+		char *to = rk_frames_space(&l->in, &room);
+		ssize_t n = read(b->program.out, to, room);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0) /* a terminal ends with EIO */
+			return false;
+		rk_frames_filled(&l->in, (size_t)n);
+		take_all(b);
+		if ((size_t)n < room)
+			return true;
+	}
+	return true;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct rk_bridge *b = w->data;
+	struct lines *l = b->kind;
+
+	(void)events;
+	if (read_some(b))
+		return;
+	/* It will never answer again. Mostly it is about to end, and how says more than this. */
+	ev_io_stop(loop, w);
+	ev_timer_start(loop, &l->closed);
+}
+
+static void on_closed_due(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct rk_bridge *b = t->data;
+
+	(void)loop;
+	(void)events;
+	if (b->stage == RK_BRIDGE_SERVING || b->stage == RK_BRIDGE_DRAINING)
+		rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL, "%s closed its standard output and lives on: it is ended", b->argv[0]);
+}
+
+/* ---- its life ---- */
+
+static int lines_start(struct rk_bridge *b, struct rk_err *err)
+{
+	struct lines *l = calloc(1, sizeof(*l));
+	char **envp = rk_bridge_environment(b, NULL, 0);
+	enum rk_bridge_terminal t = b->o.terminal;
+	struct rk_program_plan plan = { .argv = b->argv,
+					.envp = envp,
+					.in = t == RK_TERMINAL_BOTH ? RK_STREAM_TERMINAL : RK_STREAM_PIPE,
+					.out = t == RK_TERMINAL_NO ? RK_STREAM_PIPE : RK_STREAM_TERMINAL };
+	int r;
+
+	b->kind = l;
+	if (!l || !envp || rk_frames_in_open(&l->in, b->o.is_netstring, b->window.answer_max) < 0) {
+		free(envp);
+		return rk_err_set(err, -ENOMEM, "no memory for lines");
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = rk_program_start(&plan, &b->program, err);
+	free(envp);
+	if (r < 0)
+		return r;
+	ev_io_init(&l->writable, on_writable, b->program.in, EV_WRITE);
+	ev_io_init(&l->readable, on_readable, b->program.out, EV_READ);
+	ev_timer_init(&l->closed, on_closed_due, 1., 0.);
+	l->writable.data = l->readable.data = l->closed.data = b;
+	ev_io_start(b->loop, &l->readable);
+	return 0;
+}
+
+/* End of file; a terminal has none, so that KillSignal has to do. */
+static void lines_stop(struct rk_bridge *b)
+{
+	lose_input(b);
+	if (b->o.terminal == RK_TERMINAL_BOTH && b->program.pid)
+		(void)kill(b->program.pid, b->o.kill_signal);
+}
+
+/* What it had printed before it ended. */
+static void lines_ended(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+
+	if (ev_is_active(&l->readable))
+		(void)read_some(b);
+}
+
+static void lines_close(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+
+	if (!l)
+		return;
+	rk_frames_out_free(&l->out);
+	rk_frames_in_free(&l->in);
+	free(l);
+}
+
+const struct rk_bridge_kind_ops rk_bridge_lines = { .name = "lines",
+						    .in_order = true,
+						    .start = lines_start,
+						    .send = lines_send,
+						    .flush = lines_flush,
+						    .stop = lines_stop,
+						    .ended = lines_ended,
+						    .close = lines_close };
