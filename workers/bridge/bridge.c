@@ -13,10 +13,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
+#include "workers/bridge/signs.h"
 
 #define SPIN_NS (50 * RK_NS_PER_US)     /* how long it polls after something happened */
 #define READY_AFTER_S 0.1               /* a program that lives so long, or answers, has started */
-#define NOBODY UINT64_MAX
+
+/* What is declared, beside a job: UNKNOWN to begin with, and when a job has run meanwhile. */
+#define UNKNOWN UINT64_MAX
+#define NOTHING (UINT64_MAX - 1)
+#define SIGN (UINT64_C(1) << 62)
 
 extern char **environ;
 
@@ -195,7 +201,7 @@ static void commit(struct rk_bridge *b, uint32_t partition)
 	if (!rk_window_ready(&b->window, partition, &number))
 		return;
 	r = rk_worker_run_to(b->worker, partition, number);
-	b->declared = NOBODY; /* running them has overwritten it */
+	b->declared = UNKNOWN; /* running them has overwritten it */
 	if (r == 0)
 		rk_window_drop(&b->window, partition, number);
 	else if (r == -EAGAIN)
@@ -217,19 +223,29 @@ static void commit_all(struct rk_bridge *b)
 	}
 }
 
-/* Who looks from outside sees the oldest job that waits. */
+static void declare_job(struct rk_bridge *b, const struct rk_window_job *j)
+{
+	bool is_charged = b->ops->in_order || b->window.n_waiting == 1;
+
+	rk_worker_declare(b->worker, &(struct rk_under_way){ j->partition, j->number, j->deadline_ns }, is_charged);
+}
+
+/* Who looks from outside sees the oldest job that waits, else the sign of life that is awaited. */
 static void declare(struct rk_bridge *b)
 {
 	uint32_t place = b->window.oldest_waiting;
 	const struct rk_window_job *j = place == RK_WINDOW_NONE ? NULL : &b->window.at[place];
-	uint64_t which = j ? (uint64_t)j->partition << 48 | j->number : NOBODY - 1;
+	uint64_t which = j ? (uint64_t)j->partition << 48 | j->number : b->sign_deadline_ns ? b->sign_number | SIGN : NOTHING;
 
-	if (!b->ops->send || which == b->declared)
+	if (which == b->declared)
 		return;
 	b->declared = which;
-	rk_worker_declare(b->worker,
-			  j ? &(struct rk_under_way){ j->partition, j->number, j->deadline_ns } : NULL,
-			  b->ops->in_order || b->window.n_waiting == 1);
+	if (j)
+		declare_job(b, j);
+	else if (b->sign_deadline_ns)
+		rk_worker_declare_probe(b->worker, b->sign_number, b->sign_deadline_ns);
+	else
+		rk_worker_declare(b->worker, NULL, false);
 }
 
 /* ---- its end ---- */
@@ -274,7 +290,7 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 	(void)events;
 	b->program.pid = 0;
 	b->wait_status = c->rstatus;
-	if (b->stage == RK_BRIDGE_OVER)
+	if (b->stage == RK_BRIDGE_OVER || goes_on(b))
 		return;
 	if (b->ops->ended)
 		b->ops->ended(b);
@@ -286,10 +302,47 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 		return;
 	}
 	describe_end(b, text, sizeof(text));
+	if (b->wait_status == 0 && rk_program_kill_tree(0) > 0)
+		(void)snprintf(text, sizeof(text),
+			       "%s put itself into the background: tell it to stay in the foreground, what it left there is ended",
+			       b->argv[0]);
 	if (b->window.n_waiting)
 		rk_bridge_say(b, "%s, %u jobs without an answer are asked again", text, b->window.n_waiting);
 	rk_worker_last_words(b->worker, text);
 	end_loop(b, RK_BRIDGE_AS_PROGRAM);
+}
+
+static void child_watch(struct rk_bridge *b, pid_t pid)
+{
+	b->program.pid = pid;
+	ev_child_stop(b->loop, &b->child);
+	ev_child_set(&b->child, pid, 0);
+	ev_child_start(b->loop, &b->child);
+}
+
+/* Its parent ends when it has started it: then it is our child, as we are the subreaper. */
+void rk_bridge_follow(struct rk_bridge *b, pid_t pid)
+{
+	if (pid == b->program.pid || pid == b->main_pid)
+		return;
+	if (kill(pid, 0) < 0 || getsid(pid) < 0) {
+		rk_bridge_say(b, "the program says that its main process is %d, which does not exist", (int)pid);
+		return;
+	}
+	b->main_pid = pid;
+}
+
+/* Whether another process of the program's goes on as its main process. */
+static bool goes_on(struct rk_bridge *b)
+{
+	pid_t pid = b->main_pid;
+
+	b->main_pid = 0;
+	if (pid <= 0 || rk_process_parent(pid) != getpid())
+		return false;
+	child_watch(b, pid);
+	rk_bridge_say(b, "goes on with its main process %d", (int)pid);
+	return true;
 }
 
 /* Until nobody is left whom the program has started. */
@@ -391,14 +444,49 @@ static const struct rk_bridge_kind_ops *ops_of(enum rk_bridge_kind kind)
 	switch (kind) {
 	case RK_BRIDGE_LINES:
 		return &rk_bridge_lines;
-	case RK_BRIDGE_HTTP:
 	case RK_BRIDGE_TCP:
 	case RK_BRIDGE_NOTIFY:
 	case RK_BRIDGE_EXEC:
+		return &rk_bridge_address;
+	case RK_BRIDGE_HTTP:
 	case RK_BRIDGE_KINDS:
 		break;
 	}
 	return NULL;
+}
+
+static struct rk_specifiers specifiers(const struct rk_bridge *b)
+{
+	return (struct rk_specifiers){ .fleet = b->o.fleet, .slot = b->slot, .port = b->o.port, .socket = b->o.socket,
+				       .directory = b->o.state_directory };
+}
+
+int rk_bridge_words(const struct rk_bridge *b, const struct rk_wordlist *words, struct rk_wordlist *ret,
+		    struct rk_err *err)
+{
+	const struct rk_specifiers with = specifiers(b);
+
+	return rk_specifier_words(words, &with, ret, err);
+}
+
+/* What is this slot's own: port, socket, the program's command. */
+static int expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
+{
+	const struct rk_specifiers with = specifiers(b);
+	struct rk_wordlist words = { .at = (char **)(uintptr_t)argv };
+	int r = 0;
+
+	while (argv[words.n])
+		words.n++;
+	b->port = (uint16_t)rk_specifier_port(&with);
+	if (*b->o.socket)
+		r = rk_specifier_expand("%s", &with, b->socket, sizeof(b->socket), err);
+	if (r == 0 && *b->o.state_directory)
+		r = rk_specifier_expand("%d", &with, b->directory, sizeof(b->directory), err);
+	if (r == 0)
+		r = rk_specifier_words(&words, &with, &b->words, err);
+	b->argv = b->words.at;
+	return r;
 }
 
 static int set_up(struct rk_bridge *b, struct rk_err *err)
@@ -408,7 +496,6 @@ static int set_up(struct rk_bridge *b, struct rk_err *err)
 
 	if (fd < 0)
 		return rk_err_set(err, fd, "no descriptor for the worker's bell: %s", strerror(-fd));
-	b->slot = rk_worker_slot(b->worker);
 	b->loop = ev_default_loop(EVFLAG_AUTO);
 	b->dirty = calloc((n + 63) / 64, sizeof(*b->dirty));
 	if (!b->loop || !b->dirty || rk_window_open(&b->window, b->o.window, n, rk_worker_reply_max(b->worker)) < 0)
@@ -432,7 +519,8 @@ static int start(struct rk_bridge *b, struct rk_err *err)
 	ev_child_init(&b->child, on_child, b->program.pid, 0);
 	b->child.data = b;
 	ev_child_start(b->loop, &b->child);
-	ev_timer_start(b->loop, &b->settle);
+	if (!b->signs || !rk_signs_tell_ready(b))
+		ev_timer_start(b->loop, &b->settle);
 	return 0;
 }
 
@@ -442,6 +530,7 @@ static void close_all(struct rk_bridge *b)
 		b->ops->close(b);
 	rk_program_close(&b->program);
 	rk_window_close(&b->window);
+	rk_wordlist_free_p(&b->words);
 	free(b->dirty);
 }
 
@@ -449,8 +538,13 @@ static void close_all(struct rk_bridge *b)
 static int live(struct rk_bridge *b)
 {
 	struct rk_err err = { 0 };
-	int r = set_up(b, &err), status;
+	char *const *argv = b->argv;
+	int r, status;
 
+	b->slot = rk_worker_slot(b->worker);
+	r = set_up(b, &err);
+	if (r == 0)
+		r = expand(b, argv, &err);
 	if (r == 0)
 		r = start(b, &err);
 	if (r < 0)
@@ -467,7 +561,7 @@ static int live(struct rk_bridge *b)
 
 int rk_bridge_run(int argc, char **argv)
 {
-	struct rk_bridge b = { .argv = argv + 1, .program = RK_PROGRAM_NONE, .declared = NOBODY };
+	struct rk_bridge b = { .argv = argv + 1, .program = RK_PROGRAM_NONE, .declared = UNKNOWN };
 	const char *text = getenv("REKINDLE_BRIDGE");
 	struct rk_err err = { 0 };
 	int r;

@@ -16,9 +16,10 @@
 
 #include <ev.h>
 
-#include "workers/bridge/window.h"
+#include "base/specifier.h"
 #include "workers/bridge/options.h"
 #include "workers/bridge/program.h"
+#include "workers/bridge/window.h"
 #include "workers/lib/ahead.h"
 
 /* Exit statuses of its own; the others are the program's, or the library's. */
@@ -51,11 +52,17 @@ struct rk_bridge {
 	const struct rk_bridge_kind_ops *ops;
 	struct rk_bridge_options o;
 	char *const *argv; /* of the program, specifiers expanded */
+	struct rk_wordlist words; /* them */
 	struct rk_worker *worker;
 	uint32_t slot;
+	uint16_t port;    /* of this slot; 0 = none */
+	char socket[RK_SPECIFIER_MAX], directory[RK_SPECIFIER_MAX]; /* "" = none */
 	struct rk_window window;
 	struct rk_program program;
 	void *kind; /* of its ops */
+	struct rk_signs *signs;
+	uint64_t sign_deadline_ns; /* until when a sign of life is awaited, 0 = none is; and which one it is */
+	uint64_t sign_number;
 
 	struct ev_loop *loop;
 	ev_io wake;       /* jobs, or a wish of the supervisor's */
@@ -64,6 +71,7 @@ struct rk_bridge {
 	ev_timer ending;  /* from the wish that it ends until KillSignal */
 
 	enum rk_bridge_stage stage;
+	pid_t main_pid; /* that the program has named as the one that will go on; 0 = none */
 	bool is_ready;
 	bool has_happened; /* something, since the loop looked last */
 	uint32_t n_alone;  /* so many more jobs are given to it one at a time */
@@ -98,8 +106,19 @@ RK_PRINTF(2, 3) void rk_bridge_say(const struct rk_bridge *b, const char *fmt, .
 /* The environment of what is started: ours without what is rekindle's, with `more`, which is borrowed. NULL: no memory. free() it. */
 char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint32_t n_more);
 
+/* Expands the specifiers of a command for this slot. Returns 0 or -errno with a sentence. */
+RK_MUST_USE int rk_bridge_words(const struct rk_bridge *b, const struct rk_wordlist *words, struct rk_wordlist *ret,
+				struct rk_err *err);
+
+/* The program has another main process from here on: one of its tree. */
+void rk_bridge_follow(struct rk_bridge *b, pid_t pid);
+
+/* Keeps, or gives up, descriptors that the program sent. */
+struct rk_notice;
+void rk_bridge_keep(struct rk_bridge *b, struct rk_notice *n);
+
 /* ---- the kinds ---- */
 
-extern const struct rk_bridge_kind_ops rk_bridge_lines;
+extern const struct rk_bridge_kind_ops rk_bridge_lines, rk_bridge_address;
 
 #endif

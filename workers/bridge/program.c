@@ -115,6 +115,17 @@ static void child_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* snprintf() is not for a child of a process with threads. */
+static void write_number(char *to, unsigned int number)
+{
+	unsigned int n = 1;
+
+	for (unsigned int rest = number; rest >= 10; rest /= 10)
+		n++;
+	for (to[n] = '\0'; n; number /= 10)
+		to[--n] = (char)('0' + number % 10);
+}
+
 static _Noreturn void child_run(const struct rk_program_plan *plan, const int *fds, const struct ends *in,
 				const struct ends *out, int report, pid_t parent)
 {
@@ -122,6 +133,8 @@ static _Noreturn void child_run(const struct rk_program_plan *plan, const int *f
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() != parent)
 		_exit(127); /* the bridge died before */
+	if (plan->pid_variable)
+		write_number(strchr(plan->pid_variable, '=') + 1, (unsigned int)getpid());
 	child_signals();
 	if (child_streams(in, out) && child_descriptors(fds, plan->n_fds))
 		(void)execvpe(plan->argv[0], plan->argv, plan->envp);

@@ -35,6 +35,7 @@ struct rk_program_plan {
 	enum rk_program_stream in, out;
 	const int *fds; /* become 3, 4, … */
 	uint32_t n_fds;
+	char *pid_variable; /* of envp, "NAME=" with room behind it for the program's pid; or NULL */
 };
 
 struct rk_program {
