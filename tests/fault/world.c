@@ -702,6 +702,7 @@ bool world_publish_view(struct world *w, struct rk_board_writer *writer, uint64_
 struct finding {
 	uint64_t n_lost, n_twice, n_ghosts, n_failed_applied, n_wrong_partition, n_out_of_order, n_inconsistent,
 		n_bad_requests, n_left, n_done, n_errors, n_not_applied, n_unknown, n_applied, n_quarantined, n_letters;
+	uint64_t n_refused; /* for want of room: not applied, though somebody may have looked at it */
 };
 
 /* Letters of this call that lie in the table. */
@@ -737,7 +738,7 @@ static void judge_call(const struct ledger *l, uint64_t applied, uint32_t n_lett
 	case LEDGER_NOT_APPLIED:
 		f->n_not_applied++;
 		/* Certain: not applied, and nobody may have begun with it; but that one was refused for want of room. */
-		f->n_ghosts += applied || (l->shown && !atomic_load_explicit(&w->shared->n_refused, memory_order_relaxed));
+		f->n_ghosts += applied || (l->shown && !f->n_refused);
 		break;
 	case LEDGER_QUARANTINED:
 		f->n_quarantined++;
@@ -811,7 +812,7 @@ static uint64_t not_drained(const struct world *w, uint32_t p)
 bool world_verify(struct world *w, bool figures, char *ret_verdict, size_t len)
 {
 	struct world_shared *s = w->shared;
-	struct finding f = { 0 };
+	struct finding f = { .n_refused = atomic_load_explicit(&w->shared->n_refused, memory_order_relaxed) };
 	size_t used = 0;
 
 	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {

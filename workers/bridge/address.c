@@ -14,7 +14,7 @@
 #include "workers/bridge/signs.h"
 #include "workers/bridge/sockets.h"
 
-static int address_start(struct rk_bridge *b, struct rk_err *err)
+int rk_bridge_launch(struct rk_bridge *b, struct rk_err *err)
 {
 	struct rk_sockets_told told = { 0 };
 	char *variables[RK_SOCKETS_VARIABLES_MAX + RK_SIGNS_VARIABLES];
@@ -47,18 +47,18 @@ static int address_start(struct rk_bridge *b, struct rk_err *err)
 	return r;
 }
 
-static void address_stop(struct rk_bridge *b)
+void rk_bridge_ask_to_end(struct rk_bridge *b)
 {
 	rk_signs_end(b);
 	if (b->program.pid)
 		(void)kill(b->program.pid, b->o.kill_signal);
 }
 
-static void address_close(struct rk_bridge *b)
+void rk_bridge_land(struct rk_bridge *b)
 {
 	rk_signs_close(b);
 }
 
 const struct rk_bridge_kind_ops rk_bridge_address = {
-	.name = "address", .start = address_start, .stop = address_stop, .close = address_close
+	.name = "address", .start = rk_bridge_launch, .stop = rk_bridge_ask_to_end, .close = rk_bridge_land
 };

@@ -24,8 +24,6 @@
 #define NOTHING (UINT64_MAX - 1)
 #define SIGN (UINT64_C(1) << 62)
 
-extern char **environ;
-
 /* ---- what is said ---- */
 
 static void say(const struct rk_bridge *b, const char *text)
@@ -69,38 +67,6 @@ void rk_bridge_fail(struct rk_bridge *b, int status, const char *fmt, ...)
 void rk_bridge_happened(struct rk_bridge *b)
 {
 	b->has_happened = true;
-}
-
-/* ---- its environment ---- */
-
-static bool is_ours(const char *variable)
-{
-	static const char *const names[] = { "REKINDLE_BRIDGE=", "REKINDLE_WORKER=", "NOTIFY_SOCKET=", "LISTEN_FDS=",
-					     "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID=" };
-
-	for (size_t i = 0; i < rk_countof(names); i++)
-		if (strncmp(variable, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
-
-char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint32_t n_more)
-{
-	size_t n = 0, k = 0;
-	char **envp;
-
-	(void)b;
-	while (environ[n])
-		n++;
-	envp = calloc(n + n_more + 1, sizeof(*envp));
-	if (!envp)
-		return NULL;
-	for (size_t i = 0; i < n; i++)
-		if (!is_ours(environ[i]))
-			envp[k++] = environ[i];
-	for (uint32_t i = 0; i < n_more; i++)
-		envp[k++] = more[i];
-	return envp;
 }
 
 /* ---- jobs ---- */
@@ -161,9 +127,27 @@ static void on_ahead(const struct rk_ahead *a, void *arg)
 		rk_bridge_answer(b, place, -EOPNOTSUPP, NULL, 0);
 }
 
+/*
+ * Where answers come in any order the oldest may wait for ever while others come and go, and whoever looks from
+ * outside sees that the worker gets on: no more come in, so that it is seen to stand still.
+ */
+static bool is_stuck(const struct rk_bridge *b)
+{
+	const struct rk_window_job *j;
+	uint64_t now_ns;
+
+	if (b->in_order || b->window.oldest_waiting == RK_WINDOW_NONE)
+		return false;
+	j = &b->window.at[b->window.oldest_waiting];
+	now_ns = rk_clock_ns();
+	return (j->deadline_ns && now_ns > j->deadline_ns) || now_ns - j->shown_ns > b->o.hang_after_ns;
+}
+
 /* How many more jobs the program may have now. */
 static uint32_t room(const struct rk_bridge *b)
 {
+	if ((b->ops->waits_until_ready && !b->is_ready) || is_stuck(b))
+		return 0;
 	if (b->n_alone)
 		return b->window.n_waiting ? 0 : 1;
 	return b->window.n_max - b->window.n;
@@ -225,7 +209,7 @@ static void commit_all(struct rk_bridge *b)
 
 static void declare_job(struct rk_bridge *b, const struct rk_window_job *j)
 {
-	bool is_charged = b->ops->in_order || b->window.n_waiting == 1;
+	bool is_charged = b->in_order || b->window.n_waiting == 1;
 
 	rk_worker_declare(b->worker, &(struct rk_under_way){ j->partition, j->number, j->deadline_ns }, is_charged);
 }
@@ -281,37 +265,6 @@ static void describe_end(const struct rk_bridge *b, char *text, size_t size)
 		(void)snprintf(text, size, "%s ended with exit status %d", b->argv[0], WEXITSTATUS(s));
 }
 
-static void on_child(struct ev_loop *loop, ev_child *c, int events)
-{
-	struct rk_bridge *b = c->data;
-	char text[200];
-
-	(void)loop;
-	(void)events;
-	b->program.pid = 0;
-	b->wait_status = c->rstatus;
-	if (b->stage == RK_BRIDGE_OVER || goes_on(b))
-		return;
-	if (b->ops->ended)
-		b->ops->ended(b);
-	commit_all(b); /* what it has answered need not be asked again */
-	if (b->stage == RK_BRIDGE_OVER)
-		return;
-	if (b->stage == RK_BRIDGE_ENDING) {
-		end_loop(b, 0);
-		return;
-	}
-	describe_end(b, text, sizeof(text));
-	if (b->wait_status == 0 && rk_program_kill_tree(0) > 0)
-		(void)snprintf(text, sizeof(text),
-			       "%s put itself into the background: tell it to stay in the foreground, what it left there is ended",
-			       b->argv[0]);
-	if (b->window.n_waiting)
-		rk_bridge_say(b, "%s, %u jobs without an answer are asked again", text, b->window.n_waiting);
-	rk_worker_last_words(b->worker, text);
-	end_loop(b, RK_BRIDGE_AS_PROGRAM);
-}
-
 static void child_watch(struct rk_bridge *b, pid_t pid)
 {
 	b->program.pid = pid;
@@ -343,6 +296,43 @@ static bool goes_on(struct rk_bridge *b)
 	child_watch(b, pid);
 	rk_bridge_say(b, "goes on with its main process %d", (int)pid);
 	return true;
+}
+
+static void on_child(struct ev_loop *loop, ev_child *c, int events)
+{
+	struct rk_bridge *b = c->data;
+	char text[200];
+
+	(void)loop;
+	(void)events;
+	b->program.pid = 0;
+	b->wait_status = c->rstatus;
+	if (b->stage == RK_BRIDGE_OVER || goes_on(b))
+		return;
+	if (b->ops->ended)
+		b->ops->ended(b);
+	commit_all(b); /* what it has answered need not be asked again */
+	if (b->stage == RK_BRIDGE_OVER)
+		return;
+	if (b->stage == RK_BRIDGE_ENDING) {
+		end_loop(b, 0);
+		return;
+	}
+	describe_end(b, text, sizeof(text));
+	if (b->wait_status == 0 && rk_program_kill_tree(0) > 0)
+		(void)snprintf(text, sizeof(text),
+			       "%s put itself into the background: tell it to stay in the foreground, what it left there is ended",
+			       b->argv[0]);
+	if (b->window.n_waiting)
+		rk_bridge_say(b, "%s, %u jobs without an answer are asked again", text, b->window.n_waiting);
+	rk_worker_last_words(b->worker, text);
+	end_loop(b, RK_BRIDGE_AS_PROGRAM);
+}
+
+void rk_bridge_keep(struct rk_bridge *b, struct rk_notice *n)
+{
+	(void)b;
+	(void)n;
 }
 
 /* Until nobody is left whom the program has started. */
@@ -449,44 +439,11 @@ static const struct rk_bridge_kind_ops *ops_of(enum rk_bridge_kind kind)
 	case RK_BRIDGE_EXEC:
 		return &rk_bridge_address;
 	case RK_BRIDGE_HTTP:
+		return &rk_bridge_http;
 	case RK_BRIDGE_KINDS:
 		break;
 	}
 	return NULL;
-}
-
-static struct rk_specifiers specifiers(const struct rk_bridge *b)
-{
-	return (struct rk_specifiers){ .fleet = b->o.fleet, .slot = b->slot, .port = b->o.port, .socket = b->o.socket,
-				       .directory = b->o.state_directory };
-}
-
-int rk_bridge_words(const struct rk_bridge *b, const struct rk_wordlist *words, struct rk_wordlist *ret,
-		    struct rk_err *err)
-{
-	const struct rk_specifiers with = specifiers(b);
-
-	return rk_specifier_words(words, &with, ret, err);
-}
-
-/* What is this slot's own: port, socket, the program's command. */
-static int expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
-{
-	const struct rk_specifiers with = specifiers(b);
-	struct rk_wordlist words = { .at = (char **)(uintptr_t)argv };
-	int r = 0;
-
-	while (argv[words.n])
-		words.n++;
-	b->port = (uint16_t)rk_specifier_port(&with);
-	if (*b->o.socket)
-		r = rk_specifier_expand("%s", &with, b->socket, sizeof(b->socket), err);
-	if (r == 0 && *b->o.state_directory)
-		r = rk_specifier_expand("%d", &with, b->directory, sizeof(b->directory), err);
-	if (r == 0)
-		r = rk_specifier_words(&words, &with, &b->words, err);
-	b->argv = b->words.at;
-	return r;
 }
 
 static int set_up(struct rk_bridge *b, struct rk_err *err)
@@ -516,6 +473,8 @@ static int start(struct rk_bridge *b, struct rk_err *err)
 
 	if (r < 0)
 		return r;
+	/* Whoever was under way when a predecessor died is among the first: one at a time shows who it was. */
+	b->n_alone = b->ops->send && !b->in_order ? b->window.n_max : 0;
 	ev_child_init(&b->child, on_child, b->program.pid, 0);
 	b->child.data = b;
 	ev_child_start(b->loop, &b->child);
@@ -544,7 +503,7 @@ static int live(struct rk_bridge *b)
 	b->slot = rk_worker_slot(b->worker);
 	r = set_up(b, &err);
 	if (r == 0)
-		r = expand(b, argv, &err);
+		r = rk_bridge_expand(b, argv, &err);
 	if (r == 0)
 		r = start(b, &err);
 	if (r < 0)

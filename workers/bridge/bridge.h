@@ -33,7 +33,7 @@ struct rk_bridge;
 
 struct rk_bridge_kind_ops {
 	const char *name;
-	bool in_order; /* answers come in the order of the jobs: of several under way the oldest is to blame */
+	bool waits_until_ready; /* no job is given to it before */
 	/* Starts the program and whatever goes with it. 0 or -errno with a sentence. */
 	int (*start)(struct rk_bridge *b, struct rk_err *err);
 	/* Gives a job to the program; NULL: this kind takes none. It is answered by rk_bridge_answer(), at once or later. */
@@ -74,6 +74,7 @@ struct rk_bridge {
 	pid_t main_pid; /* that the program has named as the one that will go on; 0 = none */
 	bool is_ready;
 	bool has_happened; /* something, since the loop looked last */
+	bool in_order;     /* answers come in the order of the jobs: of several under way the oldest is to blame */
 	uint32_t n_alone;  /* so many more jobs are given to it one at a time */
 	uint64_t *dirty;   /* partitions that may have something to commit, a bit each */
 	uint64_t declared; /* partition and number of the job that is declared, UINT64_MAX: none */
@@ -106,6 +107,10 @@ RK_PRINTF(2, 3) void rk_bridge_say(const struct rk_bridge *b, const char *fmt, .
 /* The environment of what is started: ours without what is rekindle's, with `more`, which is borrowed. NULL: no memory. free() it. */
 char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint32_t n_more);
 
+/* Makes port, places and words of the options and the program's argv, which end with NULL; makes the state
+ * directory where it is named. 0 or -errno with a sentence. */
+RK_MUST_USE int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err);
+
 /* Expands the specifiers of a command for this slot. Returns 0 or -errno with a sentence. */
 RK_MUST_USE int rk_bridge_words(const struct rk_bridge *b, const struct rk_wordlist *words, struct rk_wordlist *ret,
 				struct rk_err *err);
@@ -119,6 +124,14 @@ void rk_bridge_keep(struct rk_bridge *b, struct rk_notice *n);
 
 /* ---- the kinds ---- */
 
-extern const struct rk_bridge_kind_ops rk_bridge_lines, rk_bridge_address;
+extern const struct rk_bridge_kind_ops rk_bridge_lines, rk_bridge_http, rk_bridge_address;
+
+/*
+ * What those have in common whose program is reached by an address: start() with its probes, sockets and
+ * variables; stop() by KillSignal; close().
+ */
+RK_MUST_USE int rk_bridge_launch(struct rk_bridge *b, struct rk_err *err);
+void rk_bridge_ask_to_end(struct rk_bridge *b);
+void rk_bridge_land(struct rk_bridge *b);
 
 #endif

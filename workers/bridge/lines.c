@@ -177,6 +177,7 @@ static int lines_start(struct rk_bridge *b, struct rk_err *err)
 	int r;
 
 	b->kind = l;
+	b->in_order = true;
 	if (!l || !envp || rk_frames_in_open(&l->in, b->o.is_netstring, b->window.answer_max) < 0) {
 		free(envp);
 		return rk_err_set(err, -ENOMEM, "no memory for lines");
@@ -223,7 +224,6 @@ static void lines_close(struct rk_bridge *b)
 }
 
 const struct rk_bridge_kind_ops rk_bridge_lines = { .name = "lines",
-						    .in_order = true,
 						    .start = lines_start,
 						    .send = lines_send,
 						    .flush = lines_flush,

@@ -9,7 +9,7 @@
 
 int rk_window_open(struct rk_window *w, uint32_t n_max, uint32_t n_partitions, size_t answer_max)
 {
-	*f = (struct rk_window){ .n_max = n_max,
+	*w = (struct rk_window){ .n_max = n_max,
 				 .n_partitions = n_partitions,
 				 .answer_max = answer_max,
 				 .first = RK_WINDOW_NONE,
@@ -37,7 +37,7 @@ void rk_window_close(struct rk_window *w)
 	free(w->at);
 	free(w->first_of);
 	free(w->last_of);
-	*f = (struct rk_window){ 0 };
+	*w = (struct rk_window){ 0 };
 }
 
 uint32_t rk_window_add(struct rk_window *w, uint32_t partition, uint64_t number, enum rk_window_state state,
@@ -150,7 +150,7 @@ void rk_window_answer(struct rk_window *w, uint32_t place, int error, const char
 	j->state = RK_WINDOW_ANSWERED;
 	w->n_waiting--;
 	if (w->oldest_waiting == place)
-		find_oldest(f, j->next);
+		find_oldest(w, j->next);
 }
 
 bool rk_window_ready(const struct rk_window *w, uint32_t partition, uint64_t *ret_number)
@@ -186,7 +186,7 @@ static void take_first(struct rk_window *w, uint32_t partition)
 	if (j->state == RK_WINDOW_WAITING)
 		w->n_waiting--;
 	if (w->oldest_waiting == place)
-		find_oldest(f, j->next);
+		find_oldest(w, j->next);
 	j->state = RK_WINDOW_FREE;
 	j->next = w->free;
 	w->free = place;
@@ -197,11 +197,11 @@ void rk_window_drop(struct rk_window *w, uint32_t partition, uint64_t number)
 {
 	while (w->first_of[partition] != RK_WINDOW_NONE &&
 	       !rk_pos_before(number, w->at[w->first_of[partition]].number))
-		take_first(f, partition);
+		take_first(w, partition);
 }
 
 void rk_window_forget(struct rk_window *w, uint32_t partition)
 {
 	while (w->first_of[partition] != RK_WINDOW_NONE)
-		take_first(f, partition);
+		take_first(w, partition);
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "shm/part.h"
+#include "shm/words.h"
 #include "workers/lib/handle.h"
 
 #define TURN_MAX 16u     /* places of one partition, then another gets its turn */
