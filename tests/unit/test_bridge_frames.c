@@ -109,7 +109,7 @@ START_TEST(netstrings_hold_any_byte)
 	size_t len;
 
 	ck_assert_int_eq(rk_frames_in_open(&in, true, LONGEST), 0);
-	feed("5:a\nb\0c,0:,2:o", 15);
+	feed("5:a\nb\0c,0:,2:o", 14);
 	ck_assert_int_eq(rk_frames_next(&in, &got, &len), 1);
 	ck_assert_uint_eq(len, 5);
 	ck_assert_mem_eq(got, "a\nb\0c", 5);
