@@ -42,7 +42,10 @@ static void exec_fleet(const struct bench_fleet *f, const char *const *options, 
 	for (; *options && n < ARGS_MAX / 2; options++)
 		argv[n++] = *options;
 	argv[n++] = "--";
-	argv[n++] = worker;
+	if (f->command)
+		worker_options = f->command;
+	else
+		argv[n++] = worker;
 	for (; *worker_options && n < ARGS_MAX - 1; worker_options++)
 		argv[n++] = *worker_options;
 	(void)execv(daemon, (char *const *)(uintptr_t)argv); /* exec changes nothing of it */

@@ -18,6 +18,7 @@ struct bench_fleet {
 	pid_t keeper;
 	char dir[64]; /* REKINDLE_RUNTIME_DIR */
 	bool is_silent; /* set before the start: what it logs is in the way */
+	const char *const *command; /* set before the start: runs this, ended by NULL, instead of bench/echo_worker */
 };
 
 /*

@@ -2,7 +2,6 @@
 #include "workers/bridge/bridge.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "workers/bridge/signs.h"
 
 #define SPIN_NS (50 * RK_NS_PER_US)     /* how long it polls after something happened */
+#define NAP_S 0.001                     /* how long it waits for an answer alone */
 #define READY_AFTER_S 0.1               /* a program that lives so long, or answers, has started */
 
 /* What is declared, beside a job: UNKNOWN to begin with, and when a job has run meanwhile. */
@@ -406,6 +406,37 @@ static void sleep_armed(struct rk_bridge *b)
 		rk_worker_disarm(b->worker);
 }
 
+static void on_nap_over(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct rk_bridge *b = t->data;
+
+	(void)loop;
+	(void)events;
+	b->has_napped = true;
+}
+
+/*
+ * A program that takes one job after another has nothing to do with a new one before it has answered: for a
+ * while nobody needs to listen for the bell, and this CPU may be the one that the program wants.
+ */
+static void nap(struct rk_bridge *b)
+{
+	b->has_napped = false;
+	ev_timer_set(&b->nap, NAP_S, 0.);
+	ev_timer_start(b->loop, &b->nap);
+	ev_run(b->loop, EVRUN_ONCE);
+	ev_timer_stop(b->loop, &b->nap);
+}
+
+/* Nothing has happened for quiet_ns. */
+static void rest(struct rk_bridge *b, uint64_t quiet_ns)
+{
+	if (b->window.n_waiting && b->in_order && !b->has_napped)
+		nap(b);
+	else if (quiet_ns >= SPIN_NS || b->window.n_waiting)
+		sleep_armed(b);
+}
+
 static void serve(struct rk_bridge *b)
 {
 	uint64_t quiet_since_ns = rk_clock_ns();
@@ -416,14 +447,10 @@ static void serve(struct rk_bridge *b)
 		ev_run(b->loop, EVRUN_NOWAIT);
 		if (b->has_happened) {
 			quiet_since_ns = rk_clock_ns();
-			continue;
+			b->has_napped = false;
+		} else {
+			rest(b, rk_clock_ns() - quiet_since_ns);
 		}
-		if (rk_clock_ns() - quiet_since_ns < SPIN_NS) {
-			if (b->window.n_waiting)
-				(void)sched_yield(); /* to the program, if it wants this CPU */
-			continue;
-		}
-		sleep_armed(b);
 	}
 }
 
@@ -462,6 +489,8 @@ static int set_up(struct rk_bridge *b, struct rk_err *err)
 	ev_io_start(b->loop, &b->wake);
 	ev_timer_init(&b->settle, on_settled, READY_AFTER_S, 0.);
 	b->settle.data = b;
+	ev_timer_init(&b->nap, on_nap_over, 0., 0.);
+	b->nap.data = b;
 	ev_timer_init(&b->ending, on_ending_due, 0., 0.);
 	b->ending.data = b;
 	return rk_program_prepare();

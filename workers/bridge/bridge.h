@@ -68,11 +68,13 @@ struct rk_bridge {
 	ev_io wake;       /* jobs, or a wish of the supervisor's */
 	ev_child child;   /* the program */
 	ev_timer settle;  /* from the start until it counts as ready */
+	ev_timer nap;     /* while it listens for answers alone */
 	ev_timer ending;  /* from the wish that it ends until KillSignal */
 
 	enum rk_bridge_stage stage;
 	pid_t main_pid; /* that the program has named as the one that will go on; 0 = none */
 	bool is_ready;
+	bool has_napped;   /* since something happened */
 	bool has_happened; /* something, since the loop looked last */
 	bool in_order;     /* answers come in the order of the jobs: of several under way the oldest is to blame */
 	uint32_t n_alone;  /* so many more jobs are given to it one at a time */
