@@ -9,7 +9,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "supervisor/conf_check.h"
+#include "supervisor/conf_wrap.h"
 #include "supervisor/keys.h"
+#include "supervisor/presets.h"
 #include "supervisor/respond.h"
 #include "supervisor/sources.h"
 #include "supervisor/value.h"
@@ -232,7 +234,7 @@ static void geometry_make(struct rk_conf_fleet *f)
 	g->n_readers = (uint32_t)rk_min_u64((uint64_t)o->n_clients + READERS_ROOM, RK_READERS_MAX);
 }
 
-static void fleet_finish(struct rk_conf *conf, struct rk_conf_fleet *f)
+static int fleet_finish(struct rk_conf *conf, struct rk_conf_fleet *f)
 {
 	const struct rk_setting *hang = rk_ini_last(&conf->ini, RK_INI_FLEET, f->name, "HangAfter");
 
@@ -240,6 +242,7 @@ static void fleet_finish(struct rk_conf *conf, struct rk_conf_fleet *f)
 	if (!f->o.is_blocking && !f->has_hang_after)
 		f->o.hang_after_ns = HANG_COMPUTING;
 	geometry_make(f);
+	return rk_conf_wrap_finish(conf, f);
 }
 
 int rk_conf_apply(struct rk_conf *conf, struct rk_complaints *c)
@@ -251,7 +254,7 @@ int rk_conf_apply(struct rk_conf *conf, struct rk_complaints *c)
 	for (uint32_t i = 0; r == 0 && i < conf->ini.n; i++)
 		r = setting_apply(conf, &conf->ini.at[i], c);
 	for (uint32_t i = 0; r == 0 && i < conf->n_fleets; i++)
-		fleet_finish(conf, &conf->fleets[i]);
+		r = fleet_finish(conf, &conf->fleets[i]);
 	return r;
 }
 
@@ -263,7 +266,7 @@ int rk_conf_load(struct rk_conf *ret, const struct rk_conf_request *q, struct rk
 
 	if (r < 0)
 		return r;
-	if (rk_conf_apply(&conf, c) < 0)
+	if (rk_presets_take(&conf.ini, q->root, q->before ? &q->before->ini : NULL, c) < 0 || rk_conf_apply(&conf, c) < 0)
 		return rk_err_set(err, -ENOMEM, "no memory");
 	rk_conf_check_shape(&conf, c);
 	*ret = conf;

@@ -67,6 +67,7 @@ struct rk_conf_request {
 	const char *config; /* NAME or FILE; NULL: the command line says it all */
 	const char *root;   /* where configuration is looked for; "/" */
 	const char *name;   /* NULL when it was not given */
+	const struct rk_conf *before; /* what is in force, for a reload; NULL */
 	bool quiet;
 	bool is_command_line; /* a command or an option of a fleet was given */
 	struct rk_ini ini;    /* the options of the command line as settings */

@@ -181,7 +181,7 @@ static void complaints_log(struct rk_complaints *c)
 		rk_log(RK_LOG_ERROR, "and %u more", c->n_dropped);
 }
 
-enum rk_exit rk_conf_read(int argc, char *const *argv, uint64_t memory_held, struct rk_conf *ret,
+enum rk_exit rk_conf_read(int argc, char *const *argv, const struct rk_conf_running *running, struct rk_conf *ret,
 			  struct rk_complaints *c, struct rk_err *err)
 {
 	rk_cleanup(rk_conf_request_free_p) struct rk_conf_request q = { 0 };
@@ -190,7 +190,8 @@ enum rk_exit rk_conf_read(int argc, char *const *argv, uint64_t memory_held, str
 
 	if (rk_conf_request_read(&q, argc, argv, err) < 0)
 		return RK_EXIT_USAGE;
-	status = load(&conf, &q, memory_held, c, err);
+	q.before = running ? running->conf : NULL;
+	status = load(&conf, &q, running ? running->memory : 0, c, err);
 	*ret = conf;
 	conf = (struct rk_conf){ 0 };
 	return status;
@@ -200,7 +201,7 @@ enum rk_exit rk_conf_begin(int argc, char *const *argv, struct rk_conf *ret)
 {
 	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
 	struct rk_err err = { 0 };
-	enum rk_exit status = rk_conf_read(argc, argv, 0, ret, &c, &err);
+	enum rk_exit status = rk_conf_read(argc, argv, NULL, ret, &c, &err);
 
 	if (err.code)
 		rk_log(RK_LOG_ERROR, "%s", err.text);

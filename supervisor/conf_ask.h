@@ -22,12 +22,18 @@ enum rk_exit {
 /* Reads argv, which asks for something, and answers. Returns the exit status. */
 enum rk_exit rk_conf_answer(int argc, char *const *argv);
 
+/* What the caller runs already. */
+struct rk_conf_running {
+	const struct rk_conf *conf;
+	uint64_t memory; /* bytes that its fleets hold */
+};
+
 /*
  * Reads what argv asks to run, which must outlive *ret's use, and checks it against this machine,
- * on which memory_held bytes are the caller's own. *ret is the caller's. Returns RK_EXIT_OK; else a
+ * on which running (NULL: nothing) is the caller's own. *ret is the caller's. Returns RK_EXIT_OK; else a
  * status, *ret is what could be read, and what is wrong is in c or, if nothing could be, in err.
  */
-enum rk_exit rk_conf_read(int argc, char *const *argv, uint64_t memory_held, struct rk_conf *ret,
+enum rk_exit rk_conf_read(int argc, char *const *argv, const struct rk_conf_running *running, struct rk_conf *ret,
 			  struct rk_complaints *c, struct rk_err *err);
 
 /*

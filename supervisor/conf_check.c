@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/conf_wrap.h"
 #include "supervisor/segments.h"
 #include "supervisor/spawn.h"
 
@@ -29,27 +30,45 @@ static bool is_bad(const struct check *k, const char *key)
 	return found && rk_conf_is_bad(k->fleet, found);
 }
 
-/* Complains where the key was set, else where the fleet begins. */
-static RK_PRINTF(3, 4) void complain(const struct check *k, const char *key, const char *fmt, ...)
+static void complain_at(const struct rk_conf *conf, const struct rk_conf_fleet *f, struct rk_complaints *c,
+			const char *key, const char *text)
 {
-	const struct rk_setting *s = rk_ini_last(&k->conf->ini, RK_INI_FLEET, k->fleet->name, key);
+	const struct rk_setting *s = rk_ini_last(&conf->ini, RK_INI_FLEET, f->name, key);
 	const char *file = s ? s->file : NULL;
 	uint32_t line = s ? s->line : 0;
-	char text[512];
-	va_list args;
 
-	for (uint32_t i = 0; !s && i < k->conf->ini.n_fleets; i++) {
-		const struct rk_ini_head *h = &k->conf->ini.fleets[i];
+	for (uint32_t i = 0; !s && i < conf->ini.n_fleets; i++) {
+		const struct rk_ini_head *h = &conf->ini.fleets[i];
 
-		if (strcmp(h->argument, k->fleet->name) != 0)
+		if (strcmp(h->argument, f->name) != 0)
 			continue;
 		file = h->file;
 		line = h->line;
 	}
+	rk_complain(c, file, line, "%s", text);
+}
+
+void rk_conf_complain(const struct rk_conf *conf, const struct rk_conf_fleet *f, struct rk_complaints *c, const char *key,
+		      const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	rk_complain(k->complaints, file, line, "%s", text);
+	complain_at(conf, f, c, key, text);
+}
+
+static RK_PRINTF(3, 4) void complain(const struct check *k, const char *key, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	complain_at(k->conf, k->fleet, k->complaints, key, text);
 }
 
 /* ---- the shape ---- */
@@ -277,6 +296,7 @@ void rk_conf_check_shape(struct rk_conf *conf, struct rk_complaints *c)
 		geometry_check(&k, &conf->fleets[i]);
 		names_check(&k, "After", &k.fleet->o.after);
 		names_check(&k, "Requires", &k.fleet->o.requires);
+		rk_conf_wrap_check(conf, k.fleet, c);
 	}
 	sockets_check(conf, c);
 	cycles_check(conf, c);
@@ -319,6 +339,21 @@ static void commands_check(const struct check *k, const struct rk_conf_world *w,
 
 		if (*program != '-') /* then it may fail */
 			program_check(k, w, key, program);
+	}
+}
+
+/* Once, at the first fleet that wants it. */
+static void bridge_check(const struct rk_conf *conf, const struct rk_conf_world *w, struct rk_complaints *c)
+{
+	for (uint32_t i = 0; i < conf->n_fleets; i++) {
+		struct check k = { conf, &conf->fleets[i], c };
+		struct rk_err err = { 0 };
+
+		if (!rk_kind_is_wrapped(k.fleet->o.kind) || k.fleet->o.is_disabled)
+			continue;
+		if (w->find_bridge(&err) < 0)
+			complain(&k, "Kind", "Kind=%s: %s", rk_kind_name(k.fleet->o.kind), err.text);
+		return;
 	}
 }
 
@@ -385,12 +420,19 @@ void rk_conf_check_world(const struct rk_conf *conf, const struct rk_conf_world 
 		user_check(&k, w);
 		if (o->exec.n)
 			program_check(&k, w, "Exec", o->exec.at[0]);
+		if (o->probe_exec.n)
+			program_check(&k, w, "ProbeExec", o->probe_exec.at[0]);
+		if (o->checkpoint_exec.n)
+			program_check(&k, w, "CheckpointExec", o->checkpoint_exec.at[0]);
+		if (o->restore_exec.n)
+			program_check(&k, w, "RestoreExec", o->restore_exec.at[0]);
 		commands_check(&k, w, "ExecStartPre", &o->exec_start_pre);
 		commands_check(&k, w, "ExecStartPost", &o->exec_start_post);
 		commands_check(&k, w, "OnFailure", &o->on_failure);
 		files_check(&k, w);
 		cpus_check(&k, w);
 	}
+	bridge_check(conf, w, c);
 	room_check(conf, w, c);
 }
 
@@ -399,6 +441,13 @@ static int program_find(const char *program, struct rk_err *err)
 	char path[PATH_MAX];
 
 	return rk_spawn_find(program, path, err);
+}
+
+static int bridge_find(struct rk_err *err)
+{
+	char path[PATH_MAX];
+
+	return rk_spawn_find_bridge(path, err);
 }
 
 static int directory_look(const char *path)
@@ -421,6 +470,7 @@ void rk_conf_world(struct rk_conf_world *ret)
 				       .egid = getegid(),
 				       .memory = rk_segments_available(),
 				       .find = program_find,
+				       .find_bridge = bridge_find,
 				       .is_dir = directory_look,
 				       .is_file = file_look };
 	if (sched_getaffinity(0, sizeof(ret->cpus), &ret->cpus) < 0)

@@ -21,6 +21,7 @@ struct rk_conf_world {
 	uint64_t memory;                                      /* bytes available */
 	cpu_set_t cpus;                                       /* that there are */
 	int (*find)(const char *program, struct rk_err *err); /* 0 if it can be executed */
+	int (*find_bridge)(struct rk_err *err);               /* 0 if wrapped programs have their bridge */
 	int (*is_dir)(const char *path);                      /* 0 or -errno */
 	int (*is_file)(const char *path);                     /* 0 if it can be read, or -errno */
 };
@@ -30,6 +31,11 @@ void rk_conf_world(struct rk_conf_world *ret);
 
 void rk_conf_check_world(const struct rk_conf *conf, const struct rk_conf_world *w,
 			 struct rk_complaints *c);
+
+/* Complains where the fleet's key was set, else where the fleet begins. */
+RK_PRINTF(5, 6)
+void rk_conf_complain(const struct rk_conf *conf, const struct rk_conf_fleet *f, struct rk_complaints *c, const char *key,
+		      const char *fmt, ...);
 
 /* Whether a value of this key was refused: then nothing is concluded from it. */
 bool rk_conf_is_bad(const struct rk_conf_fleet *f, const struct rk_key *k);

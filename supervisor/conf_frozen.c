@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Its text: words with a NUL behind each: a head, then section, argument, key and value of each setting:
- * those of one fleet together, fleets in the order of their first mention, which is the order they start in.
+ * those of one fleet together, its preset's among them, whose file may be gone by then, fleets in the order of their first mention, which is the order they start in.
  * Then, in a section of their own each, what a reload has yet to do and the settings of fleets that leave.
  * Mostly there are none; a release that does not know them refuses the whole.
  */
@@ -24,6 +24,7 @@
 
 #define HEAD "rekindle configuration 1"
 #define FLEET "fleet"
+#define PRESET "preset" /* a setting of a fleet that its preset made */
 #define SUPERVISOR "supervisor"
 #define LEAVING "leaving"
 #define RELOAD "reload" /* of no fleet: its group; of a fleet: what is to be done */
@@ -57,7 +58,7 @@ static void settings_put(FILE *to, const struct rk_ini *ini, enum rk_ini_section
 		const struct rk_setting *s = &ini->at[i];
 
 		if (s->section == section && strcmp(s->argument, name) == 0)
-			words_put(to, as, s->argument, s->key, s->value);
+			words_put(to, s->is_preset && strcmp(as, FLEET) == 0 ? PRESET : as, s->argument, s->key, s->value);
 	}
 }
 
@@ -204,7 +205,9 @@ static int reload_take(struct thawing *t, const char *argument, const char *key,
 static int setting_take(struct words *w, struct thawing *t)
 {
 	const char *section = word_take(w), *argument = word_take(w), *key = word_take(w), *value = word_take(w);
-	bool is_leaving;
+	struct rk_ini *to;
+	bool is_leaving, is_preset;
+	int r;
 
 	if (!value)
 		return -EPROTO;
@@ -213,9 +216,14 @@ static int setting_take(struct words *w, struct thawing *t)
 	if (strcmp(section, RELOAD) == 0)
 		return reload_take(t, argument, key, value);
 	is_leaving = strcmp(section, LEAVING) == 0;
-	if ((!is_leaving && strcmp(section, FLEET) != 0) || rk_name_check(argument, NULL) < 0)
+	is_preset = strcmp(section, PRESET) == 0;
+	if ((!is_leaving && !is_preset && strcmp(section, FLEET) != 0) || rk_name_check(argument, NULL) < 0)
 		return -EPROTO;
-	return rk_ini_add(is_leaving ? &t->leaving.ini : &t->conf.ini, RK_INI_FLEET, argument, key, value);
+	to = is_leaving ? &t->leaving.ini : &t->conf.ini;
+	r = rk_ini_add(to, RK_INI_FLEET, argument, key, value);
+	if (r == 0)
+		to->at[to->n - 1].is_preset = is_preset;
+	return r;
 }
 
 static int text_take(int fd, struct thawing *t)

@@ -90,7 +90,7 @@ static void key_man(const struct rk_key *k, FILE *to)
 	bounds(k, to);
 	(void)fputs(".\n", to);
 	if (k->kinds)
-		(void)fprintf(to, "Kind: %s.\n", rk_key_kinds(k, kinds, sizeof(kinds)));
+		(void)fprintf(to, "For %s.\n", rk_key_kinds(k, kinds, sizeof(kinds)));
 	(void)fprintf(to, "Reload: %s.\n", rk_reload_name(k->reload));
 	(void)fputs("systemd: ", to);
 	roff(k->systemd ? k->systemd : "none", to);

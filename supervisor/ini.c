@@ -15,6 +15,7 @@ struct reader {
 	struct rk_ini *ini;
 	struct rk_complaints *complaints;
 	const char *file;
+	const char *preset; /* the fleet that a preset is read for, or NULL */
 	const char *at, *end;
 	uint32_t line; /* of what was taken last */
 	enum { NOWHERE, SKIPPING, INSIDE } where;
@@ -225,6 +226,10 @@ static bool text_take(struct reader *r)
 
 static int supervisor_enter(struct reader *r)
 {
+	if (r->preset) {
+		COMPLAIN(r, r->begin, "[Supervisor] does not belong in a preset: write [Fleet]" UNREAD);
+		return 0;
+	}
 	r->where = INSIDE;
 	r->section = RK_INI_SUPERVISOR;
 	r->argument[0] = '\0';
@@ -235,6 +240,10 @@ static int fleet_enter(struct reader *r, const char *name)
 {
 	struct rk_err err = { 0 };
 
+	if (r->preset && *name)
+		COMPLAIN(r, r->begin, "a preset is for any fleet: write [Fleet] without a name");
+	if (r->preset)
+		name = r->preset;
 	if (!*name) {
 		COMPLAIN(r, r->begin, "the fleet has no name: write [Fleet NAME]" UNREAD);
 		return 0;
@@ -318,7 +327,10 @@ static int section_read(struct reader *r, char *text)
 static int setting_read(struct reader *r, const char *text, size_t len)
 {
 	const char *equals = memchr(text, '=', len);
-	struct rk_setting s = { .file = r->file, .line = r->begin, .section = r->section };
+	struct rk_setting s = { .file = r->file,
+				.line = r->begin,
+				.section = r->section,
+				.is_preset = r->preset != NULL };
 	size_t key_len = equals ? (size_t)(equals - text) : 0, value_len;
 	const char *key = text, *value;
 	int status;
@@ -373,10 +385,10 @@ static void mark_skip(struct reader *r)
 		r->at += 3; /* some editors put it before UTF-8 */
 }
 
-int rk_ini_read(struct rk_ini *ini, const char *file, const char *text, size_t len,
-		struct rk_complaints *c)
+static int read_as(struct rk_ini *ini, const char *file, const char *text, size_t len, const char *preset,
+		   struct rk_complaints *c)
 {
-	struct reader r = { .ini = ini, .complaints = c, .at = text, .end = text + len };
+	struct reader r = { .ini = ini, .complaints = c, .preset = preset, .at = text, .end = text + len };
 	int status = rk_wordlist_add(&ini->files, file);
 
 	if (status < 0)
@@ -390,4 +402,56 @@ int rk_ini_read(struct rk_ini *ini, const char *file, const char *text, size_t l
 	while (status == 0 && text_take(&r))
 		status = text_read(&r);
 	return status;
+}
+
+int rk_ini_read(struct rk_ini *ini, const char *file, const char *text, size_t len, struct rk_complaints *c)
+{
+	return read_as(ini, file, text, len, NULL, c);
+}
+
+/* ---- presets ---- */
+
+/* What was appended behind the first n comes to stand before them. 0 or -ENOMEM. */
+static int bring_forward(struct rk_ini *ini, uint32_t n)
+{
+	size_t n_new = ini->n - n;
+	struct rk_setting *new;
+
+	if (n_new == 0 || n == 0)
+		return 0;
+	new = malloc(n_new * sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	memcpy(new, ini->at + n, n_new * sizeof(*new));
+	memmove(ini->at + n_new, ini->at, n * sizeof(*new));
+	memcpy(ini->at, new, n_new * sizeof(*new));
+	free(new);
+	return 0;
+}
+
+int rk_ini_read_preset(struct rk_ini *ini, const char *file, const char *text, size_t len, const char *fleet,
+		       struct rk_complaints *c)
+{
+	uint32_t n = ini->n;
+	int r = read_as(ini, file, text, len, fleet, c);
+
+	return r < 0 ? r : bring_forward(ini, n);
+}
+
+int rk_ini_copy_preset(struct rk_ini *ini, const struct rk_ini *from, const char *fleet)
+{
+	uint32_t n = ini->n;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < from->n; i++) {
+		const struct rk_setting *s = &from->at[i];
+		const struct rk_setting copy = { .section = s->section, .is_preset = true };
+
+		if (!s->is_preset || strcmp(s->argument, fleet) != 0)
+			continue;
+		r = add(ini, &copy, s->key, strlen(s->key), s->value);
+		if (r == 0)
+			memcpy(ini->at[ini->n - 1].argument, s->argument, sizeof(s->argument));
+	}
+	return r < 0 ? r : bring_forward(ini, n);
 }

@@ -19,6 +19,7 @@
 #ifndef RK_SUPERVISOR_INI_H
 #define RK_SUPERVISOR_INI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,7 +41,8 @@ struct rk_setting {
 	enum rk_ini_section section;
 	char argument[RK_NAME_MAX]; /* the fleet's name; "" in [Supervisor] */
 	char key[RK_INI_KEY_MAX];
-	char *value; /* trimmed; "" resets */
+	char *value;    /* trimmed; "" resets */
+	bool is_preset; /* it is a preset's (presets.h) */
 };
 
 /* A section's head, so that one without settings is known too. */
@@ -65,6 +67,16 @@ struct rk_ini {
  */
 RK_MUST_USE int rk_ini_read(struct rk_ini *ini, const char *file, const char *text, size_t len,
 			    struct rk_complaints *c);
+
+/*
+ * The same for a preset, in which [Fleet] has no name and is about this fleet; its settings come before all
+ * others. A name is a mistake, and so is any other section.
+ */
+RK_MUST_USE int rk_ini_read_preset(struct rk_ini *ini, const char *file, const char *text, size_t len,
+				   const char *fleet, struct rk_complaints *c);
+
+/* Puts the settings that a preset made in another list before all others. 0; -E2BIG, -ENOMEM. */
+RK_MUST_USE int rk_ini_copy_preset(struct rk_ini *ini, const struct rk_ini *from, const char *fleet);
 
 /* Appends a setting that stands in no file. Returns 0; -E2BIG, -ENOMEM. */
 RK_MUST_USE int rk_ini_add(struct rk_ini *ini, enum rk_ini_section section, const char *argument,

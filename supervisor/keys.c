@@ -481,11 +481,10 @@ const char *rk_key_kinds(const struct rk_key *k, char *text, size_t size)
 	uint32_t left = k->kinds;
 	size_t len = 0;
 
-	text[0] = '\0';
-	if (left == WRAPPED) {
-		(void)snprintf(text, size, "any kind but native");
+	(void)snprintf(text, size, "%s", left == WRAPPED ? "any Kind= but native" : left ? "Kind=" : "");
+	if (left == WRAPPED)
 		return text;
-	}
+	len = strlen(text);
 	for (uint32_t kind = 0; kind < RK_KINDS && len < size; kind++) {
 		if (!(left >> kind & 1))
 			continue;

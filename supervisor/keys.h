@@ -124,7 +124,7 @@ void rk_key_option(const struct rk_key *k, char ret[static RK_INI_KEY_MAX]);
 /* "lines", as Kind= has it. */
 const char *rk_kind_name(uint32_t kind);
 
-/* The kinds that know the key: "lines", "lines or http", "any kind but native"; "" for all. Returns text. */
+/* The kinds that know the key: "Kind=lines or http", "any Kind= but native"; "" for all. Returns text. */
 const char *rk_key_kinds(const struct rk_key *k, char *text, size_t size);
 
 /* What the value looks like: "NUMBER", "SIZE", "TIME", … for help and man page. */

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "supervisor/conf_ask.h"
+#include "supervisor/conf_check.h"
 #include "supervisor/conf_diff.h"
 #include "supervisor/journal.h"
 #include "supervisor/loop_private.h"
@@ -54,9 +55,10 @@ static uint64_t held(const struct rk_loop *l)
 static bool read_new(struct rk_loop *l, struct rk_conf *new, struct rk_reloaded *ret)
 {
 	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
+	const struct rk_conf_running running = { .conf = &l->conf->conf, .memory = held(l) };
 	struct rk_err err = { 0 };
 
-	if (rk_conf_read(l->argc, l->argv, held(l), new, &c, &err) != RK_EXIT_OK && err.code)
+	if (rk_conf_read(l->argc, l->argv, &running, new, &c, &err) != RK_EXIT_OK && err.code)
 		rk_reload_say(ret, "%s", err.text);
 	complaints_say(&c, ret);
 	return !err.code;

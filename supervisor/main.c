@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "supervisor/conf_ask.h"
 #include "supervisor/conf_frozen.h"
+#include "supervisor/conf_wrap.h"
 #include "supervisor/journald.h"
 #include "supervisor/keeper.h"
 #include "supervisor/link.h"
@@ -71,9 +72,12 @@ static void conf_doubt(const struct rk_conf *conf)
 {
 	char text[512];
 
-	for (uint32_t i = 0; i < conf->n_fleets; i++)
+	for (uint32_t i = 0; i < conf->n_fleets; i++) {
 		if (rk_conf_doubt(&conf->fleets[i], text, sizeof(text)))
 			rk_log(RK_LOG_WARNING, "%s", text);
+		if (rk_conf_wrap_doubt(&conf->fleets[i], text, sizeof(text)))
+			rk_log(RK_LOG_WARNING, "%s", text);
+	}
 }
 
 /* A dead supervisor's, as it was in force; else what stands in the command line and the files. */

@@ -140,15 +140,16 @@ int rk_value_escaped_parse(const struct rk_key *k, const char *text, void *at, s
 	return 0;
 }
 
+/* At the edge a file's reader takes a blank away, and a backslash at the end of a line has it go on. */
 static void escaped_put(unsigned char c, bool is_edge, FILE *to)
 {
 	for (size_t i = 0; i < sizeof(escapes) - 1; i += 2) {
-		if (c != (unsigned char)escapes[i + 1])
+		if (c != (unsigned char)escapes[i + 1] || (c == '\\' && is_edge))
 			continue;
 		(void)fprintf(to, "\\%c", escapes[i]);
 		return;
 	}
-	if (c < 0x20 || c == 0x7f || (c == ' ' && is_edge)) /* a file's reader takes blanks at the edges away */
+	if (c < 0x20 || c == 0x7f || (is_edge && (c == ' ' || c == '\\')))
 		(void)fprintf(to, "\\x%02x", c);
 	else
 		(void)fputc(c, to);

@@ -27,12 +27,20 @@ static int look(const char *path)
 	return strcmp(path, "/good") == 0 ? 0 : -ENOENT;
 }
 
+static bool has_bridge;
+
+static int find_bridge(struct rk_err *err)
+{
+	return has_bridge ? 0 : rk_err_set(err, -ENOENT, "cannot find rekindle-bridge");
+}
+
 static struct rk_conf_world world_of(uint32_t euid)
 {
 	struct rk_conf_world w = { .euid = euid,
 				   .egid = euid,
 				   .memory = 1u << 30,
 				   .find = find,
+				   .find_bridge = find_bridge,
 				   .is_dir = look,
 				   .is_file = look };
 
@@ -128,6 +136,42 @@ START_TEST(root_may_choose_any_user)
 }
 END_TEST
 
+/* That of Exec= is looked for all the same: the bridge would look for it later. */
+START_TEST(a_wrapped_program_needs_its_bridge_which_is_missed_once)
+{
+	static const char text[] = "[Fleet off]\nExec=/good\nKind=lines\nDisabled=yes\n" A "Kind=lines\n" B "Kind=lines\n";
+	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 }, none = { 0 }, bad_program = { 0 };
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 }, other = { 0 };
+	struct rk_conf_world w = world_of(1000);
+
+	conf_of(text, &conf, &c);
+	rk_conf_check_world(&conf, &w, &c);
+	expect_complaint(&c, 7, "Kind=lines: cannot find rekindle-bridge");
+	has_bridge = true;
+	rk_conf_check_world(&conf, &w, &none);
+	ck_assert_uint_eq(none.n, 0);
+	conf_of("[Fleet a]\nExec=/bad\nKind=lines\n", &other, &bad_program);
+	rk_conf_check_world(&other, &w, &bad_program);
+	expect_complaint(&bad_program, 2, "Exec='/bad' is not there");
+}
+END_TEST
+
+START_TEST(the_commands_of_a_wrapped_program_are_looked_for)
+{
+	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
+	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
+	struct rk_conf_world w = world_of(1000);
+
+	has_bridge = true;
+	conf_of(A "Kind=tcp\nProbeExec=/bad a\nCheckpointExec=/worse\nRestoreExec=/worst\n", &conf, &c);
+	rk_conf_check_world(&conf, &w, &c);
+	ck_assert_uint_eq(c.n, 3);
+	ck_assert_str_eq(c.at[0].text, "ProbeExec='/bad' is not there");
+	ck_assert_str_eq(c.at[1].text, "CheckpointExec='/worse' is not there");
+	ck_assert_str_eq(c.at[2].text, "RestoreExec='/worst' is not there");
+}
+END_TEST
+
 START_TEST(nothing_is_concluded_from_what_was_refused)
 {
 	rk_cleanup(rk_complaints_free_p) struct rk_complaints c = { 0 };
@@ -163,6 +207,8 @@ int main(void)
 	tcase_add_loop_test(c, what_fits_gives_no_complaint, 0,
 			    (int)(sizeof(good) / sizeof(good[0])));
 	tcase_add_test(c, root_may_choose_any_user);
+	tcase_add_test(c, a_wrapped_program_needs_its_bridge_which_is_missed_once);
+	tcase_add_test(c, the_commands_of_a_wrapped_program_are_looked_for);
 	tcase_add_test(c, nothing_is_concluded_from_what_was_refused);
 	tcase_add_test(c, this_machine_can_be_described);
 	return unit_run(c);

@@ -126,6 +126,11 @@ static const char *other_value(const struct rk_key *k)
 		[RK_VALUE_USER] = "0",        [RK_VALUE_GROUP] = "0",
 		[RK_VALUE_MODE] = "0666",     [RK_VALUE_LIMIT] = "3",
 		[RK_VALUE_LIMIT_SIZE] = "3K", [RK_VALUE_OUTPUT] = "null",
+		[RK_VALUE_TEXT] = "z",        [RK_VALUE_ESCAPED] = "z",
+		[RK_VALUE_PATTERN] = "/z",    [RK_VALUE_URL_PATH] = "/z",
+		[RK_VALUE_HEADER] = "Z",      [RK_VALUE_FIELD] = "3",
+		[RK_VALUE_ADDRESSES] = "/%i",
+		[RK_VALUE_NAME] = NULL, /* of a preset, which would have to be there */
 	};
 
 	if (k->type == RK_VALUE_BOOL)
@@ -139,25 +144,40 @@ static const char *other_value(const struct rk_key *k)
 	return values[k->type];
 }
 
+/* What has to stand beside the key, in both. */
+static const char *company(const struct rk_key *k)
+{
+	if (strcmp(k->name, "ClientGroup") == 0)
+		return "SocketMode=0660\n";
+	if (strcmp(k->name, "Send") == 0)
+		return "Expect=a\nKind=tcp\n";
+	if (strcmp(k->name, "CheckpointInterval") == 0)
+		return "CheckpointExec=a\nKind=tcp\n";
+	if (!k->kinds)
+		return "";
+	return k->kinds >> RK_KIND_TCP & 1    ? "Kind=tcp\n"
+	       : k->kinds >> RK_KIND_HTTP & 1 ? "Kind=http\n"
+					      : "Kind=lines\n";
+}
+
 START_TEST(a_change_of_any_key_is_seen)
 {
 	size_t n;
 	const struct rk_key *k = &rk_keys(&n)[_i];
 	rk_cleanup(rk_diff_free_p) struct rk_diff d = { 0 };
-	const char *value = other_value(k), *also = "";
-	char text[256];
+	const char *value = other_value(k), *also = company(k);
+	char text[256], before[256];
 
 	if (!value || strcmp(value, k->normal) == 0)
 		value = k->type == RK_VALUE_COUNT || k->type == RK_VALUE_ENUM ? NULL : value;
 	if (!value)
 		return; /* there is no other value */
-	if (strcmp(k->name, "ClientGroup") == 0)
-		also = "SocketMode=0660\n";
+	(void)snprintf(before, sizeof(before), A "%s" B, also);
 	(void)snprintf(text, sizeof(text), "%s" B "%s%s%s=%s\n",
 		       rk_key_section(k) == RK_INI_FLEET ? "" : A,
 		       rk_key_section(k) == RK_INI_FLEET ? A : "[Supervisor]\n", also, k->name,
 		       value);
-	diff(A B, text, &d);
+	diff(before, text, &d);
 	for (uint32_t i = 0; i < d.n; i++)
 		if (d.at[i].kind == RK_CHANGE_KEY && d.at[i].key == k)
 			return;
