@@ -18,6 +18,9 @@
 
 #include "shm/layout.h"
 
+/* In a beat page's `partition`: it runs no job, but waits for a sign of life of a program that it watches, `job` says which. */
+#define RK_BEAT_SIGN UINT32_MAX
+
 /* Worker: resets its page for a new incarnation and takes the lease. 0 or -errno. */
 RK_MUST_USE int rk_beat_take(struct rk_beat *beat, uint64_t incarnation);
 

@@ -159,7 +159,9 @@ static void head_format(const struct rk_evidence *e, struct out *o)
 	     e->worker, e->pid, e->incarnation, date(e->wall_ns, when), rk_verdict_name(f->verdict),
 	     rk_response_name(e->response));
 	line(o, "  %s\n", rk_detect_format(f, text));
-	if (f->phase == RK_PHASE_WORKING && e->key_hash)
+	if (f->phase == RK_PHASE_WORKING && f->partition == RK_BEAT_SIGN)
+		line(o, "  awaits a sign of life of what it runs\n");
+	else if (f->phase == RK_PHASE_WORKING && e->key_hash)
 		line(o, "  job %" PRIu64 " of partition %" PRIu32 ", key hash %016" PRIx64 "\n",
 		     f->job, f->partition, e->key_hash);
 	else if (f->phase == RK_PHASE_WORKING)

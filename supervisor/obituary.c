@@ -117,7 +117,9 @@ const char *rk_obituary_job(const struct rk_obituary *o, char *text, size_t size
 	char number[RK_NUM_TEXT];
 
 	text[0] = '\0';
-	if (o->was_in_job)
+	if (o->was_in_job && o->partition == RK_BEAT_SIGN)
+		(void)snprintf(text, size, " awaiting a sign of life");
+	else if (o->was_in_job)
 		(void)snprintf(text, size, " in job %s of partition %u", rk_num_format(number, o->in_job),
 			       o->partition);
 	return text;

@@ -51,7 +51,9 @@ static void evidence_note(const struct rk_slot *s, const struct rk_evidence *e)
 static const char *where_of(const struct rk_finding *f, char *text, size_t size)
 {
 	text[0] = '\0';
-	if (f->phase == RK_PHASE_WORKING)
+	if (f->phase == RK_PHASE_WORKING && f->partition == RK_BEAT_SIGN)
+		(void)snprintf(text, size, " sign=%llu", (unsigned long long)f->job);
+	else if (f->phase == RK_PHASE_WORKING)
 		(void)snprintf(text, size, " job=%llu partition=%u", (unsigned long long)f->job,
 			       f->partition);
 	return text;
@@ -74,7 +76,9 @@ static void verdict_note(struct rk_slot *s, const struct rk_finding *f, enum rk_
 	s->group = rk_recorder_note(
 		s->host->c->recorder, &note,
 		"%s%s verdict=%s%s for_ms=%llu bound_ms=%llu response=%s found=\"%s\"",
-		f->verdict == RK_VERDICT_LATE ? "job is past its deadline" : "worker ",
+		f->verdict != RK_VERDICT_LATE	  ? "worker "
+		: f->partition == RK_BEAT_SIGN ? "sign of life is late"
+						  : "job is past its deadline",
 		what_of(f->verdict), rk_verdict_name(f->verdict), where_of(f, where, sizeof(where)),
 		(unsigned long long)(f->stalled_ns / RK_NS_PER_MS),
 		(unsigned long long)(f->bound_ns / RK_NS_PER_MS), rk_response_name(response),
@@ -210,6 +214,10 @@ static void respond(struct rk_slot *s, const struct rk_ward_finding *f)
 {
 	switch (f->response) {
 	case RK_RESPOND_CANCEL:
+		if (f->found.partition == RK_BEAT_SIGN) { /* there is no job to give up */
+			s->late = job_of(&f->found);
+			return;
+		}
 		rk_beat_cancel(rk_shm_beat(s->host->c->m, s->number), f->found.partition,
 			       f->found.job);
 		s->late = job_of(&f->found);

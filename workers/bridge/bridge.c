@@ -371,6 +371,7 @@ static void on_wake(struct ev_loop *loop, ev_io *w, int events)
 
 	(void)loop;
 	(void)events;
+	rk_worker_heard(b->worker);
 	b->has_happened = true;
 }
 

@@ -254,7 +254,7 @@ void rk_worker_declare_probe(struct rk_worker *k, uint64_t number, uint64_t dead
 	/* Relaxed: as above; nobody's job. */
 	atomic_store_explicit(&b->job, number, memory_order_relaxed);
 	atomic_store_explicit(&b->deadline_ns, deadline_ns, memory_order_relaxed);
-	atomic_store_explicit(&b->partition, UINT32_MAX, memory_order_relaxed);
+	atomic_store_explicit(&b->partition, RK_BEAT_SIGN, memory_order_relaxed);
 	atomic_store_explicit(&b->owner_incarnation, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->state, RK_BEAT_RUNNING, memory_order_release);
 }
@@ -273,6 +273,11 @@ bool rk_worker_arm(struct rk_worker *k, bool for_jobs)
 void rk_worker_disarm(struct rk_worker *k)
 {
 	rk_handle_disarm(k);
+}
+
+void rk_worker_heard(struct rk_worker *k)
+{
+	rk_wake_drain(&k->wake);
 }
 
 uint32_t rk_worker_slot(const struct rk_worker *k)

@@ -95,6 +95,9 @@ void rk_worker_announce(struct rk_worker *worker);
 bool rk_worker_arm(struct rk_worker *worker, bool for_jobs);
 void rk_worker_disarm(struct rk_worker *worker);
 
+/* rk_worker_fd() was readable: takes that back. */
+void rk_worker_heard(struct rk_worker *worker);
+
 /* This worker's slot and incarnation; the fleet's partitions; bytes of its longest reply. */
 uint32_t rk_worker_slot(const struct rk_worker *worker);
 uint64_t rk_worker_incarnation(const struct rk_worker *worker);
