@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "shm/beat.h"
 
 /* ---- gathering ---- */
 

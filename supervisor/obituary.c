@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "shm/beat.h"
 
 void rk_obituary_words(struct rk_obituary *o, const char *words, size_t size)
 {
