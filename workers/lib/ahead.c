@@ -259,6 +259,12 @@ void rk_worker_declare_probe(struct rk_worker *k, uint64_t number, uint64_t dead
 	atomic_store_explicit(&b->state, RK_BEAT_RUNNING, memory_order_release);
 }
 
+void rk_worker_beat(struct rk_worker *k)
+{
+	/* Relaxed: a sign for the watcher, which needs no order. */
+	atomic_fetch_add_explicit(&k->w.beat->beats, 1, memory_order_relaxed);
+}
+
 void rk_worker_announce(struct rk_worker *k)
 {
 	k->w.ready_ns = rk_clock_ns();

@@ -81,6 +81,9 @@ void rk_worker_declare(struct rk_worker *worker, const struct rk_under_way *job,
  */
 void rk_worker_declare_probe(struct rk_worker *worker, uint64_t number, uint64_t deadline_ns);
 
+/* Says that it gets on, though nothing else shows it: whoever watches begins to count anew. */
+void rk_worker_beat(struct rk_worker *worker);
+
 /*
  * The worker counts as ready only once this was called (a worker that uses this header is not announced
  * by its first look). Once.
