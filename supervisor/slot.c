@@ -427,6 +427,7 @@ void rk_slot_begin(struct rk_slot *s, int kept)
 	const struct rk_mourning *m = &s->mourning;
 	struct rk_note note;
 
+	s->start_beats = 0;
 	s->n_restarts += s->was_started;
 	s->was_started = true;
 	rk_restart_on_start(&s->restart, s->started_ns);
@@ -557,6 +558,17 @@ static uint64_t clock_ns(const struct rk_slot *s)
 
 static void clock_follow(struct rk_slot *s);
 
+/* A start that says that it gets on (rk_worker_beat()) has its time anew, here as with the guard. */
+static bool start_gets_on(struct rk_slot *s)
+{
+	uint64_t beats = atomic_load_explicit(&beat_of(s)->beats, memory_order_relaxed), was = s->start_beats;
+
+	if (atomic_load_explicit(&beat_of(s)->incarnation, memory_order_acquire) != s->incarnation)
+		return false;
+	s->start_beats = beats;
+	return beats != was;
+}
+
 static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct rk_slot *s = arg;
@@ -571,6 +583,8 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 		recover_with_cause(s); /* keeper's word will not come */
 	else if (s->is_promoted && s->state == RK_FSM_STARTING && !rk_slot_take_over_look(s))
 		clock_follow(s); /* it gets no CPU, or it has much to do: StartTimeout */
+	else if (rk_fsm_clock(s->state) == RK_FSM_CLOCK_START && start_gets_on(s))
+		clock_follow(s);
 	else
 		rk_slot_event(s, RK_FSM_EV_TIMER);
 	return 0;

@@ -114,6 +114,7 @@ struct rk_slot {
 	uint32_t roll_stage;         /* enum rk_rolling_stage, in the rolling restart that is on */
 	uint64_t roll_since_ns;      /* of that stage */
 	uint64_t clock_used_ns;      /* of its state's time, before this supervisor came */
+	uint64_t start_beats;   /* of the beat page, when the time of its start was over last */
 	struct rk_restart restart;
 	struct rk_restart_step next; /* as decided at the last death */
 	uint64_t started_ns;

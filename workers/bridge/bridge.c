@@ -91,6 +91,7 @@ void rk_bridge_ready(struct rk_bridge *b)
 		return;
 	b->is_ready = true;
 	ev_timer_stop(b->loop, &b->settle);
+	b->declared = UNKNOWN;
 	rk_worker_announce(b->worker);
 }
 
@@ -567,7 +568,7 @@ int rk_bridge_run(int argc, char **argv)
 		(void)fprintf(stderr, "rekindle-bridge: %s\n", err.text);
 		return RK_BRIDGE_EXIT_USAGE;
 	}
-	r = rk_worker_open(&b.worker, &(struct rk_worker_def){ .state_size = 8,
+	r = rk_worker_open_ahead(&b.worker, &(struct rk_worker_def){ .state_size = 8,
 							       .on_job = on_job,
 							       .arg = &b,
 							       .batch_max = b.o.window });

@@ -21,6 +21,11 @@ struct round {
 	struct rk_err *err;
 };
 
+int rk_worker_open_ahead(struct rk_worker **ret, const struct rk_worker_def *def)
+{
+	return rk_handle_open(ret, def, true);
+}
+
 static uint64_t cursor_of(const struct partition *part)
 {
 	return rk_commit_cursor(part->owner.commit);
@@ -232,6 +237,8 @@ void rk_worker_declare(struct rk_worker *k, const struct rk_under_way *job, bool
 {
 	struct rk_beat *b = k->w.beat;
 
+	if (!k->w.told)
+		return;
 	k->is_declared = job != NULL;
 	if (!job) {
 		atomic_store_explicit(&b->state, RK_BEAT_READY, memory_order_release);
@@ -250,6 +257,8 @@ void rk_worker_declare_probe(struct rk_worker *k, uint64_t number, uint64_t dead
 {
 	struct rk_beat *b = k->w.beat;
 
+	if (!k->w.told)
+		return;
 	k->is_declared = true;
 	/* Relaxed: as above; nobody's job. */
 	atomic_store_explicit(&b->job, number, memory_order_relaxed);
@@ -268,6 +277,8 @@ void rk_worker_beat(struct rk_worker *k)
 void rk_worker_announce(struct rk_worker *k)
 {
 	k->w.ready_ns = rk_clock_ns();
+	k->is_declared = false;
+	atomic_store_explicit(&k->w.beat->state, RK_BEAT_READY, memory_order_release);
 	rk_worker_tell_ready(&k->w);
 }
 

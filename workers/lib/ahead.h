@@ -47,6 +47,12 @@ struct rk_ahead {
 typedef void (*rk_on_ahead)(const struct rk_ahead *job, void *arg);
 
 /*
+ * rk_worker_open(), for the functions below. The worker says STARTING until rk_worker_announce(), whatever it is
+ * given to do before.
+ */
+RK_MUST_USE int rk_worker_open_ahead(struct rk_worker **ret, const struct rk_worker_def *def);
+
+/*
  * Shows up to max places that were not shown before. Partitions that are to be handed over are
  * left alone, and given back once nothing of them is under way. Returns how many were shown; RK_STOP
  * when the worker is asked to end: what is under way may still be run; another negative errno as
@@ -70,7 +76,7 @@ struct rk_under_way {
 };
 
 /*
- * Says which job is under way, for whoever watches; NULL: none. It counts as begun when it is first
+ * Says which job is under way, for whoever watches; NULL: none. Nothing is said before rk_worker_announce(). It counts as begun when it is first
  * named; is_charged: should the process die it is the one to blame.
  */
 void rk_worker_declare(struct rk_worker *worker, const struct rk_under_way *job, bool is_charged);
@@ -84,10 +90,7 @@ void rk_worker_declare_probe(struct rk_worker *worker, uint64_t number, uint64_t
 /* Says that it gets on, though nothing else shows it: whoever watches begins to count anew. */
 void rk_worker_beat(struct rk_worker *worker);
 
-/*
- * The worker counts as ready only once this was called (a worker that uses this header is not announced
- * by its first look). Once.
- */
+/* The worker counts as ready from here on. Once. */
 void rk_worker_announce(struct rk_worker *worker);
 
 /*
