@@ -139,8 +139,11 @@ static int probe_open(struct rk_signs *s, struct rk_err *err)
 
 /* ---- what it tells ---- */
 
-/* One that is gone already cannot be asked; it knew the address, which nobody can guess. */
-static bool is_ours(pid_t pid, void *arg)
+/*
+ * One that is gone already cannot be asked. That it knew the address says nothing, since /proc/net/unix shows it to
+ * everybody: it is heard if it was of our own user, or root.
+ */
+static bool is_ours(pid_t pid, uid_t uid, void *arg)
 {
 	struct rk_signs *s = arg;
 
@@ -150,7 +153,7 @@ static bool is_ours(pid_t pid, void *arg)
 			return true;
 		pid = rk_process_parent(pid);
 	}
-	return pid <= 0;
+	return pid <= 0 && (uid == geteuid() || uid == 0);
 }
 
 static void watched(struct rk_signs *s, const struct rk_notice *n)
