@@ -127,8 +127,21 @@ static const struct rk_option get_options[] = {
 	  "go on with a line for each change, until the fleet ends", 0, 0 },
 };
 
+static const struct rk_option key_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	{ "address", 0, RK_OPTION_FLAG, NULL, "print nothing but where to connect to, a line per KEY", 0, 0 },
+	{ "wait", 0, RK_OPTION_MAY_TIME, "TIME", "until the owner of each KEY is ready, so long at most (30s)",
+	  RK_NS_PER_MS, DAY_NS },
+};
+
+static const struct rk_option map_options[] = {
+	FLEET_OPTION,
+	{ "file", 0, RK_OPTION_TEXT, "FILE", "write there, not to standard output: it is replaced as a whole, and only when something has changed", 0, 0 },
+	{ "follow", 'f', RK_OPTION_FLAG, NULL, "keep FILE up to date, until the fleet ends", 0, 0 },
+};
+
 static const struct rk_option why_options[] = { FLEET_OPTION, OUTPUT_OPTION, UTC_OPTION };
-static const struct rk_option common_options[] = { FLEET_OPTION, OUTPUT_OPTION };
 static const struct rk_option output_options[] = { OUTPUT_OPTION };
 
 static const struct rk_option call_options[] = {
@@ -374,13 +387,32 @@ static const struct rk_command commands[] = {
 		.summary = "show which worker owns a key",
 		.arguments = "KEY...",
 		.text = "A key belongs to a partition for ever; a partition belongs to a worker "
-			"slot; restarting a worker moves no key. STATE is as in status.",
-		OPTIONS(common_options),
+			"slot; restarting a worker moves no key. STATE is as in status.\n\n"
+			"ENDPOINT is where clients connect to the owner, in a fleet that has Port=, Socket= or "
+			"Address= (rekindle.conf(5)). While the owner is restarted, stopped, suspected or paused nobody may "
+			"answer there: --wait sleeps until it is ready; the exit status is 4 when the time was up.",
+		OPTIONS(key_options),
 		.members = &rk_members_key,
 		.n_min = 1,
 		.n_max = -1,
 		.rest_help = "at least one KEY",
 		.run = rk_cli_key,
+	},
+	{
+		.name = "map",
+		.summary = "print where each key lives, or keep that up to date in a file",
+		.arguments = "[NAME]",
+		.text = "For clients that connect to the workers themselves, in any language. Behind lines that begin "
+			"with '#' and say how a key is hashed stands a line per range of hashes: FIRST-LAST ENDPOINT "
+			"STATE. STATE is ready; wait, while the worker is restarted, stopped, suspected or paused; none, where "
+			"nobody has the keys; or gone, when the fleet has ended. A restart changes the STATE of the worker's lines and "
+			"nothing else. doc/address.md shows the lookup.\n\n"
+			"With -f it sleeps until something changes, goes on while the supervisor is replaced, and ends with the fleet, "
+			"behind a last map whose lines are all gone. FILE is never seen half written. Killed, it leaves the map "
+			"as it was: run it where it is restarted, as a service of its own.",
+		OPTIONS(map_options),
+		.n_max = 1,
+		.run = rk_cli_map,
 	},
 	{
 		.name = "call",
@@ -728,7 +760,7 @@ static const struct rk_command commands[] = {
 static const struct {
 	const char *written, *meant;
 } synonyms[] = {
-	{ "ps", "status" },     { "where", "key" }, { "send", "call" },
+	{ "ps", "status" },     { "where", "key" }, { "address", "key" }, { "route", "map" }, { "send", "call" },
 	{ "submit", "put" }, { "kill", "stop" },     { "ls", "list" },   { "fleets", "list" },
 	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
 	{ "history", "events" }, { "log", "logs" },   { "tail", "logs" }, { "verify", "check" },

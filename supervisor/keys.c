@@ -281,16 +281,16 @@ static const struct rk_key keys[] = {
 	  .kinds = FOR(LINES) | FOR(HTTP),
 	  .help = "Jobs that the program has at a time. All of them are given to its successor should it die. With "
 		  "Kind=http it is 16 unless it is given." },
-	{ KEY("Port", WRAP, COUNT, SPAWN, F(port)), RANGE(0, 65535), .normal = "", .kinds = WRAPPED,
+	{ KEY("Port", WRAP, COUNT, NEVER, F(port)), RANGE(0, 65535), .normal = "",
 	  .help = "The port of slot 0, %p in Exec; slot 1 has the next one, and so on. 0 is none. With Kind=tcp and "
 		  "Kind=http it is 7000 unless it or Socket is given." },
-	{ KEY("Socket", WRAP, PATTERN, SPAWN, F(socket)), .normal = "", .kinds = WRAPPED,
+	{ KEY("Socket", WRAP, PATTERN, NEVER, F(socket)), .normal = "",
 	  .help = "The unix socket that the program listens on, %s in Exec; such as %d/redis.sock. Specifiers are %p, "
 		  "%i, %d and %f." },
-	{ KEY("Address", WRAP, TEXT, SPAWN, F(address)), .normal = "", .kinds = SERVERS,
+	{ KEY("Address", WRAP, TEXT, NEVER, F(address)), .normal = "", .kinds = FOR(NATIVE) | SERVERS,
 	  .help = "What clients are told to connect to, with specifiers. Without it 127.0.0.1:%p where there is a port, "
-		  "else unix:%s." },
-	{ KEY("StateDirectory", WRAP, PATTERN, SPAWN, F(state_directory)), .normal = "", .systemd = "StateDirectory",
+		  "else unix:%s. They keep it for as long as the fleet runs." },
+	{ KEY("StateDirectory", WRAP, PATTERN, NEVER, F(state_directory)), .normal = "", .systemd = "StateDirectory",
 	  .kinds = WRAPPED,
 	  .help = "The directory of a slot, %d in Exec, which is made with mode 0700 once something names %d. Specifiers "
 		  "are %p, %i and %f. Without it /var/lib/rekindle/NAME/%f-%i for root, else "

@@ -178,6 +178,12 @@ static int environment_take(struct rk_spawn *s, struct rk_environment *now, char
 	return 0;
 }
 
+char *rk_spawn_state_directory(const struct rk_spawn *s)
+{
+	return s->o->state_directory ? strdup(s->o->state_directory)
+				     : rk_bridge_state_directory(s->name, s->setup.uid == 0, s->environment.at);
+}
+
 /* What only a bridge gets; owned. */
 struct bridge {
 	char **argv; /* the words of Exec= are borrowed */

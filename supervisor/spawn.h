@@ -60,6 +60,12 @@ RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *name, const char *
 			      bool outlives_keeper, struct rk_err *err);
 void rk_spawn_close(struct rk_spawn *s);
 
+/*
+ * What %d stands for, with specifiers, in this process's environment: EnvironmentFile= does not count. The
+ * caller's; NULL without memory.
+ */
+RK_MUST_USE char *rk_spawn_state_directory(const struct rk_spawn *s);
+
 /* Options and name have gone elsewhere; whatever holds from the next start on is the same there. */
 void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o);
 

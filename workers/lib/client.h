@@ -58,6 +58,9 @@ struct rk_client {
 	int event;
 };
 
+/* Sets what rk_client_error() returns in this thread; "" = nothing failed. */
+void rk_client_error_set(const char *text);
+
 /* Begins a call in a free slot; deadline 0 = none. Lock held. Returns 0 and the slot; an outcome; -errno. */
 int rk_client_begin(struct rk_client *c, const struct rk_request *request, uint64_t deadline_ns, enum rk_use use,
 		    uint32_t *ret_slot);
