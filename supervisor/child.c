@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "supervisor/mark.h"
 
 #define FIRST_FD 3
 #define GATE_FD (FIRST_FD + (int)RK_CHILD_FDS_MAX) /* the gate, in the child */
@@ -78,6 +79,8 @@ static _Noreturn void child_run(const struct rk_child_plan *plan, const int pair
 	}
 	if (!rk_setup_apply(plan->setup, &f))
 		child_fail(GATE_FD, f);
+	if (plan->mark)
+		rk_mark_give(plan->mark);
 	if (read(GATE_FD, &byte, 1) != 1)
 		_exit(RK_CHILD_UNBEGUN);
 	(void)execve(plan->path, plan->argv, plan->envp);

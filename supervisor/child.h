@@ -39,6 +39,7 @@ struct rk_child_plan {
 	int in;     /* standard input */
 	int out;    /* standard output and error; -1: those of the supervisor */
 	int cgroup; /* directory of the cgroup it is born into; -1: that of the supervisor */
+	uint64_t mark; /* rk_mark_limit(); 0 = none */
 	const struct rk_setup *setup;
 };
 

@@ -128,6 +128,11 @@ int rk_spawn_init(struct rk_spawn *s, const char *name, const char *fleet, const
 	return look(s, err);
 }
 
+void rk_spawn_mark(struct rk_spawn *s, const uint64_t fleet[2])
+{
+	s->mark = rk_mark_of(fleet);
+}
+
 void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o)
 {
 	s->fleet = fleet;
@@ -164,6 +169,7 @@ static int environment_take(struct rk_spawn *s, struct rk_environment *now, char
 			    struct rk_err *err)
 {
 	struct rk_environment *e = &s->environment;
+	uint32_t n;
 	int r = 0;
 
 	if (s->o->environment_files.n > 0) {
@@ -173,8 +179,11 @@ static int environment_take(struct rk_spawn *s, struct rk_environment *now, char
 	if (r < 0)
 		return r;
 	*ret = e->at;
-	e->at[e->n] = s->worker; /* borrowed: beyond what is freed */
-	e->at[e->n + 1] = NULL;
+	n = e->n;
+	e->at[n++] = s->worker; /* borrowed: beyond what is freed */
+	if (rk_kind_is_wrapped(s->o->kind))
+		e->at[n++] = s->tree;
+	e->at[n] = NULL;
 	return 0;
 }
 
@@ -224,6 +233,7 @@ static int hold(struct rk_spawn *s, uint32_t slot, int order, int cgroup, struct
 
 	if (r == 0)
 		r = rk_spawn_output(s, slot, &out, err);
+	(void)rk_mark_variable(&s->mark, slot, s->tree);
 	if (r == 0)
 		r = environment_take(s, &now, &envp, err);
 	if (r == 0 && *s->bridge && bridge_make(s, envp, &bridge) < 0)
@@ -240,6 +250,7 @@ static int hold(struct rk_spawn *s, uint32_t slot, int order, int cgroup, struct
 					    .in = s->null,
 					    .out = out,
 					    .cgroup = cgroup,
+					    .mark = rk_kind_is_wrapped(s->o->kind) ? rk_mark_limit(&s->mark, slot) : 0,
 					    .setup = &s->setup };
 	r = rk_child_hold(&plan, ret);
 	return r < 0 ? rk_err_set(err, r, "cannot make a process: %s", strerror(-r)) : 0;

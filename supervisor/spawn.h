@@ -17,6 +17,7 @@
 #include "base/macro.h"
 #include "supervisor/child.h"
 #include "supervisor/environment.h"
+#include "supervisor/mark.h"
 
 #define RK_SPAWN_FDS 9u          /* board, beats, calls, queues, parts, state, dead, news, readers */
 #define RK_SPAWN_ENVIRONMENT 160 /* bytes of "REKINDLE_WORKER=…" */
@@ -33,6 +34,8 @@ struct rk_spawn {
 	struct rk_environment environment;
 	struct rk_setup setup;
 	char worker[RK_SPAWN_ENVIRONMENT];
+	struct rk_mark mark; /* of foreign programs' trees */
+	char tree[RK_MARK_TEXT];
 	int fds[RK_SPAWN_FDS]; /* owned duplicates, out of the way of the child's numbers */
 	int null;              /* the workers' standard input */
 	bool outlives_keeper;
@@ -58,6 +61,10 @@ RK_MUST_USE int rk_spawn_find_bridge(char ret[static PATH_MAX], struct rk_err *e
 RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *name, const char *fleet,
 			      const struct rk_fleet_options *o, const int fds[RK_SPAWN_FDS],
 			      bool outlives_keeper, struct rk_err *err);
+
+/* Behind that: the fleet's id, of which the marks are made. */
+void rk_spawn_mark(struct rk_spawn *s, const uint64_t fleet[2]);
+
 void rk_spawn_close(struct rk_spawn *s);
 
 /* Options and name have gone elsewhere; whatever holds from the next start on is the same there. */
