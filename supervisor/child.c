@@ -19,8 +19,10 @@
 #include "base/fd.h"
 #include "supervisor/mark.h"
 
-#define FIRST_FD 3
+#define FIRST_FD RK_CHILD_FIRST
 #define GATE_FD (FIRST_FD + (int)RK_CHILD_FDS_MAX) /* the gate, in the child */
+
+_Static_assert(GATE_FD < RK_CHILD_FLOOR, "the plan's descriptors are out of the way");
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 #define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2) /* Linux 6.9; the headers are older */

@@ -160,8 +160,11 @@ static void end_check(struct rk_crew *f)
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		if (f->slots[i].state != RK_FSM_EMPTY)
 			return;
-	if (rk_standby_is_empty(f->host.standby) && rk_remnants_is_idle(f->host.remnants))
-		f->c.on_end(f->c.arg);
+	if (!rk_standby_is_empty(f->host.standby) || !rk_remnants_is_idle(f->host.remnants))
+		return;
+	if (f->host.kit)
+		rk_kit_release(f->host.kit, UINT32_MAX);
+	f->c.on_end(f->c.arg);
 }
 
 static void on_standby(void *arg)
@@ -504,6 +507,17 @@ static int remnants_open(struct rk_crew *f)
 	return rk_kind_is_wrapped(f->c.conf->o.kind) ? rk_remnants_open(&conf, &f->host.remnants) : 0;
 }
 
+static int kit_open(struct rk_crew *f)
+{
+	const struct rk_kit_conf conf = { .event = f->c.event, .o = &f->c.conf->o, .name = f->c.conf->name,
+					  .fleet = f->c.fleet, .link = f->c.link };
+	int r = rk_kind_is_wrapped(f->c.conf->o.kind) ? rk_kit_open(&conf, &f->host.kit) : 0;
+
+	if (r == 0 && f->host.kit && f->c.inherit)
+		rk_kit_adopt(f->host.kit, f->c.inherit);
+	return r;
+}
+
 static void slots_init(struct rk_crew *f)
 {
 	f->host = (struct rk_slot_host){ .c = &f->c,
@@ -542,6 +556,8 @@ static int crew_init(struct rk_crew *f)
 	rk_observatory_init(&f->killer->observatory);
 	slots_init(f);
 	r = remnants_open(f);
+	if (r >= 0)
+		r = kit_open(f);
 	if (r >= 0)
 		r = f->c.inherit ? rk_crew_adopt(f) : rk_crew_layout_open(f, NULL);
 	if (r < 0)
@@ -608,6 +624,8 @@ void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf)
 	f->inject.fleet = conf->name;
 	if (f->host.remnants)
 		rk_remnants_rename(f->host.remnants, conf->name);
+	if (f->host.kit)
+		rk_kit_configure(f->host.kit, &conf->o, conf->name);
 	for (uint32_t i = 0; i < f->n_slots; i++) {
 		f->slots[i].mourning.fleet = conf->name;
 		if (f->slots[i].state == RK_FSM_READY)
@@ -658,6 +676,7 @@ void rk_crew_close(struct rk_crew *f)
 		rk_slot_close(&f->slots[i]);
 	rk_standby_close(f->host.standby);
 	rk_remnants_close(f->host.remnants);
+	rk_kit_close(f->host.kit);
 	(void)sd_event_source_disable_unref(f->look_timer);
 	rk_crew_recycle_close(f);
 	rk_crew_roll_close(f);

@@ -270,6 +270,8 @@ static void settle(struct rk_slot *s)
 	rk_slot_tree_end(s);
 	rk_slot_bury(s, &r);
 	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
+	if (s->host->kit && !s->is_wanted && s->unwanted == RK_SLOT_EMPTY)
+		rk_kit_release(s->host->kit, s->number); /* it was scaled away: whoever connects is to hear of it */
 }
 
 static void fence(struct rk_slot *s)
@@ -445,6 +447,23 @@ void rk_slot_begin(struct rk_slot *s, int kept)
 				       RK_NS_PER_US);
 }
 
+/* With what is held for the slot, if anything is. */
+static int process_hold(struct rk_slot *s, struct rk_err *err)
+{
+	struct rk_spawn_slot of = { .number = s->number, .incarnation = s->incarnation, .cgroup = s->cgroup.dir };
+	struct rk_kit_given given;
+	int r = s->host->kit ? rk_kit_give(s->host->kit, s->number, &given, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (s->host->kit)
+		of.more = &given.more;
+	r = rk_spawn_hold(s->host->c->spawn, &of, &s->process, err);
+	if (s->host->kit)
+		rk_kit_given(s->host->kit);
+	return r;
+}
+
 static void spawn(struct rk_slot *s)
 {
 	const struct rk_crew_conf *c = s->host->c;
@@ -457,7 +476,7 @@ static void spawn(struct rk_slot *s)
 	s->n_oom = rk_cgroup_slot_oom_kills(s->host->c->cgroup, &s->cgroup);
 	rk_journal_intent(c->m, s->number, s->incarnation, s->cgroup.n);
 	rk_slot_wish(s);
-	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, s->cgroup.dir, &s->process, &err);
+	r = process_hold(s, &err);
 	if (r < 0) {
 		start_failed(s, 0, &err);
 		return;

@@ -32,6 +32,7 @@
 #include "supervisor/hook.h"
 #include "supervisor/inherit.h"
 #include "supervisor/killer.h"
+#include "supervisor/kit.h"
 #include "supervisor/mourning.h"
 #include "supervisor/remnant.h"
 #include "supervisor/restart.h"
@@ -60,6 +61,7 @@ struct rk_slot_host {
 	struct rk_storm *storm; /* borrowed; the brake of all fleets */
 	struct rk_standby *standby; /* spare processes */
 	struct rk_foster foster;    /* ends that nobody reports */
+	struct rk_kit *kit;           /* of foreign programs: their sockets; NULL = there is none */
 	struct rk_remnants *remnants; /* of foreign programs; NULL: what a worker leaves elsewhere is its own affair */
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */

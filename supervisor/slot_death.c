@@ -123,6 +123,8 @@ struct rk_slot_remains rk_slot_lay_down(struct rk_slot *s, uint32_t route_flags,
 		rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
 	repair(s);
 	rk_slot_charge(s);
+	if (s->host->kit)
+		rk_kit_hang_up(s->host->kit, s->number);
 	s->host->on_down(s, s->host->arg);
 	rk_slot_take_partitions(s, route_flags);
 	rk_beat_reset_lease(rk_shm_beat(s->host->c->m, s->number));
