@@ -31,6 +31,7 @@ struct victim {
 	uint32_t slot;
 	pid_t pid;
 	uint64_t begun;
+	bool is_worker; /* the dead process itself, on its way out: awaited, and no remnant */
 	int pidfd;
 	sd_event_source *source;
 };
@@ -84,7 +85,7 @@ static const char *pids_of(const struct rk_remnants *r, uint32_t slot, char text
 
 	text[0] = '\0';
 	for (const struct victim *v = r->victims; v && at + 16 < PIDS_TEXT; v = v->next)
-		if (v->slot == slot)
+		if (v->slot == slot && !v->is_worker)
 			at += (size_t)snprintf(text + at, PIDS_TEXT - at, "%s%d", at ? " " : "", (int)v->pid);
 	return text;
 }
@@ -94,7 +95,7 @@ static void found_tell(struct rk_remnants *r, uint32_t slot)
 	struct rk_note note = note_of(r, slot, RK_LOG_INFO);
 	char pids[PIDS_TEXT];
 
-	if (r->slots[slot].is_told)
+	if (r->slots[slot].is_told || !r->slots[slot].n_killed)
 		return;
 	r->slots[slot].is_told = true;
 	(void)rk_recorder_note(r->c.recorder, &note, "emptying: what the last process has left is killed n=%u pids=\"%s\"",
@@ -204,7 +205,8 @@ static int end(struct rk_remnants *r, uint32_t slot, const struct rk_remnant *p)
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	*v = (struct victim){ .next = r->victims, .all = r, .slot = slot, .pid = p->pid, .begun = p->begun };
+	*v = (struct victim){ .next = r->victims, .all = r, .slot = slot, .pid = p->pid, .begun = p->begun,
+			      .is_worker = p->pid == r->slots[slot].session };
 	v->pidfd = rk_take_fd(&pidfd);
 	r->victims = v;
 	(void)syscall(SYS_pidfd_send_signal, v->pidfd, SIGKILL, NULL, 0); /* the timer tells of one that it does not end */
@@ -213,7 +215,7 @@ static int end(struct rk_remnants *r, uint32_t slot, const struct rk_remnant *p)
 		victim_free(v);
 		return res;
 	}
-	r->slots[slot].n_killed++;
+	r->slots[slot].n_killed += !v->is_worker;
 	return 0;
 }
 
