@@ -100,6 +100,7 @@ static void descriptors_put(const struct rk_bridge_plan *p, FILE *to)
 		(void)fprintf(to, "KeptFd=%d:", p->kept[i].fd);
 		line_put(p->kept[i].name, to);
 	}
+	(void)fprintf(to, "StoreFd=%d\n", p->line);
 }
 
 char *rk_bridge_options_text(const struct rk_bridge_plan *p)

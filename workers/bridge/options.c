@@ -22,6 +22,7 @@ enum type {
 	PORT,       /* uint16_t */
 	TIME,       /* uint64_t */
 	SIGNAL,     /* int */
+	NUMBER,     /* int */
 	COMMAND,    /* struct rk_wordlist */
 	LISTEN,     /* a word of listen, for each line */
 	DESCRIPTOR, /* of listen_fd, for each line */
@@ -64,6 +65,7 @@ static const struct key {
 	{ "ListenFd", DESCRIPTOR, O(listen_fd), 0, INT32_MAX, NULL },
 	{ "FileDescriptorStoreMax", COUNT, O(n_kept_max), 0, RK_BRIDGE_KEPT_MAX, NULL },
 	{ "KeptFd", KEPT, O(kept), 0, INT32_MAX, NULL },
+	{ "StoreFd", NUMBER, O(store_fd), 0, INT32_MAX, NULL },
 	{ "CheckpointExec", COMMAND, O(checkpoint_exec), 0, 0, NULL },
 	{ "CheckpointLine", TEXT, O(checkpoint_line), 0, 0, NULL },
 	{ "CheckpointPath", TEXT, O(checkpoint_path), 0, 0, NULL },
@@ -203,6 +205,7 @@ static int value_set(struct rk_bridge_options *o, const struct key *k, char *val
 	case PORT:
 	case TIME:
 	case SIGNAL:
+	case NUMBER:
 	case DESCRIPTOR:
 		break;
 	}

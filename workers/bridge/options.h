@@ -74,6 +74,7 @@ struct rk_bridge_options {
 	uint32_t n_kept_max; /* FileDescriptorStoreMax */
 	struct rk_bridge_kept kept[RK_BRIDGE_KEPT_MAX];
 	uint32_t n_kept;
+	int store_fd; /* on which it asks for more to be kept (supervisor/kit.h says how); 0 = none are */
 
 	/* checkpoints */
 	struct rk_wordlist checkpoint_exec, restore_exec;
