@@ -110,7 +110,7 @@ START_TEST(everything_that_is_said_arrives)
 
 	good_conf_of("[Fleet web]\nExec=server\nKind=http\nWorkers=2\nWindow=1024\nPort=65534\nSocket=%d/a b\\c\n"
 		     "Address=http://h:%p/\nStateDirectory=/srv/%f\nHttpPath=/a\\b=%20\nKeyHeader=X-K\nHttpAnswer=full\n"
-		     "Send=GET\\x20\\\\n\\r\\n\\t\\x01\\x20\nExpect=\\x0a=\\\\\nProbeInterval=2s\nProbeTimeout=20ms\n"
+		     "Send=GET\\x20\\\\n\\r\\n\\t\\x01\\x20\nExpect=\\x0a=\\x5c\nProbeInterval=2s\nProbeTimeout=20ms\n"
 		     "ProbeFailures=1000\nListen=127.0.0.1:%p\nListen='/run/a b %i' \n"
 		     "ListenAs=nginx\nFileDescriptorStoreMax=64\nCheckpointExec=save 'a b' \"\" '\\\\' '\\n'\nCheckpointInterval=1h\n"
 		     "RestoreExec=restore %d\nKillSignal=SIGQUIT\nStopTimeout=1ms\nStartTimeout=infinity\nHangAfter=infinity\n",
@@ -262,7 +262,7 @@ static void good_make(void)
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	rk_cleanup(rk_free_p) char *text = NULL;
 
-	good_conf_of("[Fleet a]\nExec=a\nKind=tcp\nWorkers=1\nListen=/a /b\nSend=a\\n\\\\\nExpect=b\nProbeInterval=5s\n", &conf);
+	good_conf_of("[Fleet a]\nExec=a\nKind=tcp\nWorkers=1\nListen=/a /b\nSend=\\n\\\\a\nExpect=b\nProbeInterval=5s\n", &conf);
 	text = text_of(&conf, (const int[]){ 7, 8 }, 2, &(const struct rk_bridge_plan_fd){ 9, "x" }, 1);
 	good = strdup(strchr(text, '=') + 1);
 	ck_assert_ptr_nonnull(good);
