@@ -150,7 +150,10 @@ void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
 	s->has_hinted = true;
 	note.message = RK_MESSAGE_WORKER_NOT_ATTACHED;
 	(void)rk_recorder_note(s->host->c->recorder, &note,
-			       "worker has not attached for 5 s: is '%s' a worker made with librekindle?",
+			       rk_kind_is_wrapped(s->host->c->conf->o.kind)
+				       ? "'%s' is not ready 5 s after its start: no probe has succeeded yet, nor has it said READY=1"
+				       : "worker has not attached for 5 s: is '%s' a worker made with librekindle? If not, it needs "
+					 "another Kind=",
 			       s->host->c->conf->o.exec.at[0]);
 }
 
