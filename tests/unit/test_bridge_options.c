@@ -456,6 +456,7 @@ int main(void)
 {
 	TCase *c = unit_case("bridge_options");
 
+	tcase_set_timeout(c, 60); /* with sanitizers, beside other tests */
 	tcase_add_checked_fixture(c, good_make, good_drop);
 	tcase_add_test(c, what_nobody_has_said_arrives_as_its_default);
 	tcase_add_test(c, everything_that_is_said_arrives);
