@@ -275,7 +275,8 @@ void rk_conf_wrap_check(const struct rk_conf *conf, const struct rk_conf_fleet *
 {
 	const struct wrap w = { conf, f, c };
 
-	if (rk_conf_is_bad(f, rk_key_find(RK_INI_FLEET, "Kind")))
+	if (rk_conf_is_bad(f, rk_key_find(RK_INI_FLEET, "Kind")) ||
+	    (rk_conf_is_bad(f, rk_key_find(RK_INI_FLEET, "Preset")) && !is_said(conf, f, "Kind")))
 		return;
 	kinds_check(&w);
 	if (!rk_kind_is_wrapped(f->o.kind))

@@ -165,6 +165,10 @@ result "and nothing of it is lost" "$(grep -E 'Window|Kind|FROM' <<<"$out")"
 result "which the log tells" "$(grep -q "the preset's file is gone, what it said goes on to hold preset=echo" "$tmp/run.err" || cat "$tmp/run.err")"
 run call --name lines a 'another line'
 expect "and its workers still answer" 0 '^another line$'
+sed -i 's/^Preset=.*/Preset=ehco/' "$etc/lines.conf"
+run reload lines
+expect "one that does not exist is refused" 78 'lines\.conf:5: Preset=ehco: there is none'
+result "and nothing else is concluded from that" "$(grep -E 'Kind=|Window=' <<<"$err$out")"
 run stop lines
 expect "it stops" 0 'stopped lines'
 reap "$keeper"
