@@ -334,11 +334,11 @@ static const struct rk_key keys[] = {
 	{ KEY("CheckpointExec", WRAP, COMMAND, SPAWN, F(checkpoint_exec)), .normal = "", .kinds = WRAPPED,
 	  .help = "A command that makes the program save its state, before it is stopped and every CheckpointInterval; a "
 		  "failure is told. Specifiers are those of Exec." },
-	{ KEY("CheckpointLine", WRAP, ESCAPED, SPAWN, F(checkpoint_line)), .normal = "", .kinds = WRAPPED,
-	  .help = "The same by a line: over Port or Socket, and with Kind=lines to its standard input; its answer is "
-		  "awaited. With the escapes of Send." },
-	{ KEY("CheckpointPath", WRAP, URL_PATH, SPAWN, F(checkpoint_path)), .normal = "", .kinds = SERVERS,
-	  .help = "The same by HTTP: a POST to this path over Port or Socket, which has to be answered with 2xx." },
+	{ KEY("CheckpointLine", WRAP, ESCAPED, SPAWN, F(checkpoint_line)), .normal = "", .kinds = FOR(LINES),
+	  .help = "The same by a line to its standard input, among the jobs; its answer is awaited. With the escapes of "
+		  "Send." },
+	{ KEY("CheckpointPath", WRAP, URL_PATH, SPAWN, F(checkpoint_path)), .normal = "", .kinds = FOR(HTTP),
+	  .help = "The same by HTTP: a POST to this path, which has to be answered with 2xx." },
 	{ KEY("CheckpointInterval", WRAP, TIME, SPAWN, F(checkpoint_interval_ns)), RANGE(0, DAY), .normal = "0",
 	  .kinds = WRAPPED, .help = "From one checkpoint to the next; with 0 there is one on stop alone." },
 	{ KEY("RestoreExec", WRAP, COMMAND, SPAWN, F(restore_exec)), .normal = "", .kinds = WRAPPED,
