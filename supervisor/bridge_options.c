@@ -11,7 +11,8 @@
 #include "supervisor/value.h"
 
 /* What a bridge is told beside its own keys. */
-static const char *const others[] = { "Kind", "KillSignal", "StartTimeout", "StopTimeout", "HangAfter" };
+static const char *const others[] = { "Kind", "KillSignal", "StartTimeout", "StopTimeout", "HangAfter",
+				      "WorkingDirectory" };
 
 /* ---- values ---- */
 

@@ -172,6 +172,7 @@ static void specifiers_check(const struct wrap *w)
 	words_check(w, "Exec", &o->exec);
 	words_check(w, "CheckpointExec", &o->checkpoint_exec);
 	words_check(w, "RestoreExec", &o->restore_exec);
+	(void)pattern_check(w, "WorkingDirectory", o->working_directory, RK_SPECIFIERS_SOCKET);
 	(void)pattern_check(w, "Socket", o->socket, RK_SPECIFIERS_SOCKET);
 	(void)pattern_check(w, "StateDirectory", o->state_directory, RK_SPECIFIERS_DIRECTORY);
 	if (!is_server(o->kind))

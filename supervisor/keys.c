@@ -128,9 +128,10 @@ static const struct rk_key keys[] = {
 	  .systemd = "EnvironmentFile",
 	  .help = "Files with a NAME=VALUE on each line, read at each start; one with '-' before it may be missing. "
 		  "May be repeated." },
-	{ KEY("WorkingDirectory", PROCESS, PATH, SPAWN, F(working_directory)), .normal = "",
+	{ KEY("WorkingDirectory", PROCESS, PATTERN, SPAWN, F(working_directory)), .normal = "",
 	  .systemd = "WorkingDirectory", .supervisord = "directory",
-	  .help = "Where workers run; without it where rekindled was started." },
+	  .help = "Where workers run; without it where rekindled was started. For every Kind but native specifiers are "
+		  "%p, %i, %d and %f: with %d each slot has its own." },
 	{ KEY("User", PROCESS, USER, SPAWN, F(user)), .normal = "", .systemd = "User", .supervisord = "user",
 	  .help = "User that workers run as, a name or a number; needs root. HOME, USER and LOGNAME are the user's, "
 		  "its groups too." },

@@ -40,6 +40,7 @@ static const struct {
 	  "%% (a percent sign)" },
 	{ "[Fleet a]\nKind=lines\nExec=/bin/cat 100%\n", 3, "a '%' stands at the end of a word" },
 	{ "[Fleet a]\nKind=lines\nExec=/bin/cat --port %p\n", 3, "has no port: give Port= that of slot 0, or write %%p" },
+	{ "[Fleet a]\nKind=lines\nExec=/bin/cat\nWorkingDirectory=/a/%s\n", 4, "WorkingDirectory=: '%s' stands for nothing" },
 	{ "[Fleet a]\nKind=tcp\nExec=/bin/cat %s\n", 3, "has no socket: give Socket= its path, or write %%s" },
 	{ "[Fleet a]\nKind=lines\nExec=/bin/awk '{printf \"%d\", 1}'\n", 3, "write %%d for what the program is to see" },
 	{ T "Socket=/run/%s\n", 4, "Socket=: '%s' stands for nothing: there are %p (port), %i (slot), %d (state directory), %f" },
@@ -83,7 +84,8 @@ static const char *const good[] = {
 	X,
 	N "Framing=line\nWindow=64\nProbeFailures=3\nListenAs=systemd\n", /* the defaults of other kinds change nothing */
 	"[Fleet a]\nExec=/bin/date +%q\n",				    /* native programs have their '%' for themselves */
-	"[Fleet a]\nKind=tcp\nExec=/bin/cat %p %i %d %f %% 100%% %s\nSocket=%d/%p-%i-%f%%\nPort=7\n",
+	"[Fleet a]\nKind=tcp\nExec=/bin/cat %p %i %d %f %% 100%% %s\nSocket=%d/%p-%i-%f%%\nPort=7\n"
+	"WorkingDirectory=%d\n",
 	"[Fleet a]\nKind=lines\nExec=/bin/awk '{printf \"%%d\", 1}'\n",
 	"[Fleet a]\nKind=lines\nExec=/bin/cat %d\nStateDirectory=/srv/%i\n",
 	L "AnswerId=2\nFraming=netstring\nTerminal=both\nWindow=1\n",

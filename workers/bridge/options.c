@@ -71,6 +71,7 @@ static const struct key {
 	{ "CheckpointPath", TEXT, O(checkpoint_path), 0, 0, NULL },
 	{ "CheckpointInterval", TIME, O(checkpoint_interval_ns), 0, UINT64_MAX, NULL },
 	{ "RestoreExec", COMMAND, O(restore_exec), 0, 0, NULL },
+	{ "WorkingDirectory", TEXT, O(working_directory), 0, 0, NULL },
 	{ "KillSignal", SIGNAL, O(kill_signal), 1, SIGNALS, NULL },
 	{ "StartTimeout", TIME, O(start_timeout_ns), 0, UINT64_MAX, NULL },
 	{ "StopTimeout", TIME, O(stop_timeout_ns), 0, UINT64_MAX, NULL },

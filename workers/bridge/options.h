@@ -54,6 +54,7 @@ struct rk_bridge_options {
 	/* where it is reached */
 	uint16_t port; /* of slot 0; 0 = none */
 	char *socket, *address, *state_directory;
+	char *working_directory; /* what has a '%' is the bridge's to go to, else it is there */
 
 	/* signs of life */
 	char *send, *expect; /* unescaped; no NUL in them */
