@@ -528,8 +528,12 @@ static int start(struct rk_bridge *b, struct rk_err *err)
 
 	if (r < 0)
 		return r;
-	/* Whoever was under way when a predecessor died is among the first: one at a time shows who it was. */
+	/*
+	 * Whoever was under way when a predecessor died is first in its partition: given one at a time, those that are
+	 * looked at first show who it was, and another time it is others.
+	 */
 	b->n_alone = b->ops->send && !b->in_order ? b->window.n_max : 0;
+	rk_worker_look_from(b->worker, (uint32_t)rk_worker_incarnation(b->worker) * 2654435761u >> 8);
 	ev_child_init(&b->child, on_child, b->program.pid, 0);
 	b->child.data = b;
 	ev_child_start(b->loop, &b->child);

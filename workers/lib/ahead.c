@@ -184,6 +184,11 @@ int rk_worker_ahead(struct rk_worker *k, uint32_t max, rk_on_ahead on, void *arg
 	return r;
 }
 
+void rk_worker_look_from(struct rk_worker *k, uint32_t partition)
+{
+	k->w.scan_from = partition % k->w.m.g.n_partitions;
+}
+
 /* Commits up to `number`. Returns 0, -EAGAIN, -EBUSY or -ESTALE. */
 static int run_to(struct worker *w, struct partition *part, uint64_t number)
 {

@@ -60,6 +60,9 @@ RK_MUST_USE int rk_worker_open_ahead(struct rk_worker **ret, const struct rk_wor
  */
 RK_MUST_USE int rk_worker_ahead(struct rk_worker *worker, uint32_t max, rk_on_ahead on, void *arg);
 
+/* The next look begins with this partition, or one that stands for it where there are fewer. */
+void rk_worker_look_from(struct rk_worker *worker, uint32_t partition);
+
 /*
  * Runs the places of a partition up to `number`, which was shown. Returns 0 when all of them are
  * committed or went void; -EAGAIN when one asked for another attempt (RK_RETRY): it and those
