@@ -53,8 +53,9 @@ static const struct rk_key keys[] = {
 	/* ---- what runs ---- */
 	{ KEY("Exec", RUN, COMMAND, SPAWN, F(exec)), .normal = "", .systemd = "ExecStart", .supervisord = "command",
 	  .help = "The command that every worker runs, without a shell: quotes keep blanks together, nothing is "
-		  "expanded. A program without a '/' is looked for along PATH. The only key a fleet cannot do "
-		  "without." },
+		  "expanded but specifiers, of wrapped programs (rekindle-wrap(7)); of those of Kind=lines only where "
+		  "Port, Socket or StateDirectory is given. A program without a '/' is looked for along PATH. The only "
+		  "key a fleet cannot do without." },
 	{ KEY("ExecStartPre", RUN, COMMANDS, NOW, F(exec_start_pre)), .normal = "", .systemd = "ExecStartPre",
 	  .help = "A command to run before a worker starts, for StartTimeout at most; if it fails the worker does not "
 		  "start, unless '-' stands before it. The fleet's user, environment and limits hold for it; "

@@ -18,6 +18,7 @@
 #include <ev.h>
 
 #include "base/specifier.h"
+#include "shm/abi.h"
 #include "workers/bridge/options.h"
 #include "workers/bridge/program.h"
 #include "workers/bridge/window.h"
@@ -60,6 +61,7 @@ struct rk_bridge {
 	uint32_t slot;
 	uint16_t port;    /* of this slot; 0 = none */
 	char socket[RK_SPECIFIER_MAX], directory[RK_SPECIFIER_MAX]; /* "" = none */
+	char variables[2][RK_NAME_MAX + 24]; /* of what is started: whose it is */
 	struct rk_window window;
 	struct rk_program program;
 	void *kind; /* of its ops */
