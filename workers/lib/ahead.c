@@ -120,15 +120,15 @@ static int turn(struct round *d, uint32_t p)
 static int scan(struct round *d)
 {
 	struct worker *w = d->w;
-	uint32_t from = w->scan_from;
+	uint32_t from = w->scan_from, n = w->m.g.n_partitions;
 
-	for (uint32_t k = 0; k < w->m.g.n_partitions && d->n < d->max; k++) {
-		uint32_t p = (from + k) % w->m.g.n_partitions;
+	for (uint32_t k = 0; k < n && d->n < d->max; k++) {
+		uint32_t p = (from + k) % n;
 		uint64_t bits = atomic_load_explicit(rk_worker_pending_word(w, p), memory_order_acquire) >> p % 64;
 		int r;
 
-		if (!bits) { /* none in the rest of this word */
-			k += 63 - p % 64;
+		if (!bits) { /* none in the rest of this word, or of the partitions, which may be fewer */
+			k += rk_min_u32(63 - p % 64, n - 1 - p);
 			continue;
 		}
 		if (!(bits & 1))
