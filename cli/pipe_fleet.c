@@ -79,7 +79,7 @@ const char *rk_pipe_fleet_last_death(struct rk_pipe_fleet *f, char *text, size_t
 	for (uint32_t w = 0; w < f->look.m.g.n_workers; w++) {
 		const struct rk_view_slot *s = rk_look_slot(&f->look, w);
 
-		if (s->died_ns <= last_ns)
+		if (s->died_ns <= last_ns || s->exit_code <= 0) /* how it ended is known a moment later */
 			continue;
 		last = w;
 		last_ns = s->died_ns;
