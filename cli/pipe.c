@@ -466,7 +466,10 @@ static void give_up(struct pipe *p)
 
 		if (e->state != RK_PIPE_SENT && e->state != RK_PIPE_AGAIN)
 			continue;
-		rk_pipe_tell_failed(&p->tally, e->number, p->has_ended ? "the fleet has ended" : "it was still under way");
+		if (p->err.code) /* which tells why */
+			p->tally.n_failed++;
+		else
+			rk_pipe_tell_failed(&p->tally, e->number, p->has_ended ? "the fleet has ended" : "it was still under way");
 		rk_pipe_order_fail(&p->order, e);
 	}
 }

@@ -197,8 +197,8 @@ static int cat_judge(struct rk_pipe_plan *plan, const char *cat, bool is_asked, 
 	(void)cat_find(cat, "Kind", kind, sizeof(kind));
 	if (cat_find(cat, "Workers", text, sizeof(text)) && rk_num_parse(text, 1, RK_WORKERS_MAX, &n, NULL) == 0)
 		plan->n_workers = (uint32_t)n;
-	if (cat_find(cat, "StopTimeout", text, sizeof(text)))
-		(void)rk_num_parse_ns(text, 0, UINT64_MAX, &plan->stop_timeout_ns, NULL);
+	if (cat_find(cat, "StopTimeout", text, sizeof(text)) && rk_num_parse_ns(text, 0, UINT64_MAX, &n, NULL) == 0)
+		plan->stop_timeout_ns = n;
 	if (strcmp(kind, "lines") == 0 || (strcmp(kind, "native") == 0 && is_asked))
 		return 1;
 	return !is_asked ? 0 : rk_err_set(err, -EINVAL, "--key and --unordered are for lines: what a worker of kind %.20s gets is none", kind);
