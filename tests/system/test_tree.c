@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "tests/system/fleet.h"
 #include "tests/unit/unit.h"
 
@@ -76,13 +77,28 @@ static bool is_locked(int slot)
 	return r < 0;
 }
 
-/* The pid of a slot's bridge, once that is ready and another one than this. */
+/* The bridge of the program that has a slot's lock; 0: there is none. */
+static pid_t bridge_of(int slot)
+{
+	char path[64], text[16] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/%d", locks, slot);
+	file = fopen(path, "re");
+	if (file && !fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	if (file)
+		(void)fclose(file);
+	return atoi(text) > 0 ? rk_process_parent(atoi(text)) : 0;
+}
+
+/* The pid of a slot's bridge, once that is ready, its program runs, and it is another one than this. */
 static pid_t await_bridge(int slot, pid_t other)
 {
 	uint64_t end_ns = rk_clock_ns() + FLEET_WAIT_MS * RK_NS_PER_MS;
 	pid_t pid = other;
 
-	while (pid == other) {
+	while (pid == other || bridge_of(slot) != pid) {
 		struct json_object *status = fleet_status(),
 				   *w = json_object_array_get_idx(fleet_member(status, "workers", NULL), (size_t)slot);
 
@@ -226,6 +242,32 @@ START_TEST(nobody_who_connects_is_refused)
 }
 END_TEST
 
+START_TEST(what_a_program_sends_comes_back_to_each_that_follows)
+{
+	char path[64], text[32] = "";
+	pid_t pid, supervisor;
+	FILE *count;
+
+	start(1, "FileDescriptorStoreMax=2\nEnvironment=KEEP=1");
+	pid = await_bridge(0, 0);
+	for (int i = 0; i < KILLS / 4; i++) {
+		if (i == 2) {
+			supervisor = fleet_kill_supervisor();
+			(void)fleet_await_supervisor(supervisor);
+		}
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+		pid = await_bridge(0, pid);
+	}
+	(void)snprintf(path, sizeof(path), "%s/count", locks);
+	count = fopen(path, "re");
+	ck_assert_ptr_nonnull(fgets(text, sizeof(text), count));
+	(void)fclose(count);
+	(void)unlink(path);
+	ck_assert_int_eq(atoi(text), KILLS / 4 + 1);
+	stop(1);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = unit_case("tree");
@@ -235,5 +277,6 @@ int main(void)
 	tcase_add_test(c, a_killed_bridge_s_tree_is_gone_before_the_next_one_starts);
 	tcase_add_test(c, it_is_when_the_supervisor_dies_with_it);
 	tcase_add_test(c, nobody_who_connects_is_refused);
+	tcase_add_test(c, what_a_program_sends_comes_back_to_each_that_follows);
 	return unit_run(c);
 }
