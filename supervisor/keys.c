@@ -82,7 +82,7 @@ static const struct rk_key keys[] = {
 	  .supervisord = "numprocs", .letter = 'n',
 	  .help = "Workers to run. A reload scales, up to the slots that the fleet was started with: Workers and "
 		  "Standby together, 64 at least." },
-	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), RANGE(0, 64), .normal = "0",
+	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), RANGE(0, 64), .normal = "0", .kinds = FOR(NATIVE),
 	  .help = "Parked processes, started and attached beforehand, that take over at once when a worker dies or is "
 		  "replaced: without exec and linking in the way. What a program does before it calls librekindle it "
 		  "does for them too, and ExecStartPre runs for each, with REKINDLE_WORKER_SLOT=standby. One whose "
