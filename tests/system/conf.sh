@@ -109,7 +109,7 @@ Port=65534
 Framing=netstring
 FILE
 run check "$tmp/wrapped.conf"
-wrapped="3 Preset=rediss: there is none; there are: .*jq
+wrapped="3 Preset=rediss: there is none, did you mean 'redis'\? There are: .*jq
 4 Exec=: '%q' stands for nothing: there are %p \\(port\\), .*%% \\(a percent sign\\)
 5 Send= without Expect= is no probe: every stopped server still accepts connections.*Expect=
 6 Port=65534 and Workers=4 end at port 65537.*lower Port= to 65532
