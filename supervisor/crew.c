@@ -60,6 +60,7 @@ void rk_crew_timer_set(sd_event_source *timer, uint64_t at_ns)
  */
 static void warn_hopeless(struct rk_crew *f, const struct rk_slot *s)
 {
+	bool is_wrapped = rk_kind_is_wrapped(f->c.conf->o.kind);
 	char cause[160];
 
 	if (f->any_was_ready || f->has_warned)
@@ -70,9 +71,10 @@ static void warn_hopeless(struct rk_crew *f, const struct rk_slot *s)
 	f->has_warned = true;
 	rk_obituary_cause(&s->mourning.last.obituary, cause, sizeof(cause));
 	rk_log(RK_LOG_ERROR,
-	       "no worker has ever become ready, each died at its start (the last %s): is '%s' a "
-	       "worker made with librekindle? Trying again for ever, at most every 5 s",
-	       cause, f->c.conf->o.exec.at[0]);
+	       "no worker has ever become ready, each died at its start (the last %s): %s '%s' %s Trying again for "
+	       "ever, at most every 5 s",
+	       cause, is_wrapped ? "does" : "is", f->c.conf->o.exec.at[0],
+	       is_wrapped ? "work by hand? 'rekindle check --try' says more." : "a worker made with librekindle?");
 }
 
 static void hush(struct rk_crew *f, bool is_hushed)
