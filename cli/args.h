@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "cli/command.h"
 
-#define RK_ARGS_OPTIONS_MAX 24
+#define RK_ARGS_OPTIONS_MAX 32
 #define RK_ARGS_REPEATED_MAX 64
 
 struct rk_arg {

@@ -69,6 +69,7 @@ int rk_cli_check(int argc, char **argv);
 int rk_cli_cat(int argc, char **argv);
 int rk_cli_status(int argc, char **argv);
 int rk_cli_key(int argc, char **argv);
+int rk_cli_map(int argc, char **argv);
 int rk_cli_call(int argc, char **argv);
 int rk_cli_dead(int argc, char **argv);
 int rk_cli_put(int argc, char **argv);

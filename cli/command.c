@@ -43,6 +43,11 @@ static const struct rk_option run_options[] = {
 	{ "workers", 'n', RK_OPTION_COUNT, "N", "workers to run (4)", 0, 0 },
 	{ "standby", 0, RK_OPTION_COUNT, "N", "parked processes that take over at once from dead workers (0)", 0,
 	  0 },
+	{ "kind", 0, RK_OPTION_TEXT, "KIND", "how workers get their jobs (native)", 0, 0 },
+	{ "preset", 0, RK_OPTION_TEXT, "NAME", "defaults for a program that is known", 0, 0 },
+	{ "key", 0, RK_OPTION_TEXT, "FIELD|.json.path|N|whole",
+	  "in a pipeline: what of a line is its key (whole)", 0, 0 },
+	{ "unordered", 0, RK_OPTION_FLAG, NULL, "in a pipeline: print answers as they come", 0, 0 },
 	{ "partitions", 0, RK_OPTION_COUNT, "N",
 	  "partitions of the key space, a power of two (256)", 0, 0 },
 	{ "ring", 0, RK_OPTION_COUNT, "N", "places in a partition's queue, a power of two (512)", 0,
@@ -64,7 +69,8 @@ static const struct rk_option run_options[] = {
 	{ "config", 0, RK_OPTION_TEXT, "NAME|FILE",
 	  "run what this configuration says, see rekindle.conf(5), instead of COMMAND", 0, 0 },
 	ROOT_OPTION,
-	{ "quiet", 'q', RK_OPTION_FLAG, NULL, "no event lines on standard output", 0, 0 },
+	{ "quiet", 'q', RK_OPTION_FLAG, NULL, "no event lines on standard output; in a pipeline: no sum at the end", 0,
+	  0 },
 	{ "debug", 0, RK_OPTION_FLAG, NULL, "every transition on standard error", 0, 0 },
 };
 
@@ -127,8 +133,21 @@ static const struct rk_option get_options[] = {
 	  "go on with a line for each change, until the fleet ends", 0, 0 },
 };
 
+static const struct rk_option key_options[] = {
+	FLEET_OPTION,
+	OUTPUT_OPTION,
+	{ "address", 0, RK_OPTION_FLAG, NULL, "print nothing but where to connect to, a line per KEY", 0, 0 },
+	{ "wait", 0, RK_OPTION_MAY_TIME, "TIME", "until the owner of each KEY is ready, so long at most (30s)",
+	  RK_NS_PER_MS, DAY_NS },
+};
+
+static const struct rk_option map_options[] = {
+	FLEET_OPTION,
+	{ "file", 0, RK_OPTION_TEXT, "FILE", "write there, not to standard output: it is replaced as a whole, and only when something has changed", 0, 0 },
+	{ "follow", 'f', RK_OPTION_FLAG, NULL, "keep FILE up to date, until the fleet ends", 0, 0 },
+};
+
 static const struct rk_option why_options[] = { FLEET_OPTION, OUTPUT_OPTION, UTC_OPTION };
-static const struct rk_option common_options[] = { FLEET_OPTION, OUTPUT_OPTION };
 static const struct rk_option output_options[] = { OUTPUT_OPTION };
 
 static const struct rk_option call_options[] = {
@@ -271,6 +290,30 @@ static const struct rk_command commands[] = {
 			"COMMAND; 'rekindle check' looks for mistakes in it. SIGHUP to rekindled, as "
 			"'rekindle reload', reads it again then; without --config SIGHUP ends the "
 			"fleet, as when its terminal is closed.\n\n"
+			"In a pipeline it is a filter: each line of standard input is a job, and its answer a line "
+			"of standard output. That is so with --key or --unordered, and with --kind=lines (or a "
+			"preset of that kind) also where standard input is a pipe or a file. The fleet is its child, has a "
+			"name of its own (COMMAND-PID unless --name gives one), says only warnings, and ends with "
+			"the input. --kind=native will do too: what a worker replies is the answer, and its state "
+			"ends with the pipeline.\n\n"
+			"Answers come in the order of the lines, with --unordered as they come. Lines of the same "
+			"key go to the same worker in their order; other lines are worked on side by side. What a "
+			"killed worker had not answered its successor gets again: no line is left out, and one may "
+			"reach the program twice. The key is FIELD: the member of a JSON object, or of any other "
+			"line the word FIELD=VALUE; .json.path as in .user.id, .tags[0] or .[\"a b\"]; N: the N-th "
+			"of the fields that blanks separate; or the whole line. A line without that key has "
+			"itself as key, which is counted.\n\n"
+			"A line may have 64 KiB, as may an answer; --max-request and --max-reply say otherwise. "
+			"With its key a line must fit --max-request; a key that is longer than 64 bytes, or does not fit, is "
+			"replaced by its hash of 16 digits. A longer line is passed over. The last line need not end "
+			"in a newline, all answers do; empty lines are jobs as well; whatever else a line holds stays as "
+			"it is.\n\n"
+			"Lines without an answer are named on standard error, the first 20 of them, and counted in the sum that "
+			"stands there at the end: refused by the worker, too long, or put aside since they ended "
+			"their worker three times (DeadLetterAfter=). Then the exit status is 2, or 1 if no line has "
+			"an answer. When nobody reads the answers it ends at once, by SIGPIPE. After Ctrl-C or "
+			"SIGTERM it reads no further and waits for what is under way, for StopTimeout= at most "
+			"(exit status 130 or 143); the second one ends it at once.\n\n"
 			"Every size is fixed while the fleet runs. SIZE is a number of bytes "
 			"such as 4096, 64K or 1M, TIME a duration such as 500ms or 2s; a value that an "
 			"option cannot have is told with its bounds (exit status 64).",
@@ -374,13 +417,32 @@ static const struct rk_command commands[] = {
 		.summary = "show which worker owns a key",
 		.arguments = "KEY...",
 		.text = "A key belongs to a partition for ever; a partition belongs to a worker "
-			"slot; restarting a worker moves no key. STATE is as in status.",
-		OPTIONS(common_options),
+			"slot; restarting a worker moves no key. STATE is as in status.\n\n"
+			"ENDPOINT is where clients connect to the owner, in a fleet that has Port=, Socket= or "
+			"Address= (rekindle.conf(5)). While the owner is restarted, stopped, suspected or paused nobody may "
+			"answer there: --wait sleeps until it is ready; the exit status is 4 when the time was up.",
+		OPTIONS(key_options),
 		.members = &rk_members_key,
 		.n_min = 1,
 		.n_max = -1,
 		.rest_help = "at least one KEY",
 		.run = rk_cli_key,
+	},
+	{
+		.name = "map",
+		.summary = "print where each key lives, or keep that up to date in a file",
+		.arguments = "[NAME]",
+		.text = "For clients that connect to the workers themselves, in any language. Behind lines that begin "
+			"with '#' and say how a key is hashed stands a line per range of hashes: FIRST-LAST ENDPOINT "
+			"STATE. STATE is ready; wait, while the worker is restarted, stopped, suspected or paused; none, where "
+			"nobody has the keys; or gone, when the fleet has ended. A restart changes the STATE of the worker's lines and "
+			"nothing else. doc/address.md shows the lookup.\n\n"
+			"With -f it sleeps until something changes, goes on while the supervisor is replaced, and ends with the fleet, "
+			"behind a last map whose lines are all gone. FILE is never seen half written. Killed, it leaves the map "
+			"as it was: run it where it is restarted, as a service of its own.",
+		OPTIONS(map_options),
+		.n_max = 1,
+		.run = rk_cli_map,
 	},
 	{
 		.name = "call",
@@ -728,7 +790,7 @@ static const struct rk_command commands[] = {
 static const struct {
 	const char *written, *meant;
 } synonyms[] = {
-	{ "ps", "status" },     { "where", "key" }, { "send", "call" },
+	{ "ps", "status" },     { "where", "key" }, { "address", "key" }, { "route", "map" }, { "send", "call" },
 	{ "submit", "put" }, { "kill", "stop" },     { "ls", "list" },   { "fleets", "list" },
 	{ "top", "status" }, { "shutdown", "stop" },  { "watch", "get" }, { "explain", "why" },
 	{ "history", "events" }, { "log", "logs" },   { "tail", "logs" }, { "verify", "check" },

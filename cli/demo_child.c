@@ -36,6 +36,8 @@ static void become(const struct rk_demo_spawn *s, pid_t demo)
 	(void)setpgid(0, 0); /* the terminal's Ctrl-C is for demo alone */
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (s->input > 0 && dup2(s->input, 0) < 0)
+		_exit(127);
 	if (s->output >= 0 && (dup2(s->output, 1) < 0 || dup2(s->output, 2) < 0))
 		_exit(127);
 	if (s->fd == PASSED_FD ? rk_fd_cloexec(s->fd, 0) < 0 : s->fd >= 0 && dup2(s->fd, PASSED_FD) < 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Child: a process that demo starts and may kill, held by a pidfd.
+ * Child: a process that demo, or a pipeline, starts and may kill, held by a pidfd.
  *
- * Who       demo, one thread: PDEATHSIG fires when the thread that forked ends.
- * Crash     when demo is killed the kernel sends each child its death signal.
+ * Who       they, one thread: PDEATHSIG fires when the thread that forked ends.
+ * Crash     when its parent is killed the kernel sends each child its death signal.
  * Blocking  only rk_demo_child_end().
  */
 #ifndef RK_CLI_DEMO_CHILD_H
@@ -24,6 +24,7 @@ struct rk_demo_spawn {
 	const char *path;
 	char *const *argv;
 	int death_signal; /* what it gets when demo dies */
+	int input;        /* its standard input; 0 = ours */
 	int fd;           /* passed as descriptor 3; -1 = none */
 	int output;       /* its standard output and error; -1 = ours */
 };

@@ -158,6 +158,7 @@ static void on_outcome(struct work *w, int outcome, struct rk_reply *reply)
 			w->again[w->n_again++] = i;
 		break;
 	case RK_STALE:
+	case RK_ENDED:
 	case RK_FORKED:
 	case RK_EMPTY:
 		break;

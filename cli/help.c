@@ -12,7 +12,7 @@
 static const struct rk_help_entry exits[] = {
 	{ "0", "done" },
 	{ "1", "failed: the command says why; a handler's error, or a job that was not applied" },
-	{ "2", "partly: some of several jobs were refused; with status --check, some workers are "
+	{ "2", "partly: some of several jobs were refused, or lines of a pipeline have no answer; with status --check, some workers are "
 	       "not ready; a rolling restart is held" },
 	{ "3", "no such fleet is running" },
 	{ "4", "the time was up; with call, the outcome may be unknown" },
@@ -45,6 +45,8 @@ static const struct rk_help_entry examples[] = {
 	{ "tr -s ' ' '\\n' < README.md | rekindle put -", "count the words of a file" },
 	{ "rekindle status --wait && rekindle put hello", "once all workers are ready" },
 	{ "rekindle status -o json | jq '.workers[].pid'", "the pids of the workers" },
+	{ "cat orders.jsonl | rekindle run --kind=lines --key=.user -- jq --unbuffered -c .",
+	  "a filter four times, the lines of each user in their order" },
 	{ "rekindle stop", "end the only fleet that runs" },
 };
 

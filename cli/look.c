@@ -28,7 +28,7 @@
 static int attach(struct rk_look *l, const struct rk_fds *fds, int64_t reader, struct rk_err *err)
 {
 	const struct rk_attach_segment segments[] = {
-		{ RK_SEGMENT_READERS, fds->fd[1], true, &l->m.readers },
+		{ RK_SEGMENT_READERS, fds->fd[1], true, &l->m.readers }, /* behind the board: all that a client gets */
 		{ RK_SEGMENT_BEATS, fds->fd[2], false, &l->m.beats },
 		{ RK_SEGMENT_PARTS, fds->fd[3], false, &l->m.parts },
 		{ RK_SEGMENT_QUEUES, fds->fd[4], false, &l->m.queues },
@@ -36,15 +36,15 @@ static int attach(struct rk_look *l, const struct rk_fds *fds, int64_t reader, s
 	};
 	int r;
 
-	if (fds->n == CLIENT_FDS)
+	if (fds->n == CLIENT_FDS && !l->board_will_do)
 		return rk_err_set(err, -EPERM,
 				  "%s: you are a client of this fleet: what its workers do is for root and its owner to see",
 				  l->ask.fleet);
-	if (fds->n != READ_FDS)
+	if (fds->n != READ_FDS && fds->n != CLIENT_FDS)
 		return rk_err_set(err, -EPROTO,
 				  "%s: the supervisor passed %u descriptors instead of %u",
 				  l->ask.fleet, fds->n, READ_FDS);
-	r = rk_attach(&l->m, fds->fd[0], segments, rk_countof(segments), err);
+	r = rk_attach(&l->m, fds->fd[0], segments, fds->n == CLIENT_FDS ? 1 : rk_countof(segments), err);
 	if (r < 0)
 		return rk_err_prefix(err, r, l->ask.fleet);
 	if (reader < 0 || reader >= l->m.g.n_readers)
@@ -92,8 +92,10 @@ static int line_ask(struct rk_look *l, const char *name, uint64_t deadline_ns, s
 	l->absence = rk_absence_of_keeper(l->ask.sock);
 	l->absence.since_ns = count_in(answer, "supervisor_started_ns");
 	l->absence.n_deaths = (uint32_t)rk_min_u64(count_in(answer, "supervisor_deaths"), UINT32_MAX);
-	json_object_put(answer);
 	r = attach(l, &fds, reader, err);
+	if (r == 0)
+		r = rk_endpoints_read(&l->endpoints, answer, l->m.g.n_workers, err);
+	json_object_put(answer);
 	if (r < 0)
 		return r;
 	return register_reader(l, err);
@@ -181,8 +183,10 @@ static int view_make(struct rk_look *l, struct rk_err *err)
 static void begin(struct rk_look *l, const char *name)
 {
 	const char *part = rk_fleet_part(name);
+	bool board_will_do = l->board_will_do;
 
 	*l = (struct rk_look)RK_LOOK_NONE;
+	l->board_will_do = board_will_do;
 	if (part) /* no longer than a name: rk_ask_open_until() checks it */
 		(void)snprintf(l->part, sizeof(l->part), "%s", part);
 }
@@ -247,6 +251,7 @@ void rk_look_close_p(struct rk_look *l)
 {
 	rk_free_p(&l->view);
 	l->view = NULL;
+	rk_endpoints_free_p(&l->endpoints);
 	rk_detach(&l->m);
 	rk_close_p(&l->end);
 	rk_ask_close_p(&l->ask); /* tells the supervisor that the line is free */
@@ -281,6 +286,7 @@ int rk_look_go_on(struct rk_look *l, uint64_t deadline_ns, struct rk_err *err)
 	char name[2 * RK_NAME_MAX];
 	int r;
 
+	again.board_will_do = l->board_will_do;
 	(void)snprintf(name, sizeof(name), "%s%s%s", l->ask.fleet, l->part[0] ? "/" : "", l->part);
 	r = rk_look_open_until(&again, name, deadline_ns, err);
 	if (r < 0)
@@ -334,7 +340,7 @@ const char *rk_look_slot_state(const struct rk_look *l, uint32_t worker)
 	const struct rk_view_slot *slot = rk_look_slot(l, worker);
 	uint32_t state = slot ? slot->state : RK_SLOT_EMPTY;
 
-	if (state == RK_SLOT_PAUSED && !rk_beat_is_pause_wanted(rk_shm_beat(&l->m, worker)))
+	if (state == RK_SLOT_PAUSED && l->m.beats && !rk_beat_is_pause_wanted(rk_shm_beat(&l->m, worker)))
 		return "suspended";
 	return rk_look_state(state);
 }

@@ -16,6 +16,7 @@
 #include "cli/absence.h"
 #include "cli/ask.h"
 #include "shm/layout.h"
+#include "workers/lib/endpoints.h"
 
 struct rk_look {
 	struct rk_ask ask;
@@ -23,6 +24,8 @@ struct rk_look {
 				 */
 	struct rk_shm m;        /* board, beats, parts, queues: read-only; readers */
 	struct rk_reader *line; /* NULL: keeper showed the board */
+	bool board_will_do; /* to be set before: a mere client of the fleet may look, too. Then beats and so on are NULL */
+	struct rk_endpoints endpoints; /* of the slots, as the supervisor has told; keeper does not */
 	struct rk_absence absence; /* why it did; or that keeper is stopped */
 	int end; /* pidfd of that keeper; -1 = none */
 	struct rk_view *view; /* a copy, owned: its slots and clients behind it */
@@ -30,6 +33,7 @@ struct rk_look {
 };
 
 #define RK_LOOK_NONE { .ask.sock = -1, .end = -1 }
+#define RK_LOOK_BOARD { .ask.sock = -1, .end = -1, .board_will_do = true }
 
 /* Attaches and copies the view. Returns 0 or -errno; rk_look_close_p() in any case. */
 RK_MUST_USE int rk_look_open(struct rk_look *l, const char *name, struct rk_err *err);

@@ -136,6 +136,9 @@ static const struct rk_member key[] = {
 	{ "keys[].state", "of the owner's slot, as in status; null if nobody owns it" },
 	{ "keys[].declared", "what the owner says of itself, as in status" },
 	{ "keys[].suspended", "whether a signal or a debugger has stopped the owner's process" },
+	{ "keys[].endpoint", "where clients connect to the owner; null if the fleet has no addresses" },
+	{ "keys[].endpoint_state",
+	  "ready; wait, while the owner is restarted, stopped, suspected or paused; none if nobody owns it" },
 };
 
 static const struct rk_member call[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rekindle run: becomes rekindled. The only place that starts a fleet.
+ * rekindle run: becomes rekindled, or a pipeline whose child rekindled is. The only place that starts
+ * a fleet.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
+#include "cli/pipe.h"
 #include "shm/abi.h"
 #include "shm/rundir.h"
 
@@ -39,6 +41,12 @@ static int name_choose(const struct rk_args *a, const char **ret, struct rk_err 
 	return 0;
 }
 
+/* Options of a pipeline alone; without one rekindled has something else to complain of. */
+static bool is_of_pipeline(const char *option)
+{
+	return strcmp(option, "key") == 0 || strcmp(option, "unordered") == 0;
+}
+
 /* argv of rekindled: every option as --NAME=VALUE, then the command. */
 static int daemon_argv(const struct rk_args *a, const char *name, struct rk_wordlist *to)
 {
@@ -48,7 +56,7 @@ static int daemon_argv(const struct rk_args *a, const char *name, struct rk_word
 		const struct rk_option *o = &a->command->options[i];
 		const char *value = strcmp(o->name, "name") == 0 ? name : a->option[i].text;
 
-		if (value && o->kind != RK_OPTION_REPEATED)
+		if (value && o->kind != RK_OPTION_REPEATED && !is_of_pipeline(o->name))
 			r = rk_daemon_option(to, o->name, o->value ? value : NULL);
 	}
 	for (uint32_t i = 0; r == 0 && i < a->n_repeated; i++)
@@ -62,14 +70,18 @@ static int daemon_argv(const struct rk_args *a, const char *name, struct rk_word
 
 int rk_cli_run(int argc, char **argv)
 {
+	rk_cleanup(rk_pipe_plan_free_p) struct rk_pipe_plan plan = { 0 };
 	rk_cleanup(rk_wordlist_free_p) struct rk_wordlist args = { 0 };
 	struct rk_err err = { 0 };
 	struct rk_args a;
 	const char *name;
-	int status;
+	int status, r;
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
+	r = rk_pipe_plan_make(&plan, &a, &err);
+	if (r != 0)
+		return r < 0 ? rk_cli_fail(&err) : rk_pipe_run(&plan);
 	name = rk_args_text(&a, "name"); /* the table has checked it */
 	if (!rk_args_text(&a, "config") && name_choose(&a, &name, &err) < 0)
 		return rk_cli_fail(&err);

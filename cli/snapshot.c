@@ -25,10 +25,10 @@ static uint64_t load(const _Atomic uint64_t *word)
 
 static void read_beat(const struct rk_look *l, struct rk_snapshot_worker *w)
 {
-	struct rk_beat *beat = rk_shm_beat(&l->m, w->slot);
+	struct rk_beat *beat = l->m.beats ? rk_shm_beat(&l->m, w->slot) : NULL;
 	char words[sizeof(beat->last_words)];
 
-	if (load(&beat->incarnation) != w->view.incarnation)
+	if (!beat || load(&beat->incarnation) != w->view.incarnation)
 		return; /* the page still speaks of a predecessor */
 	w->n_jobs = load(&beat->n_jobs);
 	w->n_errors = load(&beat->n_errors);

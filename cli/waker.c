@@ -74,7 +74,7 @@ enum rk_wake rk_waker_wait(struct rk_waker *w, int fd)
 {
 	struct pollfd p[] = { { .fd = w->fd, .events = POLLIN },
 			      { .fd = fd, .events = POLLIN | POLLRDHUP },
-			      { .fd = STDOUT_FILENO } };
+			      { .fd = w->is_silent ? -1 : STDOUT_FILENO } };
 	eventfd_t value;
 
 	while (poll(p, 3, -1) < 0)

@@ -21,6 +21,7 @@ struct rk_waker {
 	/* Reads the word, in the waker's thread; false: there is nothing to wait for any more. */
 	bool (*look)(void *arg, uint32_t *ret_word);
 	void *arg;
+	bool is_silent; /* nothing is printed: who reads standard output does not matter */
 	int fd; /* an eventfd; -1 = not open */
 	_Atomic uint32_t quit;
 	pthread_t thread;

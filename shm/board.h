@@ -50,7 +50,7 @@ bool rk_board_publish(struct rk_board_writer *w, const struct rk_view *view);
 
 /*
  * The fleet has ended: its workers are gone and none will come. Tells every client, and wakes those that wait for a
- * reply or for room. Killed in between, a successor says it again.
+ * reply, for room or for another view. Killed in between, a successor says it again.
  */
 void rk_board_end(const struct rk_shm *m);
 
@@ -64,7 +64,7 @@ void rk_board_end(const struct rk_shm *m);
 #define RK_BOARD_COPIES 1000
 bool rk_board_copy(const struct rk_shm *m, struct rk_view *to);
 
-/* The futex that every publication changes and wakes; its word is the mark. */
+/* The futex that every publication, and the fleet's end, changes and wakes; its word is the mark. */
 _Atomic uint32_t *rk_board_futex(const struct rk_shm *m);
 
 /* What rk_board_await() compares: taken before a view is looked at. */

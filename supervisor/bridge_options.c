@@ -11,7 +11,8 @@
 #include "supervisor/value.h"
 
 /* What a bridge is told beside its own keys. */
-static const char *const others[] = { "Kind", "KillSignal", "StartTimeout", "StopTimeout", "HangAfter" };
+static const char *const others[] = { "Kind", "KillSignal", "StartTimeout", "StopTimeout", "HangAfter",
+				      "WorkingDirectory" };
 
 /* ---- values ---- */
 
@@ -100,6 +101,7 @@ static void descriptors_put(const struct rk_bridge_plan *p, FILE *to)
 		(void)fprintf(to, "KeptFd=%d:", p->kept[i].fd);
 		line_put(p->kept[i].name, to);
 	}
+	(void)fprintf(to, "StoreFd=%d\n", p->line);
 }
 
 char *rk_bridge_options_text(const struct rk_bridge_plan *p)

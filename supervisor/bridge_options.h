@@ -36,6 +36,7 @@ struct rk_bridge_plan {
 	uint32_t n_listen;
 	const struct rk_bridge_plan_fd *kept; /* that were sent with FDSTORE=1 */
 	uint32_t n_kept;
+	int line; /* on which more are sent (kit.h); 0 = none are kept */
 };
 
 /* "REKINDLE_BRIDGE=…", the caller's; NULL without memory. */

@@ -427,6 +427,17 @@ void rk_cgroup_slot_close(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 	s->n = 0;
 }
 
+int rk_cgroup_slot_watch(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
+{
+	/* Opened anew: who polls has a position of his own. */
+	return slot_have(c, s) && rk_cgroup_is_populated(s->events) ? openat(s->dir, "cgroup.events", O_RDONLY | O_CLOEXEC) : -1;
+}
+
+bool rk_cgroup_is_populated(int events)
+{
+	return number_read(events, "populated") != 0;
+}
+
 bool rk_cgroup_slot_kill(const struct rk_cgroup *c, struct rk_cgroup_slot *s)
 {
 	uint64_t n = s->n;

@@ -98,6 +98,15 @@ void rk_cgroup_slot_close(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
  * group. */
 bool rk_cgroup_slot_kill(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 
+/*
+ * Before that: a descriptor by which it can be seen when the last of them is gone (EPOLLPRI, rk_cgroup_is_populated()),
+ * the caller's; -1 when there is nobody, or no group.
+ */
+RK_MUST_USE int rk_cgroup_slot_watch(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
+
+/* False also when the group is removed. */
+bool rk_cgroup_is_populated(int events);
+
 /* How many of its processes the kernel has killed for want of memory; 0 when that is not known. */
 uint64_t rk_cgroup_slot_oom_kills(const struct rk_cgroup *c, struct rk_cgroup_slot *s);
 

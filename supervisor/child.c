@@ -17,9 +17,12 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "supervisor/mark.h"
 
-#define FIRST_FD 3
+#define FIRST_FD RK_CHILD_FIRST
 #define GATE_FD (FIRST_FD + (int)RK_CHILD_FDS_MAX) /* the gate, in the child */
+
+_Static_assert(GATE_FD < RK_CHILD_FLOOR, "the plan's descriptors are out of the way");
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 #define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2) /* Linux 6.9; the headers are older */
@@ -78,6 +81,8 @@ static _Noreturn void child_run(const struct rk_child_plan *plan, const int pair
 	}
 	if (!rk_setup_apply(plan->setup, &f))
 		child_fail(GATE_FD, f);
+	if (plan->mark)
+		rk_mark_give(plan->mark);
 	if (read(GATE_FD, &byte, 1) != 1)
 		_exit(RK_CHILD_UNBEGUN);
 	(void)execve(plan->path, plan->argv, plan->envp);

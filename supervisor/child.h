@@ -25,9 +25,10 @@
 #include "base/macro.h"
 #include "supervisor/setup.h"
 
-#define RK_CHILD_FDS_MAX 10u
+#define RK_CHILD_FIRST 3 /* descriptor of the first */
+#define RK_CHILD_FDS_MAX 92u
 #define RK_CHILD_UNBEGUN 97 /* exit status of a child that was never let go: its supervisor has died */
-#define RK_CHILD_FLOOR 32 /* the plan's descriptors lie here or above, out of the child's way */
+#define RK_CHILD_FLOOR 96 /* the plan's descriptors lie here or above, out of the child's way */
 
 /* What is to run, and how; all borrowed. */
 struct rk_child_plan {
@@ -39,6 +40,7 @@ struct rk_child_plan {
 	int in;     /* standard input */
 	int out;    /* standard output and error; -1: those of the supervisor */
 	int cgroup; /* directory of the cgroup it is born into; -1: that of the supervisor */
+	uint64_t mark; /* rk_mark_limit(); 0 = none */
 	const struct rk_setup *setup;
 };
 

@@ -202,6 +202,8 @@ static int setting_apply(struct rk_conf *conf, const struct rk_setting *s, struc
 	r = rk_value_parse(k, s->value, f ? (void *)&f->o : (void *)&conf->supervisor, &err);
 	if (r == -ENOMEM)
 		return r;
+	if (s->is_refused)
+		key_spoil(f, k);
 	if (r < 0) {
 		key_spoil(f, k);
 		value_refused(s, k, err.text, c);

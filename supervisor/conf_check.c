@@ -360,7 +360,7 @@ static void bridge_check(const struct rk_conf *conf, const struct rk_conf_world 
 static void files_check(const struct check *k, const struct rk_conf_world *w)
 {
 	const struct rk_fleet_options *o = &k->fleet->o;
-	int r = o->working_directory ? w->is_dir(o->working_directory) : 0;
+	int r = o->working_directory && !rk_directory_is_of_slot(o) ? w->is_dir(o->working_directory) : 0;
 
 	if (r < 0)
 		complain(k, "WorkingDirectory", "WorkingDirectory=%s: %s", o->working_directory,

@@ -165,6 +165,16 @@ static void words_check(const struct wrap *w, const char *key, const struct rk_w
 			return;
 }
 
+/* What a native fleet has of them as well, for 'rekindle key'. */
+static void places_check(const struct wrap *w)
+{
+	const struct rk_fleet_options *o = &w->f->o;
+
+	(void)pattern_check(w, "Socket", o->socket, RK_SPECIFIERS_SOCKET);
+	if (o->kind != RK_KIND_LINES) /* not its key, and that was said */
+		(void)pattern_check(w, "Address", o->address, RK_SPECIFIERS_ALL);
+}
+
 static void specifiers_check(const struct wrap *w)
 {
 	const struct rk_fleet_options *o = &w->f->o;
@@ -172,13 +182,12 @@ static void specifiers_check(const struct wrap *w)
 	words_check(w, "Exec", &o->exec);
 	words_check(w, "CheckpointExec", &o->checkpoint_exec);
 	words_check(w, "RestoreExec", &o->restore_exec);
-	(void)pattern_check(w, "Socket", o->socket, RK_SPECIFIERS_SOCKET);
+	(void)pattern_check(w, "WorkingDirectory", o->working_directory, RK_SPECIFIERS_SOCKET);
 	(void)pattern_check(w, "StateDirectory", o->state_directory, RK_SPECIFIERS_DIRECTORY);
 	if (!is_server(o->kind))
 		return; /* the others are not its keys, and that was said */
 	words_check(w, "ProbeExec", &o->probe_exec);
 	words_check(w, "Listen", &o->listen);
-	(void)pattern_check(w, "Address", o->address, RK_SPECIFIERS_ALL);
 }
 
 /* ---- ports and addresses ---- */
@@ -191,7 +200,7 @@ static uint32_t port_end(const struct rk_fleet_options *o)
 
 static bool has_ports(const struct rk_conf_fleet *f)
 {
-	return rk_kind_is_wrapped(f->o.kind) && f->o.port != 0 && !f->o.is_disabled;
+	return f->o.port != 0 && !f->o.is_disabled;
 }
 
 static void ports_check(const struct wrap *w)
@@ -265,8 +274,6 @@ static void checkpoint_check(const struct wrap *w)
 		COMPLAIN(w, "CheckpointInterval",
 			 "CheckpointInterval= has nothing to do: say CheckpointExec=, CheckpointLine= or CheckpointPath=");
 	reach_check(w, "CheckpointPath", o->checkpoint_path != NULL);
-	if (o->kind != RK_KIND_LINES)
-		reach_check(w, "CheckpointLine", o->checkpoint_line != NULL);
 }
 
 /* ---- all of it ---- */
@@ -275,13 +282,15 @@ void rk_conf_wrap_check(const struct rk_conf *conf, const struct rk_conf_fleet *
 {
 	const struct wrap w = { conf, f, c };
 
-	if (rk_conf_is_bad(f, rk_key_find(RK_INI_FLEET, "Kind")))
+	if (rk_conf_is_bad(f, rk_key_find(RK_INI_FLEET, "Kind")) ||
+	    (rk_conf_is_bad(f, rk_key_find(RK_INI_FLEET, "Preset")) && !is_said(conf, f, "Kind")))
 		return;
 	kinds_check(&w);
+	places_check(&w);
+	ports_check(&w);
 	if (!rk_kind_is_wrapped(f->o.kind))
 		return;
 	specifiers_check(&w);
-	ports_check(&w);
 	checkpoint_check(&w);
 	if (!is_server(f->o.kind))
 		return;

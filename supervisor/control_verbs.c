@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "supervisor/inject.h"
 #include "supervisor/letters.h"
 #include "supervisor/output.h"
@@ -200,6 +201,53 @@ static void put_reign(struct rk_control_request *q)
 	put_number(q, "supervisor_deaths", c->n_deaths);
 }
 
+/* What clients are told that connect to workers themselves, with specifiers; NULL: nothing. */
+static const char *address_of(const struct rk_fleet_options *o)
+{
+	if (o->address && *o->address)
+		return o->address;
+	if (o->kind == RK_KIND_LINES)
+		return NULL; /* that speaks through its bridge */
+	if (o->port)
+		return "127.0.0.1:%p";
+	return o->socket && *o->socket ? "unix:%s" : NULL;
+}
+
+/* All that their texts are made of (workers/lib/endpoints.h); not there if the fleet has no addresses. */
+static void put_address(struct rk_control_request *q, const struct rk_fleet *f)
+{
+	const struct rk_fleet_options *o = &f->conf->o;
+	const char *text = address_of(o);
+	struct json_object *address = text ? json_object_new_object() : NULL;
+	rk_cleanup(rk_free_p) char *directory = text ? rk_spawn_state_directory(&f->spawn) : NULL;
+
+	if (!address)
+		return;
+	json_object_object_add(address, "text", json_object_new_string(text));
+	json_object_object_add(address, "fleet", json_object_new_string(f->conf->name));
+	json_object_object_add(address, "port", json_object_new_uint64(o->port));
+	if (o->socket)
+		json_object_object_add(address, "socket", json_object_new_string(o->socket));
+	if (directory)
+		json_object_object_add(address, "directory", json_object_new_string(directory));
+	json_object_object_add(q->out, "address", address);
+}
+
+/* Of who only looks keys up nothing is kept. */
+static int verb_address(struct rk_control_request *q, struct rk_err *err)
+{
+	struct rk_fleet *f = NULL;
+	int r = abi_check(q, err);
+
+	if (r == 0)
+		r = fleet_get(q, &f, err);
+	if (r < 0)
+		return r;
+	put_address(q, f);
+	put_fd(q, f->segments.fd_read[RK_SEGMENT_BOARD]);
+	return 0;
+}
+
 static int verb_read(struct rk_control_request *q, struct rk_err *err)
 {
 	struct rk_connection *k = q->from;
@@ -221,6 +269,7 @@ static int verb_read(struct rk_control_request *q, struct rk_err *err)
 	k->reader = reader;
 	put_number(q, "reader", reader);
 	put_reign(q);
+	put_address(q, f);
 	put_fd(q, s->fd_read[RK_SEGMENT_BOARD]);
 	put_fd(q, s->fd[RK_SEGMENT_READERS]);
 	if (!k->is_admin)
@@ -373,6 +422,7 @@ static int verb_fault(struct rk_control_request *q, struct rk_err *err)
 static const struct rk_control_verb verbs[] = {
 	{ "open", RK_VERB_USE, verb_open },
 	{ "read", RK_VERB_USE, verb_read },
+	{ "address", RK_VERB_USE, verb_address },
 	{ "close", RK_VERB_USE, verb_close },
 	{ "ping", RK_VERB_USE, verb_ping },
 	{ "stop", RK_VERB_ADMIN, verb_stop },

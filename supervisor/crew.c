@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "shm/words.h"
 #include "supervisor/journal.h"
 #include "supervisor/standby.h"
@@ -60,7 +62,6 @@ void rk_crew_timer_set(sd_event_source *timer, uint64_t at_ns)
  */
 static void warn_hopeless(struct rk_crew *f, const struct rk_slot *s)
 {
-	bool is_wrapped = rk_kind_is_wrapped(f->c.conf->o.kind);
 	char cause[160];
 
 	if (f->any_was_ready || f->has_warned)
@@ -71,10 +72,12 @@ static void warn_hopeless(struct rk_crew *f, const struct rk_slot *s)
 	f->has_warned = true;
 	rk_obituary_cause(&s->mourning.last.obituary, cause, sizeof(cause));
 	rk_log(RK_LOG_ERROR,
-	       "no worker has ever become ready, each died at its start (the last %s): %s '%s' %s Trying again for "
-	       "ever, at most every 5 s",
-	       cause, is_wrapped ? "does" : "is", f->c.conf->o.exec.at[0],
-	       is_wrapped ? "work by hand? 'rekindle check --try' says more." : "a worker made with librekindle?");
+	       rk_kind_is_wrapped(f->c.conf->o.kind)
+		       ? "no worker has ever become ready, each died at its start (the last %s): what does '%s' say when it runs by "
+			 "itself, or to 'rekindle check --try'? Trying again for ever, at most every 5 s"
+		       : "no worker has ever become ready, each died at its start (the last %s): is '%s' a "
+			 "worker made with librekindle? If not, it needs another Kind=. Trying again for ever, at most every 5 s",
+	       cause, f->c.conf->o.exec.at[0]);
 }
 
 static void hush(struct rk_crew *f, bool is_hushed)
@@ -160,8 +163,11 @@ static void end_check(struct rk_crew *f)
 	for (uint32_t i = 0; i < f->n_slots; i++)
 		if (f->slots[i].state != RK_FSM_EMPTY)
 			return;
-	if (rk_standby_is_empty(f->host.standby))
-		f->c.on_end(f->c.arg);
+	if (!rk_standby_is_empty(f->host.standby) || !rk_remnants_is_idle(f->host.remnants))
+		return;
+	if (f->host.kit)
+		rk_kit_release(f->host.kit, UINT32_MAX);
+	f->c.on_end(f->c.arg);
 }
 
 static void on_standby(void *arg)
@@ -275,6 +281,20 @@ static void on_step(struct rk_slot *s, struct rk_fsm_step step, void *arg)
 	f->c.on_change(f->c.arg);
 	if (step.next == RK_FSM_EMPTY)
 		end_check(f);
+}
+
+/* Nothing of a slot's last process is left. */
+static void on_empty(uint32_t slot, void *arg)
+{
+	struct rk_crew *f = arg;
+	struct rk_slot *s = &f->slots[slot];
+
+	rk_slot_on_empty(s);
+	if (s->process.pid)
+		rk_crew_layout_on(f, RK_MEMBER_EV_START, slot);
+	look_arm(f);
+	f->c.on_change(f->c.arg);
+	end_check(f);
 }
 
 /* ---- what happens ---- */
@@ -473,6 +493,34 @@ static int standby_open(struct rk_crew *f)
 	return rk_standby_open(&conf, &f->host.standby);
 }
 
+/* What foreign programs leave is looked for, before another one is started in their place. */
+static int remnants_open(struct rk_crew *f)
+{
+	const uint64_t *id = f->c.m->journal->segment.fleet;
+	const struct rk_remnants_conf conf = { .event = f->c.event,
+					       .recorder = f->c.recorder,
+					       .fleet = f->c.conf->name,
+					       .id = { id[0], id[1] },
+					       .n_slots = f->n_slots,
+					       .root = getppid(),
+					       .reaper = f->c.outlives_keeper ? rk_process_parent(getppid()) : 0,
+					       .on_empty = on_empty,
+					       .arg = f };
+
+	return rk_kind_is_wrapped(f->c.conf->o.kind) ? rk_remnants_open(&conf, &f->host.remnants) : 0;
+}
+
+static int kit_open(struct rk_crew *f)
+{
+	const struct rk_kit_conf conf = { .event = f->c.event, .o = &f->c.conf->o, .name = f->c.conf->name,
+					  .fleet = f->c.fleet, .link = f->c.link };
+	int r = rk_kind_is_wrapped(f->c.conf->o.kind) ? rk_kit_open(&conf, &f->host.kit) : 0;
+
+	if (r == 0 && f->host.kit && f->c.inherit)
+		rk_kit_adopt(f->host.kit, f->c.inherit);
+	return r;
+}
+
 static void slots_init(struct rk_crew *f)
 {
 	f->host = (struct rk_slot_host){ .c = &f->c,
@@ -510,10 +558,15 @@ static int crew_init(struct rk_crew *f)
 		return -ENOMEM;
 	rk_observatory_init(&f->killer->observatory);
 	slots_init(f);
-	r = f->c.inherit ? rk_crew_adopt(f) : rk_crew_layout_open(f, NULL);
-	f->host.table = rk_member_owners(f->member);
+	r = remnants_open(f);
 	if (r >= 0)
-		r = rk_crew_roll_open(f);
+		r = kit_open(f);
+	if (r >= 0)
+		r = f->c.inherit ? rk_crew_adopt(f) : rk_crew_layout_open(f, NULL);
+	if (r < 0)
+		return r;
+	f->host.table = rk_member_owners(f->member);
+	r = rk_crew_roll_open(f);
 	if (r >= 0)
 		r = rk_crew_recycle_open(f);
 	if (r < 0)
@@ -572,6 +625,10 @@ void rk_crew_configure(struct rk_crew *f, const struct rk_conf_fleet *conf)
 	f->host.hooks.o = &conf->o;
 	f->host.hooks.name = conf->name;
 	f->inject.fleet = conf->name;
+	if (f->host.remnants)
+		rk_remnants_rename(f->host.remnants, conf->name);
+	if (f->host.kit)
+		rk_kit_configure(f->host.kit, &conf->o, conf->name);
 	for (uint32_t i = 0; i < f->n_slots; i++) {
 		f->slots[i].mourning.fleet = conf->name;
 		if (f->slots[i].state == RK_FSM_READY)
@@ -621,6 +678,8 @@ void rk_crew_close(struct rk_crew *f)
 	for (uint32_t i = 0; f->slots && f->slots[0].host && i < f->n_slots; i++)
 		rk_slot_close(&f->slots[i]);
 	rk_standby_close(f->host.standby);
+	rk_remnants_close(f->host.remnants);
+	rk_kit_close(f->host.kit);
 	(void)sd_event_source_disable_unref(f->look_timer);
 	rk_crew_recycle_close(f);
 	rk_crew_roll_close(f);

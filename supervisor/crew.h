@@ -37,6 +37,7 @@ struct rk_inject_hit;
 struct rk_crew_conf {
 	const struct rk_conf_fleet *conf;
 	uint32_t fleet; /* its number, for keeper */
+	bool outlives_keeper;
 	const struct rk_shm *m;
 	sd_event *event;
 	struct rk_spawn *spawn;

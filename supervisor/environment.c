@@ -21,10 +21,9 @@
 extern char **environ;
 
 /* What is ours alone: a worker that found it would speak to systemd in our name. */
-static const char *const ours[] = { "REKINDLE_WORKER=", "REKINDLE_BRIDGE=", "REKINDLE_KEEPER_FD=", "NOTIFY_SOCKET=",
-				    "WATCHDOG_USEC=",   "WATCHDOG_PID=",       "LISTEN_PID=",
-				    "LISTEN_FDS=",      "LISTEN_FDNAMES=",     "LISTEN_PIDFDID=",
-				    "FDSTORE=" };
+static const char *const ours[] = { "REKINDLE_WORKER=", "REKINDLE_BRIDGE=", "REKINDLE_TREE=", "REKINDLE_KEEPER_FD=",
+				    "NOTIFY_SOCKET=",   "WATCHDOG_USEC=",   "WATCHDOG_PID=",  "LISTEN_PID=",
+				    "LISTEN_FDS=",      "LISTEN_FDNAMES=",  "LISTEN_PIDFDID=", "FDSTORE=" };
 
 static bool is_ours(const char *variable)
 {

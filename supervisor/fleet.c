@@ -299,7 +299,10 @@ static int spawn_prepare(struct rk_fleet *f, struct rk_err *err)
 		s->fd[RK_SEGMENT_DEAD],       f->news,                    s->fd_read[RK_SEGMENT_READERS],
 	};
 
-	return rk_spawn_init(&f->spawn, f->env->name, f->conf->name, &f->conf->o, fds, f->env->outlives_keeper, err);
+	int r = rk_spawn_init(&f->spawn, f->env->name, f->conf->name, &f->conf->o, fds, f->env->outlives_keeper, err);
+
+	rk_spawn_mark(&f->spawn, s->m.journal->segment.fleet);
+	return r;
 }
 
 static void limits_note(struct rk_fleet *f, const struct rk_err *why)
@@ -331,6 +334,7 @@ static int crew_make(struct rk_fleet *f, struct rk_inherit *in, struct rk_err *e
 	struct rk_crew_conf conf = {
 		.conf = f->conf,
 		.fleet = f->number,
+		.outlives_keeper = f->env->outlives_keeper,
 		.m = &f->segments.m,
 		.event = f->env->event,
 		.spawn = &f->spawn,

@@ -99,7 +99,8 @@ void rk_held_drop(struct rk_held *h, uint64_t tag, uint64_t fleet)
 		const struct rk_held_one *one = &h->at[i];
 
 		if ((one->kind == RK_LINK_MEMORY && one->tag == tag) ||
-		    (one->kind == RK_LINK_PEER && rk_link_tag_fleet(one->tag) == fleet))
+		    ((one->kind == RK_LINK_PEER || one->kind == RK_LINK_DESCRIPTOR) &&
+		     rk_link_tag_fleet(one->tag) == fleet))
 			remove_at(h, i);
 		else
 			i++;

@@ -225,6 +225,7 @@ void rk_inherit_forget_rest(struct rk_inherit *in, int link)
 
 		if (one->fd < 0 || one->about.kind == RK_LINK_MEMORY)
 			continue;
+		memcpy(forget.name, one->about.name, sizeof(forget.name));
 		if (one->about.kind == RK_LINK_PROCESS && !one->about.code)
 			rk_child_kill(&(struct rk_spawned){ .pid = one->about.pid, .pidfd = one->fd, .gate = -1 });
 		if (rk_link_send(link, &forget, -1) < 0)

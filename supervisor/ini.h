@@ -41,8 +41,9 @@ struct rk_setting {
 	enum rk_ini_section section;
 	char argument[RK_NAME_MAX]; /* the fleet's name; "" in [Supervisor] */
 	char key[RK_INI_KEY_MAX];
-	char *value;    /* trimmed; "" resets */
-	bool is_preset; /* it is a preset's (presets.h) */
+	char *value;     /* trimmed; "" resets */
+	bool is_preset;  /* it is a preset's (presets.h) */
+	bool is_refused; /* a complaint has told that it cannot be followed */
 };
 
 /* A section's head, so that one without settings is known too. */

@@ -26,6 +26,7 @@
 #include "supervisor/children.h"
 #include "supervisor/farewell.h"
 #include "supervisor/keeper_private.h"
+#include "supervisor/kit.h"
 #include "supervisor/message.h"
 #include "supervisor/program.h"
 #include "supervisor/shown.h"
@@ -46,13 +47,13 @@
 
 static void keep(struct rk_keeper *k, const struct rk_link_msg *msg, struct rk_fds *fds)
 {
-	bool is_memory = msg->kind == RK_LINK_MEMORY && fds->n == 1;
+	bool is_stored = rk_store_is_for(msg->kind) && fds->n == 1;
 	int r;
 
-	if (is_memory)
+	if (is_stored)
 		rk_store_put(&k->store, msg, fds->fd[0]);
 	r = fds->n == 1 ? rk_held_keep(&k->held, msg, fds->fd[0]) : -EBADMSG;
-	if (r < 0 && is_memory)
+	if (r < 0 && is_stored)
 		rk_store_take_back(&k->store, msg);
 	if (r == 0)
 		(void)rk_take_fd(&fds->fd[0]);
@@ -118,6 +119,8 @@ static void on_message(struct rk_keeper *k, const struct rk_link_msg *msg, struc
 		keep(k, msg, fds);
 		break;
 	case RK_LINK_FORGET:
+		if (msg->kind == RK_LINK_DESCRIPTOR)
+			rk_store_take_back(&k->store, msg);
 		rk_held_forget(&k->held, msg->kind, msg->tag);
 		break;
 	case RK_LINK_RETAG:
@@ -128,7 +131,7 @@ static void on_message(struct rk_keeper *k, const struct rk_link_msg *msg, struc
 		stop_begin(k);
 		break;
 	case RK_LINK_DROP:
-		rk_store_drop(&k->store, &k->held, msg->tag);
+		rk_store_drop(&k->store, &k->held, msg->tag, msg->value);
 		rk_held_drop(&k->held, msg->tag, msg->value);
 		break;
 	case RK_LINK_READY:
@@ -681,6 +684,17 @@ static int begin(struct rk_keeper *k)
 	return supervisor_start(k);
 }
 
+static void thing_end(struct rk_keeper *k, const struct rk_held_one *one)
+{
+	struct rk_link_msg about = { .kind = one->kind, .tag = one->tag };
+
+	memcpy(about.name, one->name, sizeof(about.name));
+	if (rk_store_is_for(one->kind))
+		rk_store_take_back(&k->store, &about);
+	if (one->kind == RK_LINK_DESCRIPTOR)
+		rk_kit_farewell(one->name, one->fd);
+}
+
 static void end(struct rk_keeper *k)
 {
 	children_sweep(k);
@@ -695,8 +709,7 @@ static void end(struct rk_keeper *k)
 			rk_rundir_close(k->name);
 	}
 	for (uint32_t i = 0; i < k->held.n; i++) /* a next start shall find nothing of this one */
-		if (k->held.at[i].kind == RK_LINK_MEMORY)
-			rk_store_drop(&k->store, &k->held, k->held.at[i].tag);
+		thing_end(k, &k->held.at[i]);
 	rk_store_close(&k->store);
 	rk_held_close(&k->held);
 }

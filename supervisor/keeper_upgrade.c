@@ -243,7 +243,7 @@ static int one_write(const struct rk_keeper *k, int fd, const struct rk_held_one
 
 	memcpy(one.name, h->name, sizeof(one.name));
 	memcpy(about.name, h->name, sizeof(about.name));
-	if (h->kind == RK_LINK_MEMORY)
+	if (rk_store_is_for(h->kind))
 		one.stored = rk_store_number(&k->store, &about);
 	return rk_write_all(fd, &one, sizeof(one));
 }

@@ -128,9 +128,10 @@ static const struct rk_key keys[] = {
 	  .systemd = "EnvironmentFile",
 	  .help = "Files with a NAME=VALUE on each line, read at each start; one with '-' before it may be missing. "
 		  "May be repeated." },
-	{ KEY("WorkingDirectory", PROCESS, PATH, SPAWN, F(working_directory)), .normal = "",
+	{ KEY("WorkingDirectory", PROCESS, PATTERN, SPAWN, F(working_directory)), .normal = "",
 	  .systemd = "WorkingDirectory", .supervisord = "directory",
-	  .help = "Where workers run; without it where rekindled was started." },
+	  .help = "Where workers run; without it where rekindled was started. For every Kind but native specifiers are "
+		  "%p, %i, %d and %f: with %d each slot has its own." },
 	{ KEY("User", PROCESS, USER, SPAWN, F(user)), .normal = "", .systemd = "User", .supervisord = "user",
 	  .help = "User that workers run as, a name or a number; needs root. HOME, USER and LOGNAME are the user's, "
 		  "its groups too." },
@@ -281,16 +282,16 @@ static const struct rk_key keys[] = {
 	  .kinds = FOR(LINES) | FOR(HTTP),
 	  .help = "Jobs that the program has at a time. All of them are given to its successor should it die. With "
 		  "Kind=http it is 16 unless it is given." },
-	{ KEY("Port", WRAP, COUNT, SPAWN, F(port)), RANGE(0, 65535), .normal = "", .kinds = WRAPPED,
+	{ KEY("Port", WRAP, COUNT, NEVER, F(port)), RANGE(0, 65535), .normal = "",
 	  .help = "The port of slot 0, %p in Exec; slot 1 has the next one, and so on. 0 is none. With Kind=tcp and "
 		  "Kind=http it is 7000 unless it or Socket is given." },
-	{ KEY("Socket", WRAP, PATTERN, SPAWN, F(socket)), .normal = "", .kinds = WRAPPED,
+	{ KEY("Socket", WRAP, PATTERN, NEVER, F(socket)), .normal = "",
 	  .help = "The unix socket that the program listens on, %s in Exec; such as %d/redis.sock. Specifiers are %p, "
 		  "%i, %d and %f." },
-	{ KEY("Address", WRAP, TEXT, SPAWN, F(address)), .normal = "", .kinds = SERVERS,
+	{ KEY("Address", WRAP, TEXT, NEVER, F(address)), .normal = "", .kinds = FOR(NATIVE) | SERVERS,
 	  .help = "What clients are told to connect to, with specifiers. Without it 127.0.0.1:%p where there is a port, "
-		  "else unix:%s." },
-	{ KEY("StateDirectory", WRAP, PATTERN, SPAWN, F(state_directory)), .normal = "", .systemd = "StateDirectory",
+		  "else unix:%s. They keep it for as long as the fleet runs." },
+	{ KEY("StateDirectory", WRAP, PATTERN, NEVER, F(state_directory)), .normal = "", .systemd = "StateDirectory",
 	  .kinds = WRAPPED,
 	  .help = "The directory of a slot, %d in Exec, which is made with mode 0700 once something names %d. Specifiers "
 		  "are %p, %i and %f. Without it /var/lib/rekindle/NAME/%f-%i for root, else "
@@ -333,11 +334,11 @@ static const struct rk_key keys[] = {
 	{ KEY("CheckpointExec", WRAP, COMMAND, SPAWN, F(checkpoint_exec)), .normal = "", .kinds = WRAPPED,
 	  .help = "A command that makes the program save its state, before it is stopped and every CheckpointInterval; a "
 		  "failure is told. Specifiers are those of Exec." },
-	{ KEY("CheckpointLine", WRAP, ESCAPED, SPAWN, F(checkpoint_line)), .normal = "", .kinds = WRAPPED,
-	  .help = "The same by a line: over Port or Socket, and with Kind=lines to its standard input; its answer is "
-		  "awaited. With the escapes of Send." },
-	{ KEY("CheckpointPath", WRAP, URL_PATH, SPAWN, F(checkpoint_path)), .normal = "", .kinds = SERVERS,
-	  .help = "The same by HTTP: a POST to this path over Port or Socket, which has to be answered with 2xx." },
+	{ KEY("CheckpointLine", WRAP, ESCAPED, SPAWN, F(checkpoint_line)), .normal = "", .kinds = FOR(LINES),
+	  .help = "The same by a line to its standard input, among the jobs; its answer is awaited. With the escapes of "
+		  "Send." },
+	{ KEY("CheckpointPath", WRAP, URL_PATH, SPAWN, F(checkpoint_path)), .normal = "", .kinds = FOR(HTTP),
+	  .help = "The same by HTTP: a POST to this path, which has to be answered with 2xx." },
 	{ KEY("CheckpointInterval", WRAP, TIME, SPAWN, F(checkpoint_interval_ns)), RANGE(0, DAY), .normal = "0",
 	  .kinds = WRAPPED, .help = "From one checkpoint to the next; with 0 there is one on stop alone." },
 	{ KEY("RestoreExec", WRAP, COMMAND, SPAWN, F(restore_exec)), .normal = "", .kinds = WRAPPED,

@@ -29,7 +29,8 @@
 enum rk_link_kind {
 	RK_LINK_MEMORY = 1, /* by tag and name; another one of both takes its place */
 	RK_LINK_PROCESS,    /* a pidfd, by tag; value 1: no child of keeper's, who will not hear of its end */
-	RK_LINK_PEER        /* a client's connection, by tag; another one of it takes its place */
+	RK_LINK_PEER,       /* a client's connection, by tag; another one of it takes its place */
+	RK_LINK_DESCRIPTOR  /* a slot's, over its processes, by tag; name is the supervisor's (kit.h) */
 };
 
 enum rk_link_op {
@@ -37,9 +38,9 @@ enum rk_link_op {
 	/* name: whose sockets to remove; value: stop timeout in ns; code: whether SIGHUP reloads */
 	RK_LINK_FLEET = 1,
 	RK_LINK_KEEP = 2,      /* kind, tag, name; one descriptor */
-	RK_LINK_FORGET = 3,    /* kind, tag: close it */
+	RK_LINK_FORGET = 3,    /* kind, tag, of a DESCRIPTOR the name too: close it */
 	RK_LINK_STOPPING = 4,  /* the fleet stops: what is left after the timeout is yours */
-	RK_LINK_DROP = 5,      /* tag: of memory that is needed no more, and value: its fleet's peers */
+	RK_LINK_DROP = 5,      /* tag: of memory that is needed no more, and value: its fleet's peers and descriptors */
 	RK_LINK_RETAG = 6,     /* value: tag so far; tag: the one from now on, also of an end not yet told */
 	/* all that was there is adopted, new clients are served; value: RK_KEEPER_TABLE of our binary */
 	RK_LINK_READY = 7,

@@ -64,12 +64,12 @@ static bool read_new(struct rk_loop *l, struct rk_conf *new, struct rk_reloaded 
 	return !err.code;
 }
 
-/* Whether what stands there is no value at all: what it would change to nobody knows. */
+/* Whether what stands there is no value at all, or a preset would say it: what it would change to nobody knows. */
 static bool is_unreadable(const struct rk_conf *new, const struct rk_change *c)
 {
 	const struct rk_conf_fleet *f = *c->fleet ? rk_conf_fleet(new, c->fleet) : NULL;
 
-	return f && c->key && rk_conf_is_bad(f, c->key);
+	return f && c->key && (rk_conf_is_bad(f, c->key) || rk_conf_is_bad(f, rk_key_find(RK_INI_FLEET, "Preset")));
 }
 
 /* What cannot change; of a fleet that does not run, anything can. */

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/wordlist.h"
 #include "supervisor/restart.h"
@@ -165,6 +166,12 @@ struct rk_fleet_options {
 static inline bool rk_kind_is_wrapped(uint32_t kind)
 {
 	return kind != RK_KIND_NATIVE;
+}
+
+/* Whether WorkingDirectory= has specifiers: the bridge goes there, which knows the slot, and makes what is %d. */
+static inline bool rk_directory_is_of_slot(const struct rk_fleet_options *o)
+{
+	return rk_kind_is_wrapped(o->kind) && o->working_directory && strchr(o->working_directory, '%');
 }
 
 #define RK_NICE_KEEP INT32_MIN

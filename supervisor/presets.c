@@ -140,6 +140,7 @@ static void foreign_tell(const struct rk_ini *ini, uint32_t n, struct rk_complai
 	}
 }
 
+/* Returns 0, also for mistakes; -ENOENT: nothing could be read, and that is told; -ENOMEM. */
 static int file_take(struct rk_ini *ini, const char *path, const char *fleet, struct rk_complaints *c)
 {
 	rk_cleanup(rk_free_p) char *text = NULL;
@@ -152,7 +153,7 @@ static int file_take(struct rk_ini *ini, const char *path, const char *fleet, st
 		return r;
 	if (r < 0) {
 		rk_complain(c, path, 0, "%s", err.text);
-		return 0;
+		return -ENOENT;
 	}
 	r = rk_ini_read_preset(ini, path, text, len, fleet, c);
 	if (r == 0)
@@ -168,6 +169,7 @@ static bool is_in_force(const struct rk_ini *before, const struct rk_setting *s)
 	return then && strcmp(then->value, s->value) == 0;
 }
 
+/* As file_take(). */
 static int preset_take(struct rk_ini *ini, const struct rk_setting *s, const struct places *places,
 		       const struct rk_ini *before, struct rk_complaints *c)
 {
@@ -179,7 +181,7 @@ static int preset_take(struct rk_ini *ini, const struct rk_setting *s, const str
 		return file_take(ini, path, s->argument, c);
 	if (!is_in_force(before, s)) {
 		unknown_tell(s, places, c);
-		return 0;
+		return -ENOENT;
 	}
 	rk_log(RK_LOG_WARNING, "the preset's file is gone, what it said goes on to hold preset=%s fleet=%s", s->value, s->argument);
 	return rk_ini_copy_preset(ini, before, s->argument);
@@ -199,6 +201,10 @@ int rk_presets_take(struct rk_ini *ini, const char *root, const struct rk_ini *b
 			continue;
 		s = *last;
 		r = preset_take(ini, &s, &places, before, c);
+		if (r == -ENOENT) { /* nothing has moved */
+			ini->at[last - ini->at].is_refused = true;
+			r = 0;
+		}
 	}
 	return r;
 }

@@ -238,7 +238,7 @@ bool rk_setup_apply(const struct rk_setup *s, struct rk_setup_failure *ret)
 		return failed(ret, RK_SETUP_CPUS, 0);
 	if (s->has_ids && !ids_apply(s, ret))
 		return false;
-	if (o->working_directory && chdir(o->working_directory) < 0)
+	if (o->working_directory && !rk_directory_is_of_slot(o) && chdir(o->working_directory) < 0)
 		return failed(ret, RK_SETUP_DIRECTORY, 0); /* as the user: it may be its alone */
 	return true;
 }

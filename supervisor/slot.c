@@ -160,7 +160,10 @@ void rk_slot_look(struct rk_slot *s, uint64_t now_ns)
 	s->has_hinted = true;
 	note.message = RK_MESSAGE_WORKER_NOT_ATTACHED;
 	(void)rk_recorder_note(s->host->c->recorder, &note,
-			       "worker has not attached for 5 s: is '%s' a worker made with librekindle?",
+			       rk_kind_is_wrapped(s->host->c->conf->o.kind)
+				       ? "'%s' is not ready 5 s after its start: no probe has succeeded yet, nor has it said READY=1"
+				       : "worker has not attached for 5 s: is '%s' a worker made with librekindle? If not, it needs "
+					 "another Kind=",
 			       s->host->c->conf->o.exec.at[0]);
 }
 
@@ -280,6 +283,8 @@ static void settle(struct rk_slot *s)
 	rk_slot_tree_end(s);
 	rk_slot_bury(s, &r);
 	rk_cgroup_slot_close(s->host->c->cgroup, &s->cgroup);
+	if (s->host->kit && !s->is_wanted && s->unwanted == RK_SLOT_EMPTY)
+		rk_kit_release(s->host->kit, s->number); /* it was scaled away: whoever connects is to hear of it */
 }
 
 static void fence(struct rk_slot *s)
@@ -437,6 +442,7 @@ void rk_slot_begin(struct rk_slot *s, int kept)
 	const struct rk_mourning *m = &s->mourning;
 	struct rk_note note;
 
+	s->start_beats = 0;
 	s->n_restarts += s->was_started;
 	s->was_started = true;
 	rk_restart_on_start(&s->restart, s->started_ns);
@@ -455,6 +461,23 @@ void rk_slot_begin(struct rk_slot *s, int kept)
 				       RK_NS_PER_US);
 }
 
+/* With what is held for the slot, if anything is. */
+static int process_hold(struct rk_slot *s, struct rk_err *err)
+{
+	struct rk_spawn_slot of = { .number = s->number, .incarnation = s->incarnation, .cgroup = s->cgroup.dir };
+	struct rk_kit_given given;
+	int r = s->host->kit ? rk_kit_give(s->host->kit, s->number, &given, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (s->host->kit)
+		of.more = &given.more;
+	r = rk_spawn_hold(s->host->c->spawn, &of, &s->process, err);
+	if (s->host->kit)
+		rk_kit_given(s->host->kit);
+	return r;
+}
+
 static void spawn(struct rk_slot *s)
 {
 	const struct rk_crew_conf *c = s->host->c;
@@ -467,7 +490,7 @@ static void spawn(struct rk_slot *s)
 	s->n_oom = rk_cgroup_slot_oom_kills(s->host->c->cgroup, &s->cgroup);
 	rk_journal_intent(c->m, s->number, s->incarnation, s->cgroup.n);
 	rk_slot_wish(s);
-	r = rk_spawn_hold(c->spawn, s->number, s->incarnation, s->cgroup.dir, &s->process, &err);
+	r = process_hold(s, &err);
 	if (r < 0) {
 		start_failed(s, 0, &err);
 		return;
@@ -483,22 +506,31 @@ static void spawn(struct rk_slot *s)
 	rk_slot_begin(s, r);
 }
 
-/* A process: a standby's, or a new one behind ExecStartPre. */
-static void prepare(struct rk_slot *s)
+/* A new process behind ExecStartPre. */
+static void launch(struct rk_slot *s)
 {
 	struct rk_hook *pre = &s->hooks[RK_HOOK_PRE];
 	struct rk_err err = { 0 };
 	int r;
 
-	s->incarnation++;
-	if (rk_slot_promote(s))
-		return;
-	rk_slot_tree_end(s);
 	r = rk_hook_run(pre, NULL, &err);
 	if (r == RK_HOOK_THROUGH)
 		spawn(s);
 	else if (r < 0)
 		start_failed(s, pre->last_pid, &err);
+}
+
+/* A process: a standby's, or a new one; of a foreign program once nothing is left of the last one. */
+static void prepare(struct rk_slot *s)
+{
+	bool is_first = s->incarnation++ == 0;
+
+	if (!s->host->remnants && rk_slot_promote(s))
+		return;
+	rk_slot_tree_end(s);
+	s->is_emptying = s->host->remnants && !is_first;
+	if (!s->is_emptying)
+		launch(s);
 }
 
 static void on_prepared(struct rk_hook *pre, const struct rk_err *err, void *arg)
@@ -509,17 +541,19 @@ static void on_prepared(struct rk_hook *pre, const struct rk_err *err, void *arg
 		spawn(arg);
 }
 
-/* There is no process, only its ExecStartPre. Returns whether the event ends here. */
+/* There is no process, only what is left of the last one, or its ExecStartPre. Returns whether the event ends here. */
 static bool prepare_event(struct rk_slot *s, enum rk_fsm_event event)
 {
 	struct rk_hook *pre = &s->hooks[RK_HOOK_PRE];
 
-	if (!rk_hook_is_running(pre))
+	if (!rk_hook_is_running(pre) && !s->is_emptying)
 		return false;
-	if (event == RK_FSM_EV_TIMER)
-		rk_hook_expire(pre);
-	else if (event == RK_FSM_EV_STOP || event == RK_FSM_EV_DRAIN)
+	if (event == RK_FSM_EV_STOP || event == RK_FSM_EV_DRAIN) {
+		s->is_emptying = false;
 		rk_hook_cancel(pre); /* ask_to_end() finds nobody */
+	} else if (event == RK_FSM_EV_TIMER && !s->is_emptying) {
+		rk_hook_expire(pre);
+	}
 	return event == RK_FSM_EV_TIMER || event == RK_FSM_EV_RECYCLE || event == RK_FSM_EV_VERDICT;
 }
 
@@ -567,6 +601,17 @@ static uint64_t clock_ns(const struct rk_slot *s)
 
 static void clock_follow(struct rk_slot *s);
 
+/* A start that says that it gets on (rk_worker_beat()) has its time anew, here as with the guard. */
+static bool start_gets_on(struct rk_slot *s)
+{
+	uint64_t beats = atomic_load_explicit(&beat_of(s)->beats, memory_order_relaxed), was = s->start_beats;
+
+	if (atomic_load_explicit(&beat_of(s)->incarnation, memory_order_acquire) != s->incarnation)
+		return false;
+	s->start_beats = beats;
+	return beats != was;
+}
+
 static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct rk_slot *s = arg;
@@ -581,6 +626,8 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *arg)
 		recover_with_cause(s); /* keeper's word will not come */
 	else if (s->is_promoted && s->state == RK_FSM_STARTING && !rk_slot_take_over_look(s))
 		clock_follow(s); /* it gets no CPU, or it has much to do: StartTimeout */
+	else if (rk_fsm_clock(s->state) == RK_FSM_CLOCK_START && start_gets_on(s))
+		clock_follow(s);
 	else
 		rk_slot_event(s, RK_FSM_EV_TIMER);
 	return 0;
@@ -613,6 +660,19 @@ static void clock_follow(struct rk_slot *s)
 		clock_arm(s, wait_ns - rk_min_u64(wait_ns, s->clock_used_ns));
 	else if (s->timer)
 		(void)sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+}
+
+void rk_slot_on_empty(struct rk_slot *s)
+{
+	if (!s->is_emptying)
+		return; /* nobody waits to start here */
+	s->is_emptying = false;
+	s->clocked = RK_FSM_STATES; /* its time to start begins now */
+	rk_recorder_hold(s->host->c->recorder);
+	launch(s);
+	clock_follow(s);
+	rk_slot_journal(s);
+	rk_recorder_release(s->host->c->recorder);
 }
 
 /* The backoff begins. */
@@ -774,6 +834,8 @@ void rk_slot_go_on(struct rk_slot *s)
 		rk_slot_event(s, RK_FSM_EV_EXITED); /* it is gone, and nobody knows how */
 	else if (s->state == RK_FSM_STARTING && !s->process.pid && action != RK_FSM_SPAWN && !is_prepared)
 		prepare(s); /* it was in its ExecStartPre, of which nothing is left */
+	else if (!s->process.pid && !is_prepared && s->incarnation && s->host->remnants)
+		rk_slot_tree_end(s); /* its death may not have been seen to its end */
 	clock_follow(s);
 	if (s->process.pid && s->is_held && s->state == RK_FSM_READY)
 		rk_slot_event(s, RK_FSM_EV_PAUSE);

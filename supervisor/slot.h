@@ -13,8 +13,8 @@
  *
  * A process that is due at once is a standby's where one is parked (standby.h), else a new one.
  *
- * ExecStartPre runs before each process, in STARTING with none; what is meant for a process waits
- * or does without (prepare_event()). ExecStartPost and OnFailure run beside.
+ * Of a foreign program nothing may be left before the next one starts (remnant.h). Then ExecStartPre runs before each
+ * process. Both in STARTING with none; what is meant for a process waits or does without (prepare_event()). ExecStartPost and OnFailure run beside.
  *
  * Who       the fleet, in the supervisor's loop.
  * Crash     the journal says what a successor of the supervisor needs.
@@ -32,7 +32,9 @@
 #include "supervisor/hook.h"
 #include "supervisor/inherit.h"
 #include "supervisor/killer.h"
+#include "supervisor/kit.h"
 #include "supervisor/mourning.h"
+#include "supervisor/remnant.h"
 #include "supervisor/restart.h"
 #include "supervisor/storm.h"
 
@@ -59,6 +61,8 @@ struct rk_slot_host {
 	struct rk_storm *storm; /* borrowed; the brake of all fleets */
 	struct rk_standby *standby; /* spare processes */
 	struct rk_foster foster;    /* ends that nobody reports */
+	struct rk_kit *kit;           /* of foreign programs: their sockets; NULL = there is none */
+	struct rk_remnants *remnants; /* of foreign programs; NULL: what a worker leaves elsewhere is its own affair */
 	uint64_t n_steps[RK_FSM_STATES][RK_FSM_EVENTS];
 	/* A step was acted on. */
 	void (*on_step)(struct rk_slot *s, struct rk_fsm_step step, void *arg);
@@ -107,6 +111,7 @@ struct rk_slot {
 	enum rk_slot_state unwanted; /* what it is shown as then: EMPTY, DRAINED, STOPPED */
 	bool is_held;      /* an operator has paused it: whatever process it has runs no job */
 	bool was_started;  /* it had a process before */
+	bool is_emptying;  /* STARTING without a process: what the last one left is to be gone first (remnant.h) */
 	bool awaits_cause; /* DOWN until keeper says how its process ended */
 	enum rk_fsm_state came_from; /* the state before the present one */
 	enum rk_fsm_event came_by;   /* the event that led here */
@@ -114,6 +119,7 @@ struct rk_slot {
 	uint32_t roll_stage;         /* enum rk_rolling_stage, in the rolling restart that is on */
 	uint64_t roll_since_ns;      /* of that stage */
 	uint64_t clock_used_ns;      /* of its state's time, before this supervisor came */
+	uint64_t start_beats;   /* of the beat page, when the time of its start was over last */
 	struct rk_restart restart;
 	struct rk_restart_step next; /* as decided at the last death */
 	uint64_t started_ns;
@@ -178,6 +184,9 @@ void rk_slot_on_finding(struct rk_slot *s, const struct rk_ward_finding *f);
 /* Keeper says how a process of this slot ended. */
 void rk_slot_on_exited(struct rk_slot *s, const struct rk_link_msg *msg);
 
+/* Nothing is left of its last process, which rk_slot_tree_end() has asked for. */
+void rk_slot_on_empty(struct rk_slot *s);
+
 /* A command beside the worker that was there before this supervisor: *pidfd is taken, if it goes on. */
 void rk_slot_hook_adopt(struct rk_slot *s, const struct rk_link_msg *about, int *pidfd);
 
@@ -203,7 +212,8 @@ struct rk_slot_remains {
  * The parts that follow on a death, of slot_death.c, for slot.c alone. Lay down: nobody waits for
  * its end any more: its job is charged where that is to blame, what it owned goes where it shall,
  * partitions that are still its own get their next incarnation; the slot has no process then.
- * Tree: ends what it started and left behind; where it has no group, keeper inherits that. Ring:
+ * Tree: ends what it started and left behind; where it has no group, keeper inherits that, and only of a foreign
+ * program it is found (rk_slot_on_empty() follows). Ring:
  * for those whom it had brought work and not rung; goes through every partition's queue,
  * milliseconds where their pages are cold, so a successor is not kept waiting for it. Bury: what is left
  * is read and closed.

@@ -107,7 +107,11 @@ void rk_slot_ring_for(const struct rk_slot *s)
 
 void rk_slot_tree_end(struct rk_slot *s)
 {
+	int group = s->host->remnants ? rk_cgroup_slot_watch(s->host->c->cgroup, &s->cgroup) : -1;
+
 	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
+	if (s->host->remnants)
+		rk_remnants_begin(s->host->remnants, s->number, s->mourning.last.obituary.pid, group);
 }
 
 struct rk_slot_remains rk_slot_lay_down(struct rk_slot *s, uint32_t route_flags, bool is_ours)
@@ -119,6 +123,8 @@ struct rk_slot_remains rk_slot_lay_down(struct rk_slot *s, uint32_t route_flags,
 		rk_mourning_drop(&s->mourning); /* asked for: not worth a line */
 	repair(s);
 	rk_slot_charge(s);
+	if (s->host->kit)
+		rk_kit_hang_up(s->host->kit, s->number);
 	s->host->on_down(s, s->host->arg);
 	rk_slot_take_partitions(s, route_flags);
 	rk_beat_reset_lease(rk_shm_beat(s->host->c->m, s->number));

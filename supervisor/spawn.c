@@ -128,6 +128,11 @@ int rk_spawn_init(struct rk_spawn *s, const char *name, const char *fleet, const
 	return look(s, err);
 }
 
+void rk_spawn_mark(struct rk_spawn *s, const uint64_t fleet[2])
+{
+	s->mark = rk_mark_of(fleet);
+}
+
 void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o)
 {
 	s->fleet = fleet;
@@ -164,6 +169,7 @@ static int environment_take(struct rk_spawn *s, struct rk_environment *now, char
 			    struct rk_err *err)
 {
 	struct rk_environment *e = &s->environment;
+	uint32_t n;
 	int r = 0;
 
 	if (s->o->environment_files.n > 0) {
@@ -173,9 +179,18 @@ static int environment_take(struct rk_spawn *s, struct rk_environment *now, char
 	if (r < 0)
 		return r;
 	*ret = e->at;
-	e->at[e->n] = s->worker; /* borrowed: beyond what is freed */
-	e->at[e->n + 1] = NULL;
+	n = e->n;
+	e->at[n++] = s->worker; /* borrowed: beyond what is freed */
+	if (rk_kind_is_wrapped(s->o->kind))
+		e->at[n++] = s->tree;
+	e->at[n] = NULL;
 	return 0;
+}
+
+char *rk_spawn_state_directory(const struct rk_spawn *s)
+{
+	return s->o->state_directory ? strdup(s->o->state_directory)
+				     : rk_bridge_state_directory(s->name, s->setup.uid == 0, s->environment.at);
 }
 
 /* What only a bridge gets; owned. */
@@ -190,14 +205,36 @@ static void bridge_free_p(struct bridge *b)
 	free(b->variable);
 }
 
+/* Behind those of REKINDLE_WORKER, in this order: the sockets of Listen=, what is kept, the line. Returns how many in all. */
+static uint32_t more_put(const struct rk_spawn_more *more, int fds[static RK_CHILD_FDS_MAX])
+{
+	uint32_t n = RK_SPAWN_FDS;
+
+	for (uint32_t i = 0; i < more->n_listen; i++)
+		fds[n++] = more->listen[i];
+	for (uint32_t i = 0; i < more->n_kept; i++)
+		fds[n++] = more->kept[i].fd;
+	if (more->line >= 0)
+		fds[n++] = more->line;
+	return n;
+}
+
 /* The variable goes behind REKINDLE_WORKER in envp: there is room. */
-static int bridge_make(const struct rk_spawn *s, char **envp, struct bridge *ret)
+static int bridge_make(const struct rk_spawn *s, const struct rk_spawn_more *more, char **envp, struct bridge *ret)
 {
 	const struct rk_wordlist *exec = &s->o->exec;
 	rk_cleanup(rk_free_p) char *state = rk_bridge_state_directory(s->name, s->setup.uid == 0, envp);
-	struct rk_bridge_plan p = { .name = s->name, .fleet = s->fleet, .o = s->o, .state_directory = state };
+	struct rk_bridge_plan_fd kept[RK_SPAWN_KEPT_MAX];
+	int number = RK_CHILD_FIRST + RK_SPAWN_FDS, listen[RK_SPAWN_LISTEN_MAX];
+	struct rk_bridge_plan p = { .name = s->name, .fleet = s->fleet, .o = s->o, .state_directory = state,
+				    .listen = listen, .n_listen = more->n_listen, .kept = kept, .n_kept = more->n_kept };
 	uint32_t n = 0;
 
+	for (uint32_t i = 0; i < more->n_listen; i++)
+		listen[i] = number++;
+	for (uint32_t i = 0; i < more->n_kept; i++)
+		kept[i] = (struct rk_bridge_plan_fd){ number++, more->kept[i].name };
+	p.line = more->line < 0 ? 0 : number;
 	ret->argv = calloc((size_t)exec->n + 2, sizeof(*ret->argv));
 	ret->variable = rk_bridge_options_text(&p);
 	if (!state || !ret->argv || !ret->variable)
@@ -212,46 +249,52 @@ static int bridge_make(const struct rk_spawn *s, char **envp, struct bridge *ret
 }
 
 /* s->worker stands. order: a standby's socket, or -1. */
-static int hold(struct rk_spawn *s, uint32_t slot, int order, int cgroup, struct rk_spawned *ret,
-		struct rk_err *err)
+static int hold(struct rk_spawn *s, const struct rk_spawn_slot *of, int order, struct rk_spawned *ret, struct rk_err *err)
 {
+	static const struct rk_spawn_more nothing = { .line = -1 };
+	const struct rk_spawn_more *more = of->more ? of->more : &nothing;
 	rk_cleanup(rk_environment_free_p) struct rk_environment now = { 0 };
 	rk_cleanup(bridge_free_p) struct bridge bridge = { 0 };
 	rk_cleanup(rk_close_p) int out = -1;
-	int fds[RK_SPAWN_FDS + 1];
+	bool is_wrapped = rk_kind_is_wrapped(s->o->kind);
+	int fds[RK_CHILD_FDS_MAX];
 	char **envp = NULL;
+	uint32_t n_fds;
 	int r = s->is_ready ? 0 : look(s, err);
 
 	if (r == 0)
-		r = rk_spawn_output(s, slot, &out, err);
+		r = rk_spawn_output(s, of->number, &out, err);
+	(void)rk_mark_variable(&s->mark, of->number, s->tree);
 	if (r == 0)
 		r = environment_take(s, &now, &envp, err);
-	if (r == 0 && *s->bridge && bridge_make(s, envp, &bridge) < 0)
+	if (r == 0 && *s->bridge && bridge_make(s, more, envp, &bridge) < 0)
 		r = rk_err_set(err, -ENOMEM, "no memory for what the bridge is told");
 	if (r < 0)
 		return r;
 	memcpy(fds, s->fds, sizeof(s->fds));
-	fds[RK_SPAWN_FDS] = order;
+	n_fds = more_put(more, fds);
+	if (order >= 0)
+		fds[n_fds++] = order;
 	const struct rk_child_plan plan = { .path = *s->bridge ? s->bridge : s->path,
 					    .argv = *s->bridge ? bridge.argv : s->o->exec.at,
 					    .envp = envp,
 					    .fds = fds,
-					    .n_fds = RK_SPAWN_FDS + (order >= 0),
+					    .n_fds = n_fds,
 					    .in = s->null,
 					    .out = out,
-					    .cgroup = cgroup,
+					    .cgroup = of->cgroup,
+					    .mark = is_wrapped ? rk_mark_limit(&s->mark, of->number) : 0,
 					    .setup = &s->setup };
 	r = rk_child_hold(&plan, ret);
 	return r < 0 ? rk_err_set(err, r, "cannot make a process: %s", strerror(-r)) : 0;
 }
 
-int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, int cgroup,
-		  struct rk_spawned *ret, struct rk_err *err)
+int rk_spawn_hold(struct rk_spawn *s, const struct rk_spawn_slot *of, struct rk_spawned *ret, struct rk_err *err)
 {
 	(void)snprintf(s->worker, sizeof(s->worker),
 		       "REKINDLE_WORKER=abi=%u worker=%u incarnation=%llu fds=3:4:5:6:7:8:9:10:11",
-		       RK_ABI_VERSION, worker, (unsigned long long)incarnation);
-	return hold(s, worker, -1, cgroup, ret, err);
+		       RK_ABI_VERSION, of->number, (unsigned long long)of->incarnation);
+	return hold(s, of, -1, ret, err);
 }
 
 int rk_spawn_hold_standby(struct rk_spawn *s, int order, int cgroup, struct rk_spawned *ret,
@@ -259,5 +302,5 @@ int rk_spawn_hold_standby(struct rk_spawn *s, int order, int cgroup, struct rk_s
 {
 	(void)snprintf(s->worker, sizeof(s->worker),
 		       "REKINDLE_WORKER=abi=%u standby=12 fds=3:4:5:6:7:8:9:10:11", RK_ABI_VERSION);
-	return hold(s, RK_WORKER_NONE, order, cgroup, ret, err);
+	return hold(s, &(struct rk_spawn_slot){ .number = RK_WORKER_NONE, .cgroup = cgroup }, order, ret, err);
 }

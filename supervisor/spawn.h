@@ -17,11 +17,40 @@
 #include "base/macro.h"
 #include "supervisor/child.h"
 #include "supervisor/environment.h"
+#include "supervisor/keys.h"
+#include "supervisor/mark.h"
 
 #define RK_SPAWN_FDS 9u          /* board, beats, calls, queues, parts, state, dead, news, readers */
 #define RK_SPAWN_ENVIRONMENT 160 /* bytes of "REKINDLE_WORKER=…" */
 
-_Static_assert(RK_SPAWN_FDS < RK_CHILD_FDS_MAX, "a child has room for them, and a standby for its socket");
+#define RK_SPAWN_LISTEN_MAX RK_LISTEN_MAX
+#define RK_SPAWN_KEPT_MAX RK_DESCRIPTORS_MAX
+
+_Static_assert(RK_SPAWN_FDS + RK_SPAWN_LISTEN_MAX + RK_SPAWN_KEPT_MAX + 2 <= RK_CHILD_FDS_MAX,
+	       "a child has room for them, its line, and a standby for its socket");
+
+/* A descriptor that an earlier process of the slot has sent. */
+struct rk_spawn_kept {
+	int fd;
+	const char *name;
+};
+
+/* What a bridge gets beside them, of its slot's kit (kit.h): all borrowed, the descriptors RK_CHILD_FLOOR or above. */
+struct rk_spawn_more {
+	const int *listen; /* in the order of Listen= */
+	uint32_t n_listen;
+	const struct rk_spawn_kept *kept;
+	uint32_t n_kept;
+	int line; /* on which it asks for descriptors to be kept; -1 = none are */
+};
+
+/* Whose process it is to be. */
+struct rk_spawn_slot {
+	uint32_t number;
+	uint64_t incarnation;
+	int cgroup;                       /* its directory; -1 = none */
+	const struct rk_spawn_more *more; /* NULL = nothing more */
+};
 
 /* Everything a worker of this fleet is started with. */
 struct rk_spawn {
@@ -33,6 +62,8 @@ struct rk_spawn {
 	struct rk_environment environment;
 	struct rk_setup setup;
 	char worker[RK_SPAWN_ENVIRONMENT];
+	struct rk_mark mark; /* of foreign programs' trees */
+	char tree[RK_MARK_TEXT];
 	int fds[RK_SPAWN_FDS]; /* owned duplicates, out of the way of the child's numbers */
 	int null;              /* the workers' standard input */
 	bool outlives_keeper;
@@ -58,7 +89,17 @@ RK_MUST_USE int rk_spawn_find_bridge(char ret[static PATH_MAX], struct rk_err *e
 RK_MUST_USE int rk_spawn_init(struct rk_spawn *s, const char *name, const char *fleet,
 			      const struct rk_fleet_options *o, const int fds[RK_SPAWN_FDS],
 			      bool outlives_keeper, struct rk_err *err);
+
+/* Behind that: the fleet's id, of which the marks are made. */
+void rk_spawn_mark(struct rk_spawn *s, const uint64_t fleet[2]);
+
 void rk_spawn_close(struct rk_spawn *s);
+
+/*
+ * What %d stands for, with specifiers, in this process's environment: EnvironmentFile= does not count. The
+ * caller's; NULL without memory.
+ */
+RK_MUST_USE char *rk_spawn_state_directory(const struct rk_spawn *s);
 
 /* Options and name have gone elsewhere; whatever holds from the next start on is the same there. */
 void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_fleet_options *o);
@@ -70,11 +111,11 @@ void rk_spawn_borrow(struct rk_spawn *s, const char *fleet, const struct rk_flee
 RK_MUST_USE int rk_spawn_output(struct rk_spawn *s, uint32_t slot, int *ret_fd, struct rk_err *err);
 
 /*
- * Makes the process and holds it at its gate (rk_child_go() lets it run). cgroup: its directory or
- * -1. Returns 0 or -errno with a sentence: nothing was made.
+ * Makes the process and holds it at its gate (rk_child_go() lets it run). Returns 0 or -errno with a
+ * sentence: nothing was made.
  */
-RK_MUST_USE int rk_spawn_hold(struct rk_spawn *s, uint32_t worker, uint64_t incarnation, int cgroup,
-			      struct rk_spawned *ret, struct rk_err *err);
+RK_MUST_USE int rk_spawn_hold(struct rk_spawn *s, const struct rk_spawn_slot *of, struct rk_spawned *ret,
+			      struct rk_err *err);
 
 /* The same for a standby: on this socket, RK_CHILD_FLOOR or above, it is told whose worker it is. */
 RK_MUST_USE int rk_spawn_hold_standby(struct rk_spawn *s, int order, int cgroup, struct rk_spawned *ret,

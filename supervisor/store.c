@@ -15,36 +15,42 @@
 
 #define SETTLE_MS 2000u
 
-/* "0.configuration", "0.configuration.2" */
+bool rk_store_is_for(uint32_t kind)
+{
+	return kind == RK_LINK_MEMORY || kind == RK_LINK_DESCRIPTOR;
+}
+
+/* "0.configuration", "0.configuration.2", "d17592186044417.k.session" */
 static const char *name_of(const struct rk_link_msg *about, uint32_t number, char text[static RK_NOTIFY_NAME_MAX])
 {
 	char nth[16] = "";
 
 	if (number > 1)
 		(void)snprintf(nth, sizeof(nth), ".%u", number);
-	(void)snprintf(text, RK_NOTIFY_NAME_MAX, "%llu.%.*s%s", (unsigned long long)about->tag, (int)sizeof(about->name),
-		       about->name, nth);
+	(void)snprintf(text, RK_NOTIFY_NAME_MAX, "%s%llu.%.*s%s", about->kind == RK_LINK_DESCRIPTOR ? "d" : "",
+		       (unsigned long long)about->tag, (int)sizeof(about->name), about->name, nth);
 	return text;
 }
 
 /* The same back. False: it is nobody's of ours. */
 static bool name_read(const char *name, struct rk_link_msg *ret, uint32_t *ret_number)
 {
-	const char *dot = strchr(name, '.');
+	bool is_memory = *name != 'd';
+	const char *dot = strchr(name += !is_memory, '.');
 	uint64_t number = 1;
 	char tag[24], *nth;
 
-	*ret = (struct rk_link_msg){ .kind = RK_LINK_MEMORY };
+	*ret = (struct rk_link_msg){ .kind = is_memory ? RK_LINK_MEMORY : RK_LINK_DESCRIPTOR };
 	if (!dot || dot == name || (size_t)(dot - name) >= sizeof(tag) || strlen(dot + 1) >= sizeof(ret->name))
 		return false;
 	memcpy(tag, name, (size_t)(dot - name));
 	tag[dot - name] = '\0';
 	memcpy(ret->name, dot + 1, strlen(dot + 1) + 1);
-	nth = strrchr(ret->name, '.');
+	nth = is_memory ? strrchr(ret->name, '.') : NULL; /* a slot's name may look like that */
 	if (nth && rk_num_parse(nth + 1, 2, UINT32_MAX, &number, NULL) == 0)
 		*nth = '\0';
 	*ret_number = (uint32_t)number;
-	return rk_num_parse(tag, 0, UINT32_MAX, &ret->tag, NULL) == 0;
+	return rk_num_parse(tag, 0, is_memory ? UINT32_MAX : INT64_MAX, &ret->tag, NULL) == 0;
 }
 
 /* Whether a name is that of this, under any number. */
@@ -52,7 +58,7 @@ static bool is_of(const char *name, const struct rk_link_msg *about, uint32_t *r
 {
 	struct rk_link_msg other;
 
-	return name_read(name, &other, ret_number) && other.tag == about->tag &&
+	return name_read(name, &other, ret_number) && other.kind == about->kind && other.tag == about->tag &&
 	       strncmp(other.name, about->name, sizeof(other.name)) == 0;
 }
 
@@ -239,12 +245,18 @@ void rk_store_take_back(struct rk_store *s, const struct rk_link_msg *about)
 	}
 }
 
-void rk_store_drop(struct rk_store *s, const struct rk_held *held, uint64_t tag)
+static bool goes_with(const struct rk_held_one *one, uint64_t tag, uint64_t fleet)
+{
+	return one->kind == RK_LINK_DESCRIPTOR ? rk_link_tag_fleet(one->tag) == fleet :
+						 one->kind == RK_LINK_MEMORY && one->tag == tag;
+}
+
+void rk_store_drop(struct rk_store *s, const struct rk_held *held, uint64_t tag, uint64_t fleet)
 {
 	for (uint32_t i = 0; i < held->n; i++) {
-		struct rk_link_msg about = { .tag = held->at[i].tag };
+		struct rk_link_msg about = { .kind = held->at[i].kind, .tag = held->at[i].tag };
 
-		if (held->at[i].kind != RK_LINK_MEMORY || held->at[i].tag != tag)
+		if (!goes_with(&held->at[i], tag, fleet))
 			continue;
 		memcpy(about.name, held->at[i].name, sizeof(about.name));
 		rk_store_take_back(s, &about);

@@ -5,9 +5,9 @@
  * rekindle@.service sets, a fleet outlives its keeper: workers do not die with it. Without it
  * nothing is stored.
  *
- * In the store a descriptor is called TAG.NAME, as keeper holds it (held.h); the Nth that came in another
+ * In the store memory is called TAG.NAME, as keeper holds it (held.h); the Nth that came in another
  * one's place TAG.NAME.N, since that one is removed only when its successor is stored: of two the higher
- * number counts. pidfds and connections are never stored: processes are found again by what the journal
+ * number counts. A slot's descriptor is called dTAG.NAME; no other one comes in its place. pidfds and connections are never stored: processes are found again by what the journal
  * says of them.
  *
  * Who       keeper.
@@ -34,6 +34,9 @@ struct rk_store {
 void rk_store_open(struct rk_store *s, struct rk_held *held);
 void rk_store_close(struct rk_store *s);
 
+/* Whether what keeper holds of this kind is stored too: enum rk_link_kind. */
+bool rk_store_is_for(uint32_t kind);
+
 /* It is about to be held, in the place of another one perhaps, which is still open; about is what came with KEEP. */
 void rk_store_put(struct rk_store *s, const struct rk_link_msg *about, int fd);
 
@@ -46,8 +49,8 @@ void rk_store_known(struct rk_store *s, const struct rk_link_msg *about, uint32_
 /* Before it is held no more. */
 void rk_store_take_back(struct rk_store *s, const struct rk_link_msg *about);
 
-/* The same of all memory of this tag. */
-void rk_store_drop(struct rk_store *s, const struct rk_held *held, uint64_t tag);
+/* The same of all memory of this tag, and of the descriptors of its fleet. */
+void rk_store_drop(struct rk_store *s, const struct rk_held *held, uint64_t tag, uint64_t fleet);
 
 /*
  * The supervisor waits until systemd has all of it. Returns whether it has, as far as that can be

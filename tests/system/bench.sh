@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 
 export BUILD=$build BENCH_SCALE=1/8
-names=(route publish commit arena call place)
+names=(route address publish commit arena call place)
 [ "${1-}" != all ] || names+=(recover idle stopped adopt upgrade keeper)
 for name in "${names[@]}"; do
 	run_program scripts/bench --json "$name"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Goal    check, cat and run do what rekindle.conf(5) says: mistakes come all at once with file,
-#         line and exit status 78; the page's example works as typed; drop-ins count.
+#         line and exit status 78; the page's example works as typed; drop-ins and presets count.
 # Method  trees below a temporary root, with the programs of $BUILD; one fleet is really run.
 . "$(dirname "$0")/lib.sh"
 
@@ -96,6 +96,83 @@ for count in 0 32 100 131072; do
 done
 run_program bash -c '"$1" cat --defaults >/dev/full' - "$rekindle"
 expect "a full disk is an error" 1 'cannot write to standard output'
+
+# ---- wrapped programs -------------------------------------------------------------------------
+
+cat >"$tmp/wrapped.conf" <<'FILE'
+[Fleet cache]
+Kind=tcp
+Preset=rediss
+Exec=sh -c true --port %q
+Send=PING
+Port=65534
+Framing=netstring
+FILE
+run check "$tmp/wrapped.conf"
+wrapped="3 Preset=rediss: there is none, did you mean 'redis'\? There are: .*jq
+4 Exec=: '%q' stands for nothing: there are %p \\(port\\), .*%% \\(a percent sign\\)
+5 Send= without Expect= is no probe: every stopped server still accepts connections.*Expect=
+6 Port=65534 and Workers=4 end at port 65537.*lower Port= to 65532
+7 Framing= is for Kind=lines, and fleet 'cache' is Kind=tcp: take it out, or change Kind="
+expect "five mistakes of a wrapped program are 78" 78 'wrapped\.conf:'
+result "and five lines, each saying what would do" "$(while read -r line says; do
+	grep -qE "wrapped\.conf:$line: $says" <<<"$err" || echo "no $line $says in: $err"
+done <<<"$wrapped"; [ "$(wc -l <<<"$err")" -eq 5 ] || echo "$err")"
+run run --set Kind=lines --set Preset=jj -- cat
+expect "a preset that is misspelt names the one that was meant" 64 "Preset=jj: there is none, did you mean 'jq'\?"
+name="a wrapped program without its bridge is refused in one line"
+if [ -e "$(sed -n "s,^prefix = ,,p" "$build/Makefile")/libexec/rekindle/rekindle-bridge" ]; then
+	skip "$name" "installed: there is a bridge"
+else
+	mkdir "$tmp/alone"
+	cp "$rekindled" "$tmp/alone"
+	run_program "$tmp/alone/rekindled" --name a --kind=lines -- cat
+	expect "$name" 78 '^rekindled: Kind=lines: cannot find rekindle-bridge: '
+	result "and in no other" "$([ "$(wc -l <<<"$err")" -eq 1 ] || echo "$err")"
+fi
+mkdir "$etc/presets"
+printf '[Fleet]\nKind=lines\nWindow=7\nStopTimeout=9s\nEnvironment=FROM=preset\n' >"$etc/presets/echo.conf"
+printf '[Fleet lines]\nStopTimeout=3s\nExec=cat\nWorkers=1\nPreset=echo\n' >"$etc/lines.conf"
+run cat lines --root "$tmp/root"
+expect "cat says what comes from a preset" 0 '^# origin: .*/presets/echo\.conf:3$'
+result "with its value" "$(grep -q '^Window=7$' <<<"$out" || echo "$out")"
+result "but not what the configuration says otherwise" "$(grep -n 'StopTimeout=9s' <<<"$out")"
+run cat "$tmp/wrapped.conf"
+expect "of one that does not exist nothing is shown" 78 '^Preset=rediss$'
+
+# worker_of NAME: the pid in slot 0
+worker_of() { "$rekindle" status "$1" -o json | grep -oE '"pid": ?[0-9]+' | head -1 | grep -oE '[0-9]+'; }
+
+lines 7 "$tmp/run.err" "$rekindle" run --config lines --root "$tmp/root"
+keeper=$!
+line=
+while IFS= read -r -t 30 -u 7 line && [[ $line != *"fleet "* ]]; do :; done
+result "a preset's fleet runs" "$([[ $line == *"1 worker"* ]] || cat "$tmp/run.err")"
+run call --name lines a 'one line'
+expect "and answers" 0 '^one line$'
+bridge=$(worker_of lines)
+result "its worker is a bridge, which names the program" \
+	"$(tr '\0' ' ' <"/proc/$bridge/cmdline" | grep -qx 'rekindle-bridge cat ' || tr '\0' ' ' <"/proc/$bridge/cmdline")"
+told=$(tr '\0' '\n' <"/proc/$bridge/environ")
+result "and has been told what holds" "$(for w in REKINDLE_BRIDGE=Name=lines Fleet=lines Kind=lines Window=7 StopTimeout=3000000000 FROM=preset; do
+	grep -qxF "$w" <<<"$told" || echo "no $w in: $told"
+done)"
+rm "$etc/presets/echo.conf"
+sed -i 's/^StopTimeout=.*/StopTimeout=4s/' "$etc/lines.conf"
+run reload lines
+expect "a reload goes on with a preset whose file is gone" 0 'lines: StopTimeout=3s -> 4s'
+result "and nothing of it is lost" "$(grep -E 'Window|Kind|FROM' <<<"$out")"
+result "which the log tells" "$(grep -q "the preset's file is gone, what it said goes on to hold preset=echo" "$tmp/run.err" || cat "$tmp/run.err")"
+run call --name lines a 'another line'
+expect "and its workers still answer" 0 '^another line$'
+sed -i 's/^Preset=.*/Preset=ehco/' "$etc/lines.conf"
+run reload lines
+expect "one that does not exist is refused" 78 'lines\.conf:5: Preset=ehco: there is none'
+result "and nothing else is concluded from that" "$(grep -E 'Kind=|Window=' <<<"$err$out")"
+run stop lines
+expect "it stops" 0 'stopped lines'
+reap "$keeper"
+result "with status 0, as others" "$([ $? -eq 0 ] || cat "$tmp/run.err")"
 
 # ---- running one ------------------------------------------------------------------------------
 

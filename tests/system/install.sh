@@ -33,7 +33,8 @@ missing() {
 make -s -C "$build" install DESTDIR="$dest" >"$tmp/log" 2>&1 || { result "make install" "$(cat "$tmp/log")"; finish; }
 bin=$(setting bindir) sbin=$(setting sbindir) lib=$(setting libdir) doc=$(setting docdir)
 result "programs, library, header, pkg-config file, man pages, units and examples are installed" "$(missing \
-	"$bin/rekindle" "$sbin/rekindled" "$(setting libexecdir)/rekindle/wordcount" "$lib/librekindle.so" \
+	"$bin/rekindle" "$sbin/rekindled" "$(setting libexecdir)"/rekindle/{wordcount,rekindle-bridge} "$lib/librekindle.so" \
+	"$(setting datadir)/rekindle/presets/jq.conf" \
 	"$lib/librekindle.so.0" "$(setting includedir)/rekindle.h" "$lib/pkgconfig/rekindle.pc" \
 	"$(setting mandir)/man1/rekindle.1" "$(setting mandir)/man8/rekindled.8" \
 	"$(setting systemdsystemunitdir)"/rekindle{@.service,-sweep@.service,@.socket} "$(setting sysusersdir)/rekindle.conf" \

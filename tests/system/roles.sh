@@ -22,7 +22,7 @@ verbs() {
 }
 use_verbs=$(verbs USE)
 admin_verbs=$(verbs ADMIN)
-equal "what is for clients" "$(sort <<<"$use_verbs" | xargs)" "close open ping read"
+equal "what is for clients" "$(sort <<<"$use_verbs" | xargs)" "address close open ping read"
 equal "every verb has a role" "$(wc -w <<<"$use_verbs $admin_verbs")" "$(cat supervisor/*.c | grep -cE '^static int verb_[a-z_]+\(struct rk_(verb|control)_request \*q, struct rk_err \*err\)$')"
 
 # request VERB: with arguments that would do
@@ -65,6 +65,8 @@ for who in as_other as_group; do
 	expect "$who: may ping" 0 '"ok":true'
 	run_program $who "$probe" ask "$socket" "{\"verb\":\"read\",\"abi\":$abi}"
 	expect "$who: reads the board, and gets no other segment" 0 '"ok":true.* 2$'
+	run_program $who "$rekindle" key apple
+	expect "$who: may see who owns a key" 0 '^apple +[0-9]+ +0 +[0-9]+  ready'
 	run_program $who "$probe" ask "$socket" "{\"verb\":\"open\",\"abi\":$abi}"
 	expect "$who: opens with what a client needs" 0 '"ok":true.* 4$'
 done
@@ -160,6 +162,8 @@ run_program as_group "$probe" segments "$socket" "$(request read)"
 equal "and a reader these" "$(sed 1d <<<"$out")" \
 "board read-only
 readers read-write"
+run_program as_group "$probe" segments "$socket" "$(request address)"
+equal "and who asks for addresses this" "$(sed 1d <<<"$out")" "board read-only"
 pid=$("$rekindle" get 0 -o json | sed -n 's/.*"pid":\([0-9]*\).*/\1/p')
 # opened PREFIX…: how many of the segments that the processes hold can be opened by way of them
 opened() {

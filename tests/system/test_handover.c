@@ -55,7 +55,8 @@ static const char *build_dir(void)
 static void start(struct fleet *f, uint32_t worker)
 {
 	struct rk_err err = { 0 };
-	int r = rk_spawn_hold(&f->spawn, worker, ++f->incarnation, -1, &f->worker[worker], &err);
+	int r = rk_spawn_hold(&f->spawn, &(struct rk_spawn_slot){ worker, ++f->incarnation, -1, NULL },
+			      &f->worker[worker], &err);
 
 	ck_assert_msg(r == 0, "%s", err.text);
 	ck_assert_int_eq(rk_child_go(&f->worker[worker]), 0);

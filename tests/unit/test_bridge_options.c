@@ -95,7 +95,7 @@ START_TEST(what_nobody_has_said_arrives_as_its_default)
 	ck_assert_uint_eq(o.n_kept_max | o.n_kept | o.n_listen | o.listen.n, 0);
 	ck_assert_uint_eq(o.probe_exec.n | o.checkpoint_exec.n | o.restore_exec.n, 0);
 	ck_assert(!*o.answer_id && !*o.socket && !*o.address && !*o.send && !*o.expect && !*o.health_path &&
-		  !*o.checkpoint_line && !*o.checkpoint_path);
+		  !*o.checkpoint_line && !*o.checkpoint_path && !*o.working_directory);
 	rk_bridge_options_free(&o);
 }
 END_TEST
@@ -110,16 +110,18 @@ START_TEST(everything_that_is_said_arrives)
 
 	good_conf_of("[Fleet web]\nExec=server\nKind=http\nWorkers=2\nWindow=1024\nPort=65534\nSocket=%d/a b\\c\n"
 		     "Address=http://h:%p/\nStateDirectory=/srv/%f\nHttpPath=/a\\b=%20\nKeyHeader=X-K\nHttpAnswer=full\n"
-		     "Send=GET\\x20\\\\n\\r\\n\\t\\x01\\x20\nExpect=\\x0a=\\\\\nProbeInterval=2s\nProbeTimeout=20ms\n"
+		     "Send=GET\\x20\\\\n\\r\\n\\t\\x01\\x20\nExpect=\\x0a=\\x5c\nProbeInterval=2s\nProbeTimeout=20ms\n"
 		     "ProbeFailures=1000\nListen=127.0.0.1:%p\nListen='/run/a b %i' \n"
 		     "ListenAs=nginx\nFileDescriptorStoreMax=64\nCheckpointExec=save 'a b' \"\" '\\\\' '\\n'\nCheckpointInterval=1h\n"
-		     "RestoreExec=restore %d\nKillSignal=SIGQUIT\nStopTimeout=1ms\nStartTimeout=infinity\nHangAfter=infinity\n",
+		     "RestoreExec=restore %d\nKillSignal=SIGQUIT\nStopTimeout=1ms\nStartTimeout=infinity\nHangAfter=infinity\n"
+		     "WorkingDirectory=%d/a b\n",
 		     &conf);
 	text = text_of(&conf, fds, 2, kept, 2);
 	read_back(text, &o);
 	ck_assert_int_eq(o.kind, RK_BRIDGE_HTTP);
 	ck_assert_uint_eq(o.window, 1024);
 	ck_assert_uint_eq(o.port, 65534);
+	ck_assert_str_eq(o.working_directory, "%d/a b");
 	ck_assert_str_eq(o.socket, "%d/a b\\c");
 	ck_assert_str_eq(o.address, "http://h:%p/");
 	ck_assert_str_eq(o.state_directory, "/srv/%f");
@@ -262,7 +264,7 @@ static void good_make(void)
 	rk_cleanup(rk_conf_free_p) struct rk_conf conf = { 0 };
 	rk_cleanup(rk_free_p) char *text = NULL;
 
-	good_conf_of("[Fleet a]\nExec=a\nKind=tcp\nWorkers=1\nListen=/a /b\nSend=a\\n\\\\\nExpect=b\nProbeInterval=5s\n", &conf);
+	good_conf_of("[Fleet a]\nExec=a\nKind=tcp\nWorkers=1\nListen=/a /b\nSend=\\n\\\\a\nExpect=b\nProbeInterval=5s\n", &conf);
 	text = text_of(&conf, (const int[]){ 7, 8 }, 2, &(const struct rk_bridge_plan_fd){ 9, "x" }, 1);
 	good = strdup(strchr(text, '=') + 1);
 	ck_assert_ptr_nonnull(good);
@@ -456,6 +458,7 @@ int main(void)
 {
 	TCase *c = unit_case("bridge_options");
 
+	tcase_set_timeout(c, 60); /* with sanitizers, beside other tests */
 	tcase_add_checked_fixture(c, good_make, good_drop);
 	tcase_add_test(c, what_nobody_has_said_arrives_as_its_default);
 	tcase_add_test(c, everything_that_is_said_arrives);

@@ -28,7 +28,7 @@ static const struct {
 } bad[] = {
 	/* keys of another kind */
 	{ N "Framing=netstring\n", 4, "Framing= is for Kind=lines, and fleet 'a' is Kind=native: take it out, or change Kind=" },
-	{ "[Fleet a]\nExec=/bin/cat\nPort=1\n", 3, "Port= is for any Kind= but native, and fleet 'a' is Kind=native" },
+	{ "[Fleet a]\nExec=/bin/cat\nStateDirectory=/a\n", 3, "StateDirectory= is for any Kind= but native, and fleet 'a' is Kind=native" },
 	{ T "AnswerId=1\n", 4, "AnswerId= is for Kind=lines," },
 	{ X "Window=2\n", 4, "Window= is for Kind=lines or http," },
 	{ L "Expect=a\n", 4, "Expect= is for Kind=http, tcp, notify or exec," },
@@ -40,6 +40,7 @@ static const struct {
 	  "%% (a percent sign)" },
 	{ "[Fleet a]\nKind=lines\nExec=/bin/cat 100%\n", 3, "a '%' stands at the end of a word" },
 	{ "[Fleet a]\nKind=lines\nExec=/bin/cat --port %p\n", 3, "has no port: give Port= that of slot 0, or write %%p" },
+	{ "[Fleet a]\nKind=lines\nExec=/bin/cat\nWorkingDirectory=/a/%s\n", 4, "WorkingDirectory=: '%s' stands for nothing" },
 	{ "[Fleet a]\nKind=tcp\nExec=/bin/cat %s\n", 3, "has no socket: give Socket= its path, or write %%s" },
 	{ "[Fleet a]\nKind=lines\nExec=/bin/awk '{printf \"%d\", 1}'\n", 3, "write %%d for what the program is to see" },
 	{ T "Socket=/run/%s\n", 4, "Socket=: '%s' stands for nothing: there are %p (port), %i (slot), %d (state directory), %f" },
@@ -61,9 +62,16 @@ static const struct {
 	{ X "Expect=a\n", 4, "Expect= has nothing to connect to: give Port= or Socket=" },
 	{ T "Port=0\nHealthPath=/\n", 5, "HealthPath= has nothing to connect to" },
 	/* checkpoints */
-	{ T "CheckpointLine=SAVE\nCheckpointPath=/save\n", 5, "three ways to one checkpoint" },
+	{ L "CheckpointExec=/bin/true\nCheckpointLine=SAVE\n", 5, "three ways to one checkpoint" },
+	{ H "CheckpointPath=/save\nCheckpointExec=/bin/true\n", 4, "three ways to one checkpoint" },
+	{ T "CheckpointLine=SAVE\n", 4, "CheckpointLine= is for Kind=lines," },
 	{ L "CheckpointInterval=1s\n", 4, "CheckpointInterval= has nothing to do" },
-	{ X "CheckpointLine=SAVE\n", 4, "CheckpointLine= has nothing to connect to" },
+	{ H "Port=0\nCheckpointPath=/save\n", 5, "CheckpointPath= has nothing to connect to" },
+	/* what native workers have of them */
+	{ N "Port=65533\n", 4, "Port=65533 and Workers=4 end at port 65536" },
+	{ N "Port=7000\n" B, 5, "fleet 'b' has ports 7000 to 7003, and fleet 'a' has 7000 to 7003" },
+	{ N "Address=h:%p\n", 4, "Address= says %p, and fleet 'a' has no port" },
+	{ N "Socket=/a/%s\n", 4, "Socket=: '%s' stands for nothing" },
 };
 
 START_TEST(what_does_not_fit_is_told_where_it_can_be_changed)
@@ -83,11 +91,13 @@ static const char *const good[] = {
 	X,
 	N "Framing=line\nWindow=64\nProbeFailures=3\nListenAs=systemd\n", /* the defaults of other kinds change nothing */
 	"[Fleet a]\nExec=/bin/date +%q\n",				    /* native programs have their '%' for themselves */
-	"[Fleet a]\nKind=tcp\nExec=/bin/cat %p %i %d %f %% 100%% %s\nSocket=%d/%p-%i-%f%%\nPort=7\n",
+	"[Fleet a]\nKind=tcp\nExec=/bin/cat %p %i %d %f %% 100%% %s\nSocket=%d/%p-%i-%f%%\nPort=7\n"
+	"WorkingDirectory=%d\n",
 	"[Fleet a]\nKind=lines\nExec=/bin/awk '{printf \"%%d\", 1}'\n",
 	"[Fleet a]\nKind=lines\nExec=/bin/cat %d\nStateDirectory=/srv/%i\n",
 	L "AnswerId=2\nFraming=netstring\nTerminal=both\nWindow=1\n",
 	L "CheckpointLine=save\nCheckpointInterval=1s\n",
+	N "Port=7100\nSocket=/run/%i\nAddress=h:%p\n",
 	T "Port=65532\n",
 	T "Port=7004\n" B,
 	T B "Disabled=yes\n",

@@ -139,11 +139,13 @@ START_TEST(what_is_ours_alone_is_not_passed_on)
 	ck_assert_int_eq(setenv("NOTIFY_SOCKET", "/run/x", 1), 0);
 	ck_assert_int_eq(setenv("REKINDLE_WORKER", "x", 1), 0);
 	ck_assert_int_eq(setenv("REKINDLE_KEEPER_FD", "3", 1), 0);
+	ck_assert_int_eq(setenv("REKINDLE_BRIDGE", "Kind=tcp", 1), 0);
 	ck_assert_int_eq(setenv("PASSED", "on", 1), 0);
 	ck_assert_int_eq(rk_environment_init(&e, &none, NULL), 0);
 	ck_assert_ptr_null(value_of(&e, "NOTIFY_SOCKET"));
 	ck_assert_ptr_null(value_of(&e, "REKINDLE_WORKER"));
 	ck_assert_ptr_null(value_of(&e, "REKINDLE_KEEPER_FD"));
+	ck_assert_ptr_null(value_of(&e, "REKINDLE_BRIDGE"));
 	ck_assert_str_eq(value_of(&e, "PASSED"), "on");
 	rk_environment_free_p(&e);
 }

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "supervisor/conf_check.h"
 #include "supervisor/conf_frozen.h"
 #include "supervisor/conf_show.h"
 #include "supervisor/conf_wrap.h"
@@ -252,16 +253,18 @@ START_TEST(one_that_does_not_exist_is_told_with_those_that_do)
 {
 	rk_cleanup(rk_complaints_free_p) struct rk_complaints near = { 0 }, far = { 0 }, bad_name = { 0 };
 	rk_cleanup(rk_conf_free_p) struct rk_conf a = { 0 }, b = { 0 }, d = { 0 };
+	const struct rk_key *preset = rk_key_find(RK_INI_FLEET, "Preset");
 
 	put("/etc/rekindle/presets/redis.conf", REDIS);
 	put("/etc/rekindle/presets/jq.conf", "[Fleet]\nKind=lines\n");
 	put("/etc/rekindle/presets/.hidden.conf", "");
 	put("/etc/rekindle/presets/README", "");
-	load("[Fleet a]\nExec=a\nPreset=rediss\n", NULL, &a, &near);
+	load("[Fleet a]\nExec=a\nPreset=rediss\nPort=7\n", NULL, &a, &near); /* of which kind, nobody knows */
 	expect_complaint(&near, 3, "Preset=rediss: there is none, did you mean 'redis'? There are: ");
 	ck_assert_ptr_nonnull(strstr(near.at[0].text, "jq, "));
 	ck_assert_ptr_null(strstr(near.at[0].text, "hidden"));
 	ck_assert_ptr_null(strstr(near.at[0].text, "README"));
+	ck_assert(rk_conf_is_bad(&a.fleets[0], preset));
 	load("[Fleet a]\nExec=a\nPreset=mongodb\n", NULL, &b, &far);
 	expect_complaint(&far, 3, "Preset=mongodb: there is none; there are: ");
 	load("[Fleet a]\nExec=a\nPreset=../jq\n", NULL, &d, &bad_name);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/process.h"
+#include "workers/bridge/saves.h"
 #include "workers/bridge/signs.h"
 
 #define SPIN_NS (50 * RK_NS_PER_US)     /* how long it polls after something happened */
@@ -76,7 +77,9 @@ void rk_bridge_ready(struct rk_bridge *b)
 		return;
 	b->is_ready = true;
 	ev_timer_stop(b->loop, &b->settle);
+	b->declared = UNKNOWN;
 	rk_worker_announce(b->worker);
+	rk_saves_begin(b);
 }
 
 /* A job runs when it has its answer: nothing is left to be done. */
@@ -162,6 +165,21 @@ static void feed(struct rk_bridge *b)
 		b->ops->flush(b);
 }
 
+uint32_t rk_bridge_own_partition(const struct rk_bridge *b)
+{
+	return b->window.n_partitions - 1;
+}
+
+/* What was asked was to save. */
+static void take_own(struct rk_bridge *b, uint64_t number)
+{
+	const struct rk_window_job *j = &b->window.at[b->window.first_of[rk_bridge_own_partition(b)]];
+	int error = j->error;
+
+	rk_window_drop(&b->window, j->partition, number);
+	rk_saves_answered(b, error == 0, error ? strerror(-error) : NULL);
+}
+
 static void commit(struct rk_bridge *b, uint32_t partition)
 {
 	uint64_t number;
@@ -169,6 +187,10 @@ static void commit(struct rk_bridge *b, uint32_t partition)
 
 	if (!rk_window_ready(&b->window, partition, &number))
 		return;
+	if (partition == rk_bridge_own_partition(b)) {
+		take_own(b, number);
+		return;
+	}
 	r = rk_worker_run_to(b->worker, partition, number);
 	b->declared = UNKNOWN; /* running them has overwritten it */
 	if (r == 0)
@@ -219,7 +241,8 @@ static void declare_job(struct rk_bridge *b, const struct rk_window_job *j)
 static void declare(struct rk_bridge *b)
 {
 	uint32_t place = b->window.oldest_waiting;
-	const struct rk_window_job *j = place == RK_WINDOW_NONE ? NULL : &b->window.at[place];
+	const struct rk_window_job *j =
+		place == RK_WINDOW_NONE || b->window.at[place].partition == rk_bridge_own_partition(b) ? NULL : &b->window.at[place];
 	uint64_t which = j ? (uint64_t)j->partition << 48 | j->number : b->sign_deadline_ns ? b->sign_number | SIGN : NOTHING;
 
 	if (which == b->declared)
@@ -403,6 +426,8 @@ static void look(struct rk_bridge *b)
 	commit_all(b);
 	declare(b);
 	if (b->stage == RK_BRIDGE_DRAINING && !b->window.n_waiting)
+		b->stage = rk_saves_finish(b) ? RK_BRIDGE_SAVING : RK_BRIDGE_DRAINING;
+	if ((b->stage == RK_BRIDGE_DRAINING && !b->window.n_waiting) || (b->stage == RK_BRIDGE_SAVING && b->is_saved))
 		begin_ending(b);
 }
 
@@ -489,7 +514,7 @@ static const struct rk_bridge_kind_ops *ops_of(enum rk_bridge_kind kind)
 
 static int set_up(struct rk_bridge *b, struct rk_err *err)
 {
-	uint32_t n = rk_worker_partitions(b->worker);
+	uint32_t n = rk_worker_partitions(b->worker) + 1; /* and our own */
 	int fd = rk_worker_fd(b->worker);
 
 	if (fd < 0)
@@ -516,8 +541,12 @@ static int start(struct rk_bridge *b, struct rk_err *err)
 
 	if (r < 0)
 		return r;
-	/* Whoever was under way when a predecessor died is among the first: one at a time shows who it was. */
+	/*
+	 * Whoever was under way when a predecessor died is first in its partition: given one at a time, those that are
+	 * looked at first show who it was, and another time it is others.
+	 */
 	b->n_alone = b->ops->send && !b->in_order ? b->window.n_max : 0;
+	rk_worker_look_from(b->worker, (uint32_t)rk_worker_incarnation(b->worker) * 2654435761u >> 8);
 	ev_child_init(&b->child, on_child, b->program.pid, 0);
 	b->child.data = b;
 	ev_child_start(b->loop, &b->child);
@@ -528,6 +557,7 @@ static int start(struct rk_bridge *b, struct rk_err *err)
 
 static void close_all(struct rk_bridge *b)
 {
+	rk_saves_close(b);
 	if (b->ops->close)
 		b->ops->close(b);
 	rk_program_close(&b->program);
@@ -548,6 +578,8 @@ static int live(struct rk_bridge *b)
 	r = set_up(b, &err);
 	if (r == 0)
 		r = rk_bridge_expand(b, argv, &err);
+	if (r == 0)
+		r = rk_saves_open(b, &err);
 	if (r == 0)
 		r = start(b, &err);
 	if (r < 0)
@@ -585,7 +617,7 @@ int rk_bridge_run(int argc, char **argv)
 		(void)fprintf(stderr, "rekindle-bridge: %s\n", err.text);
 		return RK_BRIDGE_EXIT_USAGE;
 	}
-	r = rk_worker_open(&b.worker, &(struct rk_worker_def){ .state_size = 8,
+	r = rk_worker_open_ahead(&b.worker, &(struct rk_worker_def){ .state_size = 8,
 							       .on_job = on_job,
 							       .arg = &b,
 							       .batch_max = b.o.window });

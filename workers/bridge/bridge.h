@@ -2,7 +2,8 @@
 /*
  * Bridge: the life of a worker whose hands are somebody else's program.
  *
- *   SERVING --asked to end--> DRAINING --nothing under way--> ENDING --program gone--> its tree emptied, exit 0
+ *   SERVING --asked to end--> DRAINING --nothing under way--> SAVING --saved, or nothing to save-->
+ *      |                      ENDING --program gone--> its tree emptied, exit 0
  *      \----program gone-----------------------------------------------------> the same end as the program's
  *
  * What differs from kind to kind is a struct rk_bridge_kind_ops: lines.c, address.c.
@@ -27,7 +28,7 @@
 #define RK_BRIDGE_EXIT_PROTOCOL 76 /* the program does not keep to its kind: it is ended */
 #define RK_BRIDGE_EXIT_FAILED 70   /* something of the system's */
 
-enum rk_bridge_stage { RK_BRIDGE_SERVING, RK_BRIDGE_DRAINING, RK_BRIDGE_ENDING, RK_BRIDGE_OVER };
+enum rk_bridge_stage { RK_BRIDGE_SERVING, RK_BRIDGE_DRAINING, RK_BRIDGE_SAVING, RK_BRIDGE_ENDING, RK_BRIDGE_OVER };
 
 struct rk_bridge;
 
@@ -42,6 +43,8 @@ struct rk_bridge_kind_ops {
 	void (*flush)(struct rk_bridge *b);
 	/* Whether the program can have begun with a waiting job. NULL: it can with each. */
 	bool (*has_taken)(struct rk_bridge *b, uint32_t place);
+	/* Asks the program to save its state, which rk_saves_answered() ends. 0 or -errno. NULL: this kind has no way. */
+	int (*save)(struct rk_bridge *b);
 	/* Asks the program to end. */
 	void (*stop)(struct rk_bridge *b);
 	/* The program has ended: takes what it still said. NULL: nothing to do. */
@@ -63,6 +66,9 @@ struct rk_bridge {
 	struct rk_program program;
 	void *kind; /* of its ops */
 	struct rk_signs *signs;
+	struct rk_saves *saves; /* NULL: there is nothing to save */
+	bool is_saved;          /* for the last time */
+	uint64_t n_questions;   /* of our own to the program, as jobs of a partition behind the fleet's */
 	uint64_t sign_deadline_ns; /* until when a sign of life is awaited, 0 = none is; and which one it is */
 	uint64_t sign_number;
 
@@ -96,6 +102,9 @@ int rk_bridge_run(int argc, char **argv);
 
 /* The answer to a waiting job: error is 0 or a negative errno, which its client gets. */
 void rk_bridge_answer(struct rk_bridge *b, uint32_t place, int error, const char *answer, size_t len);
+
+/* The partition of what we ask the program ourselves, behind those of the fleet. */
+uint32_t rk_bridge_own_partition(const struct rk_bridge *b);
 
 /* The worker is fit for work. Once; later calls do nothing. */
 void rk_bridge_ready(struct rk_bridge *b);

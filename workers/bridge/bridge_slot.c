@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "workers/bridge/bridge.h"
 
@@ -83,7 +84,7 @@ static bool needs_directory(const struct rk_bridge *b, char *const *argv)
 		for (uint32_t i = 0; i < lists[k]->n; i++)
 			if (names_directory(lists[k]->at[i]))
 				return true;
-	return names_directory(b->o.socket);
+	return names_directory(b->o.socket) || names_directory(b->o.working_directory);
 }
 
 /* With its parents; only the user of the program may look into it. */
@@ -105,6 +106,22 @@ static int directory_make(const char *path, struct rk_err *err)
 	return 0;
 }
 
+/* Where the program runs, and what is run for it: as the slot's own directory. */
+static int directory_enter(const struct rk_specifiers *with, const char *pattern, struct rk_err *err)
+{
+	char path[RK_SPECIFIER_MAX];
+	int r;
+
+	if (!strchr(pattern, '%'))
+		return 0; /* the supervisor has been there */
+	r = rk_specifier_expand(pattern, with, path, sizeof(path), err);
+	if (r < 0)
+		return r;
+	if (chdir(path) < 0)
+		return rk_err_set(err, -errno, "cannot run in '%s': %s; WorkingDirectory= names it", path, strerror(errno));
+	return 0;
+}
+
 /* What is this slot's own: port, socket, the program's command. */
 int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
 {
@@ -121,6 +138,8 @@ int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
 		r = rk_specifier_expand("%d", &with, b->directory, sizeof(b->directory), err);
 	if (r == 0 && *b->directory && needs_directory(b, argv))
 		r = directory_make(b->directory, err);
+	if (r == 0)
+		r = directory_enter(&with, b->o.working_directory, err);
 	if (r == 0)
 		r = rk_specifier_words(&words, &with, &b->words, err);
 	b->argv = b->words.at;

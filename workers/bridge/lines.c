@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "workers/bridge/bridge.h"
 #include "workers/bridge/frames.h"
 
@@ -96,6 +97,24 @@ static void lines_flush(struct rk_bridge *b)
 
 	if (l->out.len && !ev_is_active(&l->writable))
 		write_some(b);
+}
+
+/* CheckpointLine=: one line, and the program's answer to it, among the jobs. */
+static int lines_save(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+	uint32_t place;
+	int r;
+
+	if (b->window.n == b->window.n_max)
+		return -EAGAIN;
+	place = rk_window_add(&b->window, rk_bridge_own_partition(b), b->n_questions++, RK_WINDOW_WAITING, rk_clock_ns(), 0);
+	r = rk_frames_put(&l->out, b->o.is_netstring, b->o.checkpoint_line, strlen(b->o.checkpoint_line));
+	if (r < 0)
+		rk_bridge_answer(b, place, r, NULL, 0);
+	lines_flush(b);
+	rk_bridge_happened(b);
+	return 0;
 }
 
 /* ---- from the program ---- */
@@ -256,6 +275,7 @@ const struct rk_bridge_kind_ops rk_bridge_lines = { .name = "lines",
 						    .send = lines_send,
 						    .flush = lines_flush,
 						    .has_taken = lines_has_taken,
+						    .save = lines_save,
 						    .stop = lines_stop,
 						    .ended = lines_ended,
 						    .close = lines_close };

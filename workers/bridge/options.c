@@ -22,6 +22,7 @@ enum type {
 	PORT,       /* uint16_t */
 	TIME,       /* uint64_t */
 	SIGNAL,     /* int */
+	NUMBER,     /* int */
 	COMMAND,    /* struct rk_wordlist */
 	LISTEN,     /* a word of listen, for each line */
 	DESCRIPTOR, /* of listen_fd, for each line */
@@ -64,11 +65,13 @@ static const struct key {
 	{ "ListenFd", DESCRIPTOR, O(listen_fd), 0, INT32_MAX, NULL },
 	{ "FileDescriptorStoreMax", COUNT, O(n_kept_max), 0, RK_BRIDGE_KEPT_MAX, NULL },
 	{ "KeptFd", KEPT, O(kept), 0, INT32_MAX, NULL },
+	{ "StoreFd", NUMBER, O(store_fd), 0, INT32_MAX, NULL },
 	{ "CheckpointExec", COMMAND, O(checkpoint_exec), 0, 0, NULL },
 	{ "CheckpointLine", TEXT, O(checkpoint_line), 0, 0, NULL },
 	{ "CheckpointPath", TEXT, O(checkpoint_path), 0, 0, NULL },
 	{ "CheckpointInterval", TIME, O(checkpoint_interval_ns), 0, UINT64_MAX, NULL },
 	{ "RestoreExec", COMMAND, O(restore_exec), 0, 0, NULL },
+	{ "WorkingDirectory", TEXT, O(working_directory), 0, 0, NULL },
 	{ "KillSignal", SIGNAL, O(kill_signal), 1, SIGNALS, NULL },
 	{ "StartTimeout", TIME, O(start_timeout_ns), 0, UINT64_MAX, NULL },
 	{ "StopTimeout", TIME, O(stop_timeout_ns), 0, UINT64_MAX, NULL },
@@ -203,6 +206,7 @@ static int value_set(struct rk_bridge_options *o, const struct key *k, char *val
 	case PORT:
 	case TIME:
 	case SIGNAL:
+	case NUMBER:
 	case DESCRIPTOR:
 		break;
 	}

@@ -54,6 +54,7 @@ struct rk_bridge_options {
 	/* where it is reached */
 	uint16_t port; /* of slot 0; 0 = none */
 	char *socket, *address, *state_directory;
+	char *working_directory; /* what has a '%' is the bridge's to go to, else it is there */
 
 	/* signs of life */
 	char *send, *expect; /* unescaped; no NUL in them */
@@ -74,6 +75,7 @@ struct rk_bridge_options {
 	uint32_t n_kept_max; /* FileDescriptorStoreMax */
 	struct rk_bridge_kept kept[RK_BRIDGE_KEPT_MAX];
 	uint32_t n_kept;
+	int store_fd; /* on which it asks for more to be kept (supervisor/kit.h says how); 0 = none are */
 
 	/* checkpoints */
 	struct rk_wordlist checkpoint_exec, restore_exec;

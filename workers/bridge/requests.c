@@ -6,12 +6,14 @@
  * Who       the bridge's one thread.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "workers/bridge/bridge.h"
 #include "workers/bridge/http.h"
+#include "workers/bridge/saves.h"
 
 /* What of a job has to stand until its answer: one for each place of the window. */
 struct request {
@@ -27,6 +29,7 @@ struct request {
 
 struct requests {
 	struct rk_http *http;
+	struct rk_http *saving; /* CheckpointPath=; NULL until it is needed */
 	struct request *at;
 	uint64_t last_id;
 };
@@ -151,16 +154,45 @@ static void requests_send(struct rk_bridge *b, uint32_t place, const struct rk_a
 	post(q);
 }
 
+static struct rk_http_conf http_conf(const struct rk_bridge *b, const char *path)
+{
+	return (struct rk_http_conf){ .port = b->port,
+				      .socket = b->socket,
+				      .path = path,
+				      .key_header = b->o.key_header,
+				      .window = b->window.n_max,
+				      .max_reply = b->window.answer_max,
+				      .is_full = b->o.http_full };
+}
+
+static void on_saved(const struct rk_http_answer *a, void *arg)
+{
+	bool is_ok = a->end == RK_HTTP_ANSWERED && a->status / 100 == 2;
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "HTTP %d", a->status);
+	rk_saves_answered(arg, is_ok, is_ok ? NULL : a->end == RK_HTTP_ANSWERED ? text : a->reason);
+}
+
+/* CheckpointPath=: a request of its own, with nothing in it. */
+static int requests_save(struct rk_bridge *b)
+{
+	struct requests *r = b->kind;
+	const struct rk_http_conf conf = http_conf(b, b->o.checkpoint_path);
+	struct rk_err err;
+	int e = r->saving ? 0 : rk_http_open(&conf, b->loop, on_saved, b, &r->saving, &err);
+
+	if (e < 0) {
+		rk_bridge_say(b, "%s", err.text);
+		return e;
+	}
+	return rk_http_send(r->saving, &(struct rk_http_job){ .id = ++b->n_questions, .key = "", .body = "", .attempt = 1 });
+}
+
 static int requests_start(struct rk_bridge *b, struct rk_err *err)
 {
 	struct requests *r = calloc(1, sizeof(*r));
-	const struct rk_http_conf conf = { .port = b->port,
-					   .socket = b->socket,
-					   .path = b->o.http_path,
-					   .key_header = b->o.key_header,
-					   .window = b->window.n_max,
-					   .max_reply = b->window.answer_max,
-					   .is_full = b->o.http_full };
+	const struct rk_http_conf conf = http_conf(b, b->o.http_path);
 	int e;
 
 	b->kind = r;
@@ -189,6 +221,7 @@ static void requests_close(struct rk_bridge *b)
 	if (!r)
 		return;
 	rk_http_close(r->http);
+	rk_http_close(r->saving);
 	for (uint32_t i = 0; r->at && i < b->window.n_max; i++) {
 		ev_timer_stop(b->loop, &r->at[i].pause);
 		ev_timer_stop(b->loop, &r->at[i].deadline);
@@ -202,5 +235,6 @@ const struct rk_bridge_kind_ops rk_bridge_http = { .name = "http",
 						   .waits_until_ready = true,
 						   .start = requests_start,
 						   .send = requests_send,
+						   .save = requests_save,
 						   .stop = rk_bridge_ask_to_end,
 						   .close = requests_close };

@@ -23,6 +23,8 @@ struct rk_signs {
 	struct rk_notices *notices;
 	struct rk_wordlist probe_argv;
 	ev_timer next; /* probe */
+	ev_timer extension; /* beats, while it has asked for more time to start */
+	uint64_t extended_until_ns;
 	double start_pause_s;
 	uint64_t good_ns;  /* the last good answer, or WATCHDOG=1; 0 = none yet */
 	uint64_t n_asked;
@@ -137,8 +139,11 @@ static int probe_open(struct rk_signs *s, struct rk_err *err)
 
 /* ---- what it tells ---- */
 
-/* One that is gone already cannot be asked; it knew the address, which nobody can guess. */
-static bool is_ours(pid_t pid, void *arg)
+/*
+ * One that is gone already cannot be asked. That it knew the address says nothing, since /proc/net/unix shows it to
+ * everybody: it is heard if it was of our own user, or root.
+ */
+static bool is_ours(pid_t pid, uid_t uid, void *arg)
 {
 	struct rk_signs *s = arg;
 
@@ -148,7 +153,7 @@ static bool is_ours(pid_t pid, void *arg)
 			return true;
 		pid = rk_process_parent(pid);
 	}
-	return pid <= 0;
+	return pid <= 0 && (uid == geteuid() || uid == 0);
 }
 
 static void watched(struct rk_signs *s, const struct rk_notice *n)
@@ -165,6 +170,30 @@ static void watched(struct rk_signs *s, const struct rk_notice *n)
 	await(s, s->good_ns + s->watchdog_ns);
 }
 
+static void on_extension(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct rk_signs *s = t->data;
+
+	(void)events;
+	rk_worker_beat(s->b->worker);
+	if (s->b->is_ready || rk_clock_ns() >= s->extended_until_ns)
+		ev_timer_stop(loop, t);
+}
+
+/* StartTimeout begins anew as long as the extension lasts. A stop is not extended: everything has its turn then. */
+static void extend(struct rk_signs *s, uint64_t ns)
+{
+	double pause_s = (double)s->b->o.start_timeout_ns / 3e9;
+
+	if (s->b->is_ready)
+		return;
+	s->extended_until_ns = rk_clock_ns() + rk_min_u64(ns, UINT64_MAX / 4);
+	rk_worker_beat(s->b->worker);
+	ev_timer_stop(s->b->loop, &s->extension);
+	ev_timer_set(&s->extension, pause_s, pause_s);
+	ev_timer_start(s->b->loop, &s->extension);
+}
+
 static void on_notice(struct rk_notice *n, void *arg)
 {
 	struct rk_signs *s = arg;
@@ -179,6 +208,8 @@ static void on_notice(struct rk_notice *n, void *arg)
 		rk_bridge_say(s->b, "the program is stopping by itself");
 	if (n->main_pid > 0)
 		rk_bridge_follow(s->b, n->main_pid);
+	if (n->extend_ns)
+		extend(s, n->extend_ns);
 	if (n->is_ready)
 		rk_bridge_ready(s->b);
 	watched(s, n);
@@ -199,7 +230,8 @@ int rk_signs_open(struct rk_bridge *b, struct rk_err *err)
 	s->b = b;
 	s->start_pause_s = START_PROBE_S;
 	ev_timer_init(&s->next, on_next, 0., 0.);
-	s->next.data = s;
+	ev_timer_init(&s->extension, on_extension, 0., 0.);
+	s->next.data = s->extension.data = s;
 	r = probe_open(s, err);
 	if (r == 0)
 		r = rk_notices_open(b->loop, NULL, is_ours, on_notice, s, &s->notices, err);
@@ -244,6 +276,7 @@ void rk_signs_close(struct rk_bridge *b)
 	if (!s)
 		return;
 	ev_timer_stop(b->loop, &s->next);
+	ev_timer_stop(b->loop, &s->extension);
 	rk_probe_free(s->probe);
 	rk_notices_close(s->notices);
 	rk_wordlist_free_p(&s->probe_argv);

@@ -21,6 +21,11 @@ struct round {
 	struct rk_err *err;
 };
 
+int rk_worker_open_ahead(struct rk_worker **ret, const struct rk_worker_def *def)
+{
+	return rk_handle_open(ret, def, true);
+}
+
 static uint64_t cursor_of(const struct partition *part)
 {
 	return rk_commit_cursor(part->owner.commit);
@@ -179,6 +184,11 @@ int rk_worker_ahead(struct rk_worker *k, uint32_t max, rk_on_ahead on, void *arg
 	return r;
 }
 
+void rk_worker_look_from(struct rk_worker *k, uint32_t partition)
+{
+	k->w.scan_from = partition % k->w.m.g.n_partitions;
+}
+
 /* Commits up to `number`. Returns 0, -EAGAIN, -EBUSY or -ESTALE. */
 static int run_to(struct worker *w, struct partition *part, uint64_t number)
 {
@@ -232,6 +242,8 @@ void rk_worker_declare(struct rk_worker *k, const struct rk_under_way *job, bool
 {
 	struct rk_beat *b = k->w.beat;
 
+	if (!k->w.told)
+		return;
 	k->is_declared = job != NULL;
 	if (!job) {
 		atomic_store_explicit(&b->state, RK_BEAT_READY, memory_order_release);
@@ -250,6 +262,8 @@ void rk_worker_declare_probe(struct rk_worker *k, uint64_t number, uint64_t dead
 {
 	struct rk_beat *b = k->w.beat;
 
+	if (!k->w.told)
+		return;
 	k->is_declared = true;
 	/* Relaxed: as above; nobody's job. */
 	atomic_store_explicit(&b->job, number, memory_order_relaxed);
@@ -259,9 +273,17 @@ void rk_worker_declare_probe(struct rk_worker *k, uint64_t number, uint64_t dead
 	atomic_store_explicit(&b->state, RK_BEAT_RUNNING, memory_order_release);
 }
 
+void rk_worker_beat(struct rk_worker *k)
+{
+	/* Relaxed: a sign for the watcher, which needs no order. */
+	atomic_fetch_add_explicit(&k->w.beat->beats, 1, memory_order_relaxed);
+}
+
 void rk_worker_announce(struct rk_worker *k)
 {
 	k->w.ready_ns = rk_clock_ns();
+	k->is_declared = false;
+	atomic_store_explicit(&k->w.beat->state, RK_BEAT_READY, memory_order_release);
 	rk_worker_tell_ready(&k->w);
 }
 

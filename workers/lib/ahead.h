@@ -47,12 +47,21 @@ struct rk_ahead {
 typedef void (*rk_on_ahead)(const struct rk_ahead *job, void *arg);
 
 /*
+ * rk_worker_open(), for the functions below. The worker says STARTING until rk_worker_announce(), whatever it is
+ * given to do before.
+ */
+RK_MUST_USE int rk_worker_open_ahead(struct rk_worker **ret, const struct rk_worker_def *def);
+
+/*
  * Shows up to max places that were not shown before. Partitions that are to be handed over are
  * left alone, and given back once nothing of them is under way. Returns how many were shown; RK_STOP
  * when the worker is asked to end: what is under way may still be run; another negative errno as
  * rk_worker_next(). While the worker is paused nothing is shown.
  */
 RK_MUST_USE int rk_worker_ahead(struct rk_worker *worker, uint32_t max, rk_on_ahead on, void *arg);
+
+/* The next look begins with this partition, or one that stands for it where there are fewer. */
+void rk_worker_look_from(struct rk_worker *worker, uint32_t partition);
 
 /*
  * Runs the places of a partition up to `number`, which was shown. Returns 0 when all of them are
@@ -70,7 +79,7 @@ struct rk_under_way {
 };
 
 /*
- * Says which job is under way, for whoever watches; NULL: none. It counts as begun when it is first
+ * Says which job is under way, for whoever watches; NULL: none. Nothing is said before rk_worker_announce(). It counts as begun when it is first
  * named; is_charged: should the process die it is the one to blame.
  */
 void rk_worker_declare(struct rk_worker *worker, const struct rk_under_way *job, bool is_charged);
@@ -81,10 +90,10 @@ void rk_worker_declare(struct rk_worker *worker, const struct rk_under_way *job,
  */
 void rk_worker_declare_probe(struct rk_worker *worker, uint64_t number, uint64_t deadline_ns);
 
-/*
- * The worker counts as ready only once this was called (a worker that uses this header is not announced
- * by its first look). Once.
- */
+/* Says that it gets on, though nothing else shows it: whoever watches begins to count anew. */
+void rk_worker_beat(struct rk_worker *worker);
+
+/* The worker counts as ready from here on. Once. */
 void rk_worker_announce(struct rk_worker *worker);
 
 /*

@@ -242,6 +242,13 @@ static int find_locked(struct rk_client *c, enum look look, struct rk_reply *rep
 	return r;
 }
 
+int rk_client_peek(struct rk_client *c, struct rk_reply *reply)
+{
+	int r = rk_client_collectable(c);
+
+	return r ? r : find_locked(c, LOOK_ALL, reply);
+}
+
 /* The descriptor is readable no more, until something happens from now on; then looks. */
 static int find_drained(struct rk_client *c, struct rk_reply *reply)
 {
@@ -387,6 +394,9 @@ void rk_client_stop_thread(struct rk_client *c)
 	rk_bell_ring(bell);
 	(void)pthread_join(c->thread, NULL);
 	c->has_thread = false;
+	c->closing = false;
+	(void)close(c->event);
+	c->event = -1;
 }
 
 void rk_client_sweep_unattended(struct rk_client *c)

@@ -32,6 +32,11 @@ const char *rk_client_error(void)
 	return open_error;
 }
 
+void rk_client_error_set(const char *text)
+{
+	(void)snprintf(open_error, sizeof(open_error), "%s", text);
+}
+
 const char *rk_outcome_text(int outcome)
 {
 	static const char *const texts[] = {
@@ -156,7 +161,7 @@ int rk_client_open(struct rk_client **ret, const char *fleet, const char *name)
 	struct rk_err err = { 0 };
 	int r;
 
-	open_error[0] = '\0';
+	rk_client_error_set("");
 	if (!c)
 		return -ENOMEM;
 	c->sock = -1;
@@ -167,7 +172,7 @@ int rk_client_open(struct rk_client **ret, const char *fleet, const char *name)
 	(void)pthread_mutex_init(&c->lock, NULL);
 	r = open_client(c, fleet, name, &err);
 	if (r < 0) {
-		snprintf(open_error, sizeof(open_error), "%s", err.text[0] ? err.text : strerror(-r));
+		rk_client_error_set(err.text[0] ? err.text : strerror(-r));
 		rk_client_close(c);
 		return r;
 	}

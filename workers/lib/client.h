@@ -58,6 +58,9 @@ struct rk_client {
 	int event;
 };
 
+/* Sets what rk_client_error() returns in this thread; "" = nothing failed. */
+void rk_client_error_set(const char *text);
+
 /* Begins a call in a free slot; deadline 0 = none. Lock held. Returns 0 and the slot; an outcome; -errno. */
 int rk_client_begin(struct rk_client *c, const struct rk_request *request, uint64_t deadline_ns, enum rk_use use,
 		    uint32_t *ret_slot);
@@ -83,7 +86,10 @@ void rk_client_sweep_unattended(struct rk_client *c);
 /* Deadline of a request's time-out from now (its 0 is the default): 0 = none. */
 uint64_t rk_client_deadline(uint32_t timeout_ms);
 
-/* Ends the thread of rk_client_fd(), if it runs. */
+/*
+ * Ends the thread of rk_client_fd(), if it runs, and closes the descriptor: the next rk_client_fd() makes another
+ * one. While it runs every reply costs its worker a bell.
+ */
 void rk_client_stop_thread(struct rk_client *c);
 
 /* What a call that was certainly not applied is told: its worker is down or held up, or just not applied. */
@@ -97,6 +103,12 @@ bool rk_client_awaits(struct rk_client *c, uint64_t tag);
 
 /* The same, and a worker has taken it: as this job of this partition. */
 bool rk_client_is_taken(struct rk_client *c, uint64_t tag, uint32_t *ret_partition, uint64_t *ret_job);
+
+/*
+ * rk_next() without waiting that looks at the calls' cells alone: no clock, no ring. What no cell tells, such as
+ * a call that will not be applied, only rk_next() finds.
+ */
+int rk_client_peek(struct rk_client *c, struct rk_reply *reply);
 
 /* Begins every call that a predecessor of this name left, as asynchronous ones. */
 void rk_client_resume(struct rk_client *c);

@@ -19,12 +19,15 @@ struct rk_worker {
 	struct rk_worker_def def;
 	struct rk_wake wake;
 	bool armed;       /* parked; the helper thread sleeps in our place */
-	bool is_declared; /* ahead.c: something under way is named, so it does not say PARKED */
+	bool is_declared; /* ahead.c: the state says something that PARKED must not hide */
 	bool inside;      /* rk_worker_next() is running */
 	pthread_t job_thread;
 	char *alive; /* a page that a fork wipes */
 	int status;  /* main()'s exit status */
 };
+
+/* rk_worker_open(), of a worker whose jobs are shown ahead or not. */
+RK_MUST_USE int rk_handle_open(struct rk_worker **ret, const struct rk_worker_def *def, bool is_ahead);
 
 /*
  * Parks, with the helper asleep in our place; the worker says PARKED unless something is declared.

@@ -41,7 +41,7 @@ static void free_worker(struct rk_worker *k)
 	free(k);
 }
 
-int rk_worker_open(struct rk_worker **ret, const struct rk_worker_def *def)
+int rk_handle_open(struct rk_worker **ret, const struct rk_worker_def *def, bool is_ahead)
 {
 	struct rk_worker *k = calloc(1, sizeof(*k));
 	int r;
@@ -50,6 +50,7 @@ int rk_worker_open(struct rk_worker **ret, const struct rk_worker_def *def)
 		return RK_EXIT_DOES_NOT_FIT;
 	k->def = *def;
 	k->w.def = &k->def;
+	k->w.is_ahead = k->is_declared = is_ahead; /* STARTING */
 	k->w.jobs_max = def->jobs_max ? def->jobs_max : JOBS_DEFAULT;
 	r = prepare_handle(k);
 	if (r == 0)
@@ -59,6 +60,11 @@ int rk_worker_open(struct rk_worker **ret, const struct rk_worker_def *def)
 	else
 		free_worker(k);
 	return r;
+}
+
+int rk_worker_open(struct rk_worker **ret, const struct rk_worker_def *def)
+{
+	return rk_handle_open(ret, def, false);
 }
 
 void rk_handle_disarm(struct rk_worker *k)

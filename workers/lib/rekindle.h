@@ -327,7 +327,7 @@ struct rk_reply {
  */
 int rk_client_open(struct rk_client **ret, const char *fleet, const char *name);
 
-/* A sentence on why this thread's last rk_client_open() failed. Never NULL. */
+/* A sentence on why this thread's last rk_client_open() or rk_addresses_open() failed. Never NULL. */
 const char *rk_client_error(void);
 
 /*
@@ -413,6 +413,72 @@ void rk_client_spin(struct rk_client *client, uint32_t us);
  */
 int rk_client_where(struct rk_client *client, const char *key, size_t key_len, uint32_t *ret_partition,
 		    uint32_t *ret_worker, int *ret_pid);
+
+/* ---- addresses ------------------------------------------------------------- */
+
+/*
+ * Where a key lives, for who connects to it himself: in fleets whose workers speak a protocol of
+ * their own, as redis, and have addresses (Port=, Socket=, Address= of rekindle.conf(5)).
+ *
+ *     if ((r = rk_addresses_open(&addresses, "carts")) != 0)
+ *             return r;
+ *     while ((r = rk_addresses_wait(addresses, "user:7", 0, 5000, &a)) == 0 && a.state == RK_ADDRESS_READY)
+ *             if (... connect to a.text and ask ...)
+ *                     break;
+ *
+ * A key's address changes only when its partition moves: when the fleet is scaled, a worker drained,
+ * or one is down for longer than MoveAfter=. A restart changes nothing but the state.
+ */
+struct rk_addresses;
+
+enum rk_address_state {
+	RK_ADDRESS_READY, /* its worker is */
+	RK_ADDRESS_WAIT,  /* it is being restarted, stopped, suspected or paused: wait, then ask again */
+	RK_ADDRESS_NONE   /* the fleet has ended, or nobody has the key: open again if another fleet is to come */
+};
+
+struct rk_address {
+	const char *text;   /* as Address= says; lives as long as the handle. NULL only with RK_ADDRESS_NONE */
+	uint32_t partition; /* of the key */
+	uint32_t worker;    /* slot that owns it */
+	int state;          /* enum rk_address_state */
+};
+
+/*
+ * Opens the addresses of a fleet, which is named as in rk_client_open(). Such a handle is no client: it
+ * takes no place in the fleet and holds no connection, so that any number of processes may have one.
+ * Whoever may be a client of the fleet may open it. Returns 0 and a handle that rk_addresses_close()
+ * frees; -ENOENT no such fleet; -EADDRNOTAVAIL the fleet has no addresses; -EPERM; -EPROTO fleet and
+ * library do not fit; rk_client_error() tells more. Blocks up to 5 s. Killed in it or behind it, nothing
+ * is left.
+ */
+int rk_addresses_open(struct rk_addresses **ret, const char *fleet);
+
+/*
+ * The address of a key, and whether its worker is ready. key_len 0: up to key's NUL. Never blocks; a hash
+ * and some loads, and some us for the first call behind a change in the fleet. Returns 0, or -ECHILD in a
+ * forked child.
+ *
+ * What it says was true when it was asked. A worker that is killed reads RK_ADDRESS_WAIT once its death is
+ * noticed, well within a millisecond mostly; until then, and whenever it dies behind the answer, connecting
+ * is refused or the connection breaks: ask again. Nobody knows then whether a request that was on its way
+ * was done: unlike jobs, such requests are neither repeated nor counted. A supervisor's death changes
+ * nothing but that a worker's death is noticed when the next supervisor is there. When keeper is
+ * killed without systemd all workers end with it, and nobody is left to say so: the state stays as it was,
+ * and connecting goes on to be refused. Open again then: -ENOENT.
+ */
+int rk_addresses_find(struct rk_addresses *addresses, const char *key, size_t key_len, struct rk_address *ret);
+
+/*
+ * The same, but sleeps while it is RK_ADDRESS_WAIT, for timeout_ms at most (0 = only looks; RK_TIMEOUT_NONE);
+ * nothing looks by the clock. Returns 0: ready, or none; -ETIMEDOUT: it is RK_ADDRESS_WAIT still, *ret says
+ * of what; -ECHILD.
+ */
+int rk_addresses_wait(struct rk_addresses *addresses, const char *key, size_t key_len, uint32_t timeout_ms,
+		      struct rk_address *ret);
+
+/* Frees the handle and its texts; NULL is accepted. No other thread may be in a function of the handle. */
+void rk_addresses_close(struct rk_addresses *addresses);
 
 #ifdef __cplusplus
 }

@@ -501,7 +501,8 @@ static void begin(struct worker *w)
 {
 	mark_inherited(w);
 	w->ready_ns = rk_clock_ns();
-	atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
+	if (!w->is_ahead)
+		atomic_store_explicit(&w->beat->state, RK_BEAT_READY, memory_order_release);
 }
 
 /* As far as a process gets that does not know whose worker it is. */

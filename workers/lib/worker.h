@@ -58,6 +58,7 @@ struct worker {
 	uint32_t jobs_max, n_jobs; /* of the present round: when it ends, and where it is */
 	uint32_t scan_from;        /* partition that the next round begins with */
 	uint64_t ready_ns;         /* when it began to scan */
+	bool is_ahead;             /* ahead.c: STARTING until it is announced, and not by its first look */
 	bool told;                 /* the supervisor knows that we serve */
 	uint64_t told_at;          /* the last of its milestones that it was told of */
 	struct rk_orphan orphan;
