@@ -527,8 +527,9 @@ static void prepare(struct rk_slot *s)
 
 	if (!s->host->remnants && rk_slot_promote(s))
 		return;
-	rk_slot_tree_end(s);
 	s->is_emptying = s->host->remnants && !is_first;
+	if (s->is_emptying || !s->host->remnants) /* the first one has nobody before it, and would be found itself */
+		rk_slot_tree_end(s);
 	if (!s->is_emptying)
 		launch(s);
 }
