@@ -53,21 +53,6 @@ static void end_loop(struct rk_bridge *b, int status)
 	b->has_happened = true;
 }
 
-void rk_bridge_fail(struct rk_bridge *b, int status, const char *fmt, ...)
-{
-	char text[256];
-	va_list args;
-
-	if (b->stage == RK_BRIDGE_OVER)
-		return;
-	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	say(b, text);
-	rk_worker_last_words(b->worker, text);
-	end_loop(b, status);
-}
-
 void rk_bridge_happened(struct rk_bridge *b)
 {
 	b->has_happened = true;
@@ -232,9 +217,25 @@ static void commit_all(struct rk_bridge *b)
 	}
 }
 
+void rk_bridge_fail(struct rk_bridge *b, int status, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (b->stage == RK_BRIDGE_OVER)
+		return;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	commit_all(b); /* what it has answered well need not be asked again */
+	say(b, text);
+	rk_worker_last_words(b->worker, text);
+	end_loop(b, status);
+}
+
 static void declare_job(struct rk_bridge *b, const struct rk_window_job *j)
 {
-	bool is_charged = b->in_order || b->window.n_waiting == 1;
+	bool is_charged = !b->is_innocent && (b->in_order || b->window.n_waiting == 1);
 
 	rk_worker_declare(b->worker, &(struct rk_under_way){ j->partition, j->number, j->deadline_ns }, is_charged);
 }
@@ -279,6 +280,17 @@ static void begin_ending(struct rk_bridge *b)
 	/* Half of the time is the program's for ending by itself; the supervisor ends all behind the whole. */
 	ev_timer_set(&b->ending, (double)b->o.stop_timeout_ns / 2e9, 0.);
 	ev_timer_start(b->loop, &b->ending);
+}
+
+/*
+ * The bridge ends because the program did, or had to: whoever looks at what is left finds the job that did it, as
+ * if it had been the bridge's own handler.
+ */
+static void leave_blame(struct rk_bridge *b)
+{
+	b->is_innocent = b->ops->has_taken && !b->ops->has_taken(b, b->window.oldest_waiting);
+	b->declared = UNKNOWN;
+	declare(b);
 }
 
 static void describe_end(const struct rk_bridge *b, char *text, size_t size)
@@ -350,7 +362,8 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 			       "%s put itself into the background: tell it to stay in the foreground, what it left there is ended",
 			       b->argv[0]);
 	if (b->window.n_waiting)
-		rk_bridge_say(b, "%s, %u jobs without an answer are asked again", text, b->window.n_waiting);
+		rk_bridge_say(b, "%s, without an answer to %u job%s", text, b->window.n_waiting,
+			      b->window.n_waiting == 1 ? "" : "s");
 	rk_worker_last_words(b->worker, text);
 	end_loop(b, RK_BRIDGE_AS_PROGRAM);
 }
@@ -582,7 +595,8 @@ static int live(struct rk_bridge *b)
 {
 	struct rk_err err = { 0 };
 	char *const *argv = b->argv;
-	int r, status;
+	int r, status = 0;
+	bool is_to_blame;
 
 	b->slot = rk_worker_slot(b->worker);
 	r = set_up(b, &err);
@@ -596,9 +610,13 @@ static int live(struct rk_bridge *b)
 		rk_bridge_fail(b, r == -ENOENT || r == -EACCES ? 127 : RK_BRIDGE_EXIT_FAILED, "%s",
 			       *err.text ? err.text : strerror(-r));
 	serve(b);
+	is_to_blame = b->status && b->window.n_waiting;
+	if (is_to_blame)
+		leave_blame(b);
 	empty_tree();
 	close_all(b);
-	status = rk_worker_close(b->worker); /* the lease is held until this process is gone */
+	if (!is_to_blame) /* closing would say that no job was under way */
+		status = rk_worker_close(b->worker); /* the lease is held until this process is gone */
 	if (b->status == RK_BRIDGE_AS_PROGRAM)
 		return end_as(b->wait_status);
 	return b->status ? b->status : status;

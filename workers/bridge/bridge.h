@@ -43,6 +43,8 @@ struct rk_bridge_kind_ops {
 	void (*send)(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job);
 	/* Behind a round of send(). NULL: nothing to do. */
 	void (*flush)(struct rk_bridge *b);
+	/* Whether the program can have begun with a waiting job. NULL: it can with each. */
+	bool (*has_taken)(struct rk_bridge *b, uint32_t place);
 	/* Asks the program to save its state, which rk_saves_answered() ends. 0 or -errno. NULL: this kind has no way. */
 	int (*save)(struct rk_bridge *b);
 	/* Asks the program to end. */
@@ -87,6 +89,7 @@ struct rk_bridge {
 	bool has_napped;   /* since something happened */
 	bool has_happened; /* something, since the loop looked last */
 	bool in_order;     /* answers come in the order of the jobs: of several under way the oldest is to blame */
+	bool is_innocent;  /* the oldest job: it has not been read */
 	uint32_t n_alone;  /* so many more jobs are given to it one at a time */
 	uint64_t *dirty;   /* partitions that may have something to commit, a bit each */
 	uint64_t declared; /* partition and number of the job that is declared, UINT64_MAX: none */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,15 +24,28 @@ struct lines {
 	struct rk_frames_in in;
 	ev_io writable, readable;
 	ev_timer closed; /* from the end of its standard output until it has to be gone */
+	uint64_t *begins;   /* of each place's frame, in bytes since the start */
+	uint64_t n_written, n_read; /* of those: into the pipe; by the program, as far as is known */
 };
 
 /* ---- to the program ---- */
+
+/* What is still in the pipe it has not read. (Of a terminal nobody can tell.) */
+static void look_how_far(struct rk_bridge *b)
+{
+	struct lines *l = b->kind;
+	int n = 0;
+
+	if (b->program.in >= 0 && (b->o.terminal == RK_TERMINAL_BOTH || ioctl(b->program.in, FIONREAD, &n) == 0))
+		l->n_read = l->n_written - (uint64_t)n;
+}
 
 /* Nobody reads it any more: the program is ending, or has closed its input; its end tells more. */
 static void lose_input(struct rk_bridge *b)
 {
 	struct lines *l = b->kind;
 
+	look_how_far(b);
 	ev_io_stop(b->loop, &l->writable);
 	rk_close_p(&b->program.in);
 }
@@ -54,6 +68,7 @@ static void write_some(struct rk_bridge *b)
 			return;
 		}
 		rk_frames_written(&l->out, (size_t)n);
+		l->n_written += (uint64_t)n;
 	}
 	ev_io_stop(b->loop, &l->writable);
 }
@@ -68,8 +83,10 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 static void lines_send(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job)
 {
 	struct lines *l = b->kind;
-	int r = rk_frames_put(&l->out, b->o.is_netstring, job->body, job->len);
+	int r;
 
+	l->begins[place] = l->n_written + l->out.len;
+	r = rk_frames_put(&l->out, b->o.is_netstring, job->body, job->len);
 	if (r < 0)
 		rk_bridge_answer(b, place, r, NULL, 0);
 }
@@ -197,7 +214,9 @@ static int lines_start(struct rk_bridge *b, struct rk_err *err)
 
 	b->kind = l;
 	b->in_order = true;
-	if (!l || !envp || rk_frames_in_open(&l->in, b->o.is_netstring, b->window.answer_max) < 0) {
+	if (l)
+		l->begins = calloc(b->window.n_max, sizeof(*l->begins));
+	if (!l || !l->begins || !envp || rk_frames_in_open(&l->in, b->o.is_netstring, b->window.answer_max) < 0) {
 		free(envp);
 		return rk_err_set(err, -ENOMEM, "no memory for lines");
 	}
@@ -212,6 +231,14 @@ static int lines_start(struct rk_bridge *b, struct rk_err *err)
 	l->writable.data = l->readable.data = l->closed.data = b;
 	ev_io_start(b->loop, &l->readable);
 	return 0;
+}
+
+static bool lines_has_taken(struct rk_bridge *b, uint32_t place)
+{
+	const struct lines *l = b->kind;
+
+	look_how_far(b);
+	return l->begins[place] < l->n_read;
 }
 
 /* End of file; a terminal has none, so that KillSignal has to do. */
@@ -239,6 +266,7 @@ static void lines_close(struct rk_bridge *b)
 		return;
 	rk_frames_out_free(&l->out);
 	rk_frames_in_free(&l->in);
+	free(l->begins);
 	free(l);
 }
 
@@ -246,6 +274,7 @@ const struct rk_bridge_kind_ops rk_bridge_lines = { .name = "lines",
 						    .start = lines_start,
 						    .send = lines_send,
 						    .flush = lines_flush,
+						    .has_taken = lines_has_taken,
 						    .save = lines_save,
 						    .stop = lines_stop,
 						    .ended = lines_ended,
