@@ -122,7 +122,7 @@ static int sizes_add(struct rk_wordlist *to, const struct rk_pipe_plan *plan)
 		{ "max-clients", CLIENTS, "" },
 		{ "slots", rk_min_u32(SLOTS_PER_WORKER * plan->n_workers, SLOTS_MOST), "" },
 		{ "partitions", partitions_for(plan->n_workers), "" },
-		{ "max-request", LINE_MOST + RK_PIPE_KEY_MAX, "B" },
+		{ "max-request", LINE_MOST + RK_FIELD_MAX, "B" },
 		{ "max-reply", LINE_MOST, "B" },
 	};
 	int r = 0;
@@ -243,9 +243,9 @@ int rk_pipe_plan_make(struct rk_pipe_plan *plan, const struct rk_args *a, struct
 		return !is_asked ? 0 : rk_err_set(err, -EINVAL, "run needs the COMMAND that the workers run, behind '--'");
 	if (!is_asked && (!is_fed() || !(says(a, "kind", "Kind") || says(a, "preset", "Preset"))))
 		return 0;
-	r = rk_pipe_key_parse(&plan->key, key ? key : "whole", err);
+	r = rk_field_parse(&plan->key, key ? key : "whole", err);
 	if (r < 0)
-		return r;
+		return rk_err_prefix(err, r, "--key");
 	name_choose(plan, a);
 	r = decide(plan, a, is_asked, err);
 	if (r == 1 && argv_make(&plan->argv, plan, a, NULL) < 0)
