@@ -242,6 +242,22 @@ START_TEST(nobody_who_connects_is_refused)
 }
 END_TEST
 
+START_TEST(a_unix_socket_goes_with_the_fleet)
+{
+	char path[64], listen[80];
+
+	(void)snprintf(path, sizeof(path), "%s/s0", locks);
+	(void)snprintf(listen, sizeof(listen), "Listen=%s/s%%i", locks);
+	start(1, listen);
+	(void)await_bridge(0, 0);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	(void)fleet_await_supervisor(fleet_kill_supervisor());
+	ck_assert_int_eq(access(path, F_OK), 0);
+	stop(1);
+	ck_assert_int_lt(access(path, F_OK), 0);
+}
+END_TEST
+
 START_TEST(what_a_program_sends_comes_back_to_each_that_follows)
 {
 	char path[64], text[32] = "";
@@ -277,6 +293,7 @@ int main(void)
 	tcase_add_test(c, a_killed_bridge_s_tree_is_gone_before_the_next_one_starts);
 	tcase_add_test(c, it_is_when_the_supervisor_dies_with_it);
 	tcase_add_test(c, nobody_who_connects_is_refused);
+	tcase_add_test(c, a_unix_socket_goes_with_the_fleet);
 	tcase_add_test(c, what_a_program_sends_comes_back_to_each_that_follows);
 	return unit_run(c);
 }
