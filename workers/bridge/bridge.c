@@ -101,6 +101,13 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	return j->error ? j->error : rk_reply(job, j->answer, j->len);
 }
 
+/* Who has a job is at work: with that it is watched, and its death held against the job. */
+static void give(struct rk_bridge *b, uint32_t place, const struct rk_ahead *a)
+{
+	rk_bridge_ready(b);
+	b->ops->send(b, place, a);
+}
+
 static void on_ahead(const struct rk_ahead *a, void *arg)
 {
 	struct rk_bridge *b = arg;
@@ -113,7 +120,7 @@ static void on_ahead(const struct rk_ahead *a, void *arg)
 	if (a->is_void)
 		mark(b, a->partition);
 	else if (b->ops->send)
-		b->ops->send(b, place, a);
+		give(b, place, a);
 	else
 		rk_bridge_answer(b, place, -EOPNOTSUPP, NULL, 0);
 }
