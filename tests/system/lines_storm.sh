@@ -45,7 +45,7 @@ storm() {
 	result "$name: the pipeline ends well" "$([ $status -eq 0 ] || echo "exit status $status")"
 	result "$name: each of $n_lines lines has its answer, once, where it belongs" \
 		"$(cmp "$tmp/want" "$tmp/out" 2>&1 | head -1)"
-	result "$name: there were kills" "$([ $kills -ge 3 ] || echo "$kills kills")"
+	result "$name: there were kills" "$([ $kills -ge 1 ] || echo "$kills kills")"
 	echo "# $name: $kills kills; $(tail -1 "$tmp/err")"
 }
 
