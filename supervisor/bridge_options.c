@@ -84,7 +84,7 @@ static int keys_put(const struct rk_bridge_plan *p, FILE *to)
 		if (k[i].group != RK_GROUP_WRAP)
 			continue;
 		if (strcmp(k[i].name, "StateDirectory") == 0 && !p->o->state_directory)
-			raw_put(k[i].name, p->state_directory, to);
+			raw_put(k[i].name, p->o->kind == RK_KIND_LINES ? "" : p->state_directory, to); /* as conf_wrap.c has it */
 		else
 			r = value_put(&k[i], p->o, to);
 	}

@@ -74,7 +74,7 @@ static void warn_hopeless(struct rk_crew *f, const struct rk_slot *s)
 	rk_log(RK_LOG_ERROR,
 	       rk_kind_is_wrapped(f->c.conf->o.kind)
 		       ? "no worker has ever become ready, each died at its start (the last %s): what does '%s' say when it runs by "
-			 "itself? Trying again for ever, at most every 5 s"
+			 "itself, or to 'rekindle check --try'? Trying again for ever, at most every 5 s"
 		       : "no worker has ever become ready, each died at its start (the last %s): is '%s' a "
 			 "worker made with librekindle? If not, it needs another Kind=. Trying again for ever, at most every 5 s",
 	       cause, f->c.conf->o.exec.at[0]);

@@ -25,6 +25,7 @@
 #define CLOCK_ACCURACY_US 1000u
 #define CAUSE_NS RK_NS_PER_S /* keeper tells within a millisecond, if it has been told of the process */
 #define TAKE_OVER_NS (50 * RK_NS_PER_MS) /* a promoted standby without the lease: it may be stopped */
+#define PROOF_NS (1 * RK_NS_PER_S)   /* a program that does not work ends earlier than this */
 #define AT_WORK_NS (100 * RK_NS_PER_MS) /* who dies later than this in its first job did start well */
 
 static struct rk_beat *beat_of(const struct rk_slot *s)
@@ -98,6 +99,13 @@ bool rk_slot_is_in_job(const struct rk_slot *s)
 	return is_attached(s) && (state == RK_BEAT_RUNNING || state == RK_BEAT_CALLING);
 }
 
+/* A program of lines counts as ready when it is there for a while. An answer shows more, or a longer while. */
+static bool program_has_worked(const struct rk_slot *s, uint64_t now_ns)
+{
+	return is_attached(s) && (atomic_load_explicit(&beat_of(s)->first_commit_ns, memory_order_relaxed) ||
+				  now_ns - s->started_ns > PROOF_NS);
+}
+
 /*
  * Whether the process is good for anything: it committed a job, or found none, or it is in a
  * first one that takes long. Only such a one is replaced at once whenever it dies; attaching is
@@ -105,6 +113,8 @@ bool rk_slot_is_in_job(const struct rk_slot *s)
  */
 bool rk_slot_has_worked(const struct rk_slot *s, uint64_t now_ns)
 {
+	if (s->host->c->conf->o.kind == RK_KIND_LINES)
+		return program_has_worked(s, now_ns);
 	return (is_attached(s) && atomic_load_explicit(&beat_of(s)->ready_ns, memory_order_relaxed)) ||
 	       (rk_slot_is_in_job(s) && now_ns - s->started_ns > AT_WORK_NS);
 }

@@ -358,6 +358,9 @@ void rk_slot_kill(struct rk_slot *s)
 		judge_late(s, RK_VERDICT_STOP_TIMEOUT, RK_RESPOND_KILL);
 	s->is_killed = true;
 	rk_slot_journal(s); /* whose death it is, before it dies */
+	/* A program may take the end of one of its processes for an outcome, and answer: nobody is to hear it. */
+	if (rk_kind_is_wrapped(s->host->c->conf->o.kind))
+		(void)syscall(SYS_pidfd_send_signal, s->process.pidfd, SIGSTOP, NULL, 0);
 	n = rk_killer_kill(s->host->killer, s->process.pid, s->process.pidfd);
 	(void)rk_cgroup_slot_kill(s->host->c->cgroup, &s->cgroup);
 	if (is_first)

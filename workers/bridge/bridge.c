@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/process.h"
+#include "workers/bridge/keeps.h"
+#include "workers/bridge/notices.h"
 #include "workers/bridge/saves.h"
 #include "workers/bridge/signs.h"
 
@@ -48,21 +51,6 @@ static void end_loop(struct rk_bridge *b, int status)
 	b->stage = RK_BRIDGE_OVER;
 	b->status = status;
 	b->has_happened = true;
-}
-
-void rk_bridge_fail(struct rk_bridge *b, int status, const char *fmt, ...)
-{
-	char text[256];
-	va_list args;
-
-	if (b->stage == RK_BRIDGE_OVER)
-		return;
-	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	say(b, text);
-	rk_worker_last_words(b->worker, text);
-	end_loop(b, status);
 }
 
 void rk_bridge_happened(struct rk_bridge *b)
@@ -113,6 +101,13 @@ static int on_job(struct rk_job *job, void *state, void *arg)
 	return j->error ? j->error : rk_reply(job, j->answer, j->len);
 }
 
+/* Who has a job is at work: with that it is watched, and its death held against the job. */
+static void give(struct rk_bridge *b, uint32_t place, const struct rk_ahead *a)
+{
+	rk_bridge_ready(b);
+	b->ops->send(b, place, a);
+}
+
 static void on_ahead(const struct rk_ahead *a, void *arg)
 {
 	struct rk_bridge *b = arg;
@@ -125,7 +120,7 @@ static void on_ahead(const struct rk_ahead *a, void *arg)
 	if (a->is_void)
 		mark(b, a->partition);
 	else if (b->ops->send)
-		b->ops->send(b, place, a);
+		give(b, place, a);
 	else
 		rk_bridge_answer(b, place, -EOPNOTSUPP, NULL, 0);
 }
@@ -229,9 +224,25 @@ static void commit_all(struct rk_bridge *b)
 	}
 }
 
+void rk_bridge_fail(struct rk_bridge *b, int status, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (b->stage == RK_BRIDGE_OVER)
+		return;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	commit_all(b); /* what it has answered well need not be asked again */
+	say(b, text);
+	rk_worker_last_words(b->worker, text);
+	end_loop(b, status);
+}
+
 static void declare_job(struct rk_bridge *b, const struct rk_window_job *j)
 {
-	bool is_charged = b->in_order || b->window.n_waiting == 1;
+	bool is_charged = !b->is_innocent && (b->in_order || b->window.n_waiting == 1);
 
 	rk_worker_declare(b->worker, &(struct rk_under_way){ j->partition, j->number, j->deadline_ns }, is_charged);
 }
@@ -276,6 +287,17 @@ static void begin_ending(struct rk_bridge *b)
 	/* Half of the time is the program's for ending by itself; the supervisor ends all behind the whole. */
 	ev_timer_set(&b->ending, (double)b->o.stop_timeout_ns / 2e9, 0.);
 	ev_timer_start(b->loop, &b->ending);
+}
+
+/*
+ * The bridge ends because the program did, or had to: whoever looks at what is left finds the job that did it, as
+ * if it had been the bridge's own handler.
+ */
+static void leave_blame(struct rk_bridge *b)
+{
+	b->is_innocent = b->ops->has_taken && !b->ops->has_taken(b, b->window.oldest_waiting);
+	b->declared = UNKNOWN;
+	declare(b);
 }
 
 static void describe_end(const struct rk_bridge *b, char *text, size_t size)
@@ -347,15 +369,36 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 			       "%s put itself into the background: tell it to stay in the foreground, what it left there is ended",
 			       b->argv[0]);
 	if (b->window.n_waiting)
-		rk_bridge_say(b, "%s, %u jobs without an answer are asked again", text, b->window.n_waiting);
+		rk_bridge_say(b, "%s, without an answer to %u job%s", text, b->window.n_waiting,
+			      b->window.n_waiting == 1 ? "" : "s");
 	rk_worker_last_words(b->worker, text);
 	end_loop(b, RK_BRIDGE_AS_PROGRAM);
 }
 
+static void keeps_say(const char *text, void *arg)
+{
+	rk_bridge_say(arg, "%s", text);
+}
+
 void rk_bridge_keep(struct rk_bridge *b, struct rk_notice *n)
 {
-	(void)b;
-	(void)n;
+	if (!b->keeps && b->o.store_fd)
+		b->keeps = rk_keeps_open(b->loop, b->o.store_fd, keeps_say, b);
+	if (b->keeps)
+		rk_keeps_take(b->keeps, n);
+	else if (n->is_store)
+		rk_bridge_say(b, "descriptor '%.60s' is not kept: FileDescriptorStoreMax says how many are", n->name);
+}
+
+/* What is held for the slot is the program's only by the numbers that it is told. */
+static void descriptors_own(const struct rk_bridge_options *o)
+{
+	for (uint32_t i = 0; i < o->n_listen; i++)
+		(void)!rk_fd_cloexec(o->listen_fd[i], 1);
+	for (uint32_t i = 0; i < o->n_kept; i++)
+		(void)!rk_fd_cloexec(o->kept[i].fd, 1);
+	if (o->store_fd)
+		(void)!rk_fd_cloexec(o->store_fd, 1);
 }
 
 /* Until nobody is left whom the program has started. */
@@ -545,6 +588,7 @@ static int start(struct rk_bridge *b, struct rk_err *err)
 static void close_all(struct rk_bridge *b)
 {
 	rk_saves_close(b);
+	rk_keeps_close(b->keeps);
 	if (b->ops->close)
 		b->ops->close(b);
 	rk_program_close(&b->program);
@@ -558,7 +602,8 @@ static int live(struct rk_bridge *b)
 {
 	struct rk_err err = { 0 };
 	char *const *argv = b->argv;
-	int r, status;
+	int r, status = 0;
+	bool is_to_blame;
 
 	b->slot = rk_worker_slot(b->worker);
 	r = set_up(b, &err);
@@ -572,9 +617,13 @@ static int live(struct rk_bridge *b)
 		rk_bridge_fail(b, r == -ENOENT || r == -EACCES ? 127 : RK_BRIDGE_EXIT_FAILED, "%s",
 			       *err.text ? err.text : strerror(-r));
 	serve(b);
+	is_to_blame = b->status && b->window.n_waiting;
+	if (is_to_blame)
+		leave_blame(b);
 	empty_tree();
 	close_all(b);
-	status = rk_worker_close(b->worker); /* the lease is held until this process is gone */
+	if (!is_to_blame) /* closing would say that no job was under way */
+		status = rk_worker_close(b->worker); /* the lease is held until this process is gone */
 	if (b->status == RK_BRIDGE_AS_PROGRAM)
 		return end_as(b->wait_status);
 	return b->status ? b->status : status;
@@ -599,6 +648,7 @@ int rk_bridge_run(int argc, char **argv)
 		(void)fprintf(stderr, "rekindle-bridge: %s\n", err.text);
 		return RK_BRIDGE_EXIT_USAGE;
 	}
+	descriptors_own(&b.o);
 	r = rk_worker_open_ahead(&b.worker, &(struct rk_worker_def){ .state_size = 8,
 							       .on_job = on_job,
 							       .arg = &b,

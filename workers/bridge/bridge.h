@@ -18,6 +18,7 @@
 #include <ev.h>
 
 #include "base/specifier.h"
+#include "shm/abi.h"
 #include "workers/bridge/options.h"
 #include "workers/bridge/program.h"
 #include "workers/bridge/window.h"
@@ -31,6 +32,7 @@
 enum rk_bridge_stage { RK_BRIDGE_SERVING, RK_BRIDGE_DRAINING, RK_BRIDGE_SAVING, RK_BRIDGE_ENDING, RK_BRIDGE_OVER };
 
 struct rk_bridge;
+struct rk_keeps;
 
 struct rk_bridge_kind_ops {
 	const char *name;
@@ -41,6 +43,8 @@ struct rk_bridge_kind_ops {
 	void (*send)(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job);
 	/* Behind a round of send(). NULL: nothing to do. */
 	void (*flush)(struct rk_bridge *b);
+	/* Whether the program can have begun with a waiting job. NULL: it can with each. */
+	bool (*has_taken)(struct rk_bridge *b, uint32_t place);
 	/* Asks the program to save its state, which rk_saves_answered() ends. 0 or -errno. NULL: this kind has no way. */
 	int (*save)(struct rk_bridge *b);
 	/* Asks the program to end. */
@@ -60,11 +64,13 @@ struct rk_bridge {
 	uint32_t slot;
 	uint16_t port;    /* of this slot; 0 = none */
 	char socket[RK_SPECIFIER_MAX], directory[RK_SPECIFIER_MAX]; /* "" = none */
+	char variables[2][RK_NAME_MAX + 24]; /* of what is started: whose it is */
 	struct rk_window window;
 	struct rk_program program;
 	void *kind; /* of its ops */
 	struct rk_signs *signs;
 	struct rk_saves *saves; /* NULL: there is nothing to save */
+	struct rk_keeps *keeps; /* NULL: the program has sent no descriptor yet */
 	bool is_saved;          /* for the last time */
 	uint64_t n_questions;   /* of our own to the program, as jobs of a partition behind the fleet's */
 	uint64_t sign_deadline_ns; /* until when a sign of life is awaited, 0 = none is; and which one it is */
@@ -83,6 +89,7 @@ struct rk_bridge {
 	bool has_napped;   /* since something happened */
 	bool has_happened; /* something, since the loop looked last */
 	bool in_order;     /* answers come in the order of the jobs: of several under way the oldest is to blame */
+	bool is_innocent;  /* the oldest job: it has not been read */
 	uint32_t n_alone;  /* so many more jobs are given to it one at a time */
 	uint64_t *dirty;   /* partitions that may have something to commit, a bit each */
 	uint64_t declared; /* partition and number of the job that is declared, UINT64_MAX: none */
