@@ -26,11 +26,11 @@ victim() {
 	fi
 } 2>/dev/null
 
-# storm NAME: "$@" behind it is the filter; $tmp/in and $tmp/want are there
+# storm NAME [OPTION…] -- FILTER; $tmp/in and $tmp/want are there
 storm() {
 	local name=$1 kills=0 pipeline
 	shift
-	timeout -k 5 150 "$rekindle" run -n 4 --name storm --kind=lines --key=1 --set RestartBackoffMax=100ms -- "$@" \
+	timeout -k 5 150 "$rekindle" run -n 4 --name storm --kind=lines --key=1 --set RestartBackoffMax=100ms "$@" \
 		<"$tmp/in" >"$tmp/out" 2>"$tmp/err" &
 	pipeline=$!
 	started[$pipeline]=
@@ -45,7 +45,7 @@ storm() {
 	result "$name: the pipeline ends well" "$([ $status -eq 0 ] || echo "exit status $status")"
 	result "$name: each of $n_lines lines has its answer, once, where it belongs" \
 		"$(cmp "$tmp/want" "$tmp/out" 2>&1 | head -1)"
-	result "$name: there were kills" "$([ $kills -ge 3 ] || echo "$kills kills")"
+	result "$name: there were kills" "$([ $kills -ge 1 ] || echo "$kills kills")"
 	echo "# $name: $kills kills; $(tail -1 "$tmp/err")"
 }
 
@@ -55,9 +55,9 @@ have() {
 
 seq "$n_lines" | awk '{ print "key" $1 % 100 " line " $1 }' >"$tmp/in"
 cp "$tmp/in" "$tmp/want"
-if have mawk mawk; then storm mawk mawk -W interactive '{ print }'; fi
+if have mawk mawk; then storm mawk -- mawk -W interactive '{ print }'; fi
 sed 's/line/LINE/' "$tmp/in" >"$tmp/want"
-if have sed sed; then storm sed sed -u s/line/LINE/; fi
+if have sed sed; then storm sed -- sed -u s/line/LINE/; fi
 
 cat >"$tmp/filter.py" <<'EOF'
 import os, sys
@@ -68,7 +68,7 @@ for line in iter(sys.stdin.readline, ""):
 EOF
 tr a-z A-Z <"$tmp/in" >"$tmp/want"
 if have python python3; then
-	storm python python3 "$tmp/filter.py" "$tmp/seen"
+	storm python -- python3 "$tmp/filter.py" "$tmp/seen"
 	sort -u "$tmp/seen" >"$tmp/once"
 	sort "$tmp/in" >"$tmp/all"
 	result "python: it has seen every line" "$(cmp "$tmp/once" "$tmp/all" 2>&1 | head -1)"
@@ -79,7 +79,23 @@ fi
 
 seq "$n_lines" | awk '{ printf "{\"key\":\"k%d\",\"n\":%d}\n", $1 % 100, $1 }' >"$tmp/in"
 cp "$tmp/in" "$tmp/want"
-if have jq jq; then storm jq jq --unbuffered -c .; fi
+if have jq jq; then storm jq -- jq --unbuffered -c .; fi
+
+# Answers in any order: threads, and an id.
+cat >"$tmp/threads.py" <<'EOF'
+import random, sys, threading, time
+lock = threading.Lock()
+def work(line):
+    time.sleep(random.random() * 0.005)
+    with lock:
+        print(line.rstrip("\n"), "done", flush=True)
+for line in iter(sys.stdin.readline, ""):
+    threading.Thread(target=work, args=(line,)).start()
+EOF
+n_lines=$((n_lines / 20))
+seq "$n_lines" | awk '{ print "id" $1 " line" }' >"$tmp/in"
+sed 's/$/ done/' "$tmp/in" >"$tmp/want"
+if have threads python3; then storm threads --set AnswerId=1 -- python3 "$tmp/threads.py"; fi
 
 result "nothing is left in the end" "$(ls -A "$REKINDLE_RUNTIME_DIR" 2>/dev/null)"
 finish
