@@ -53,11 +53,9 @@ choose() {
 # wrap N OPTION… -- COMMAND…: a fleet $package of N slots by the preset of that name from a free port on, its lines on
 # descriptor 7. Probes are quick: what hangs is found within 100 ms * 3 + 300 ms, the documented bound.
 wrap() {
-	local n=$1
-	shift
-	choose "$n"
-	launch "$n" "$@"
-	is_up "$n"
+	choose "$1"
+	launch "$@"
+	is_up "$1"
 }
 
 # is_up N: waits until it is ready; that takes one try each
@@ -73,10 +71,10 @@ is_up() {
 
 # launch N OPTION… -- COMMAND…: the same on the port that is chosen, without waiting
 launch() {
-	local n=$1
+	local size=$1
 	shift
 	# What the fleet and its programs say is kept too; tee ends with them.
-	lines 7 "$tmp/run.$package" "$rekindle" run --name "$package" -n "$n" --set Kind=tcp --set Preset="$package" \
+	lines 7 "$tmp/run.$package" "$rekindle" run --name "$package" -n "$size" --set Kind=tcp --set Preset="$package" \
 		--set Port="$port" --set StateDirectory="$states/%i" --set ProbeInterval=100ms --set ProbeTimeout=300ms --set StartTimeout=20s "$@"
 	keeper=$!
 }
