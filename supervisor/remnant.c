@@ -227,8 +227,8 @@ static uint32_t whose_mark(pid_t pid, void *arg)
 	uint32_t slot = 0;
 
 	switch (rk_mark_look(&r->mark, pid, &slot)) {
-	case RK_MARK_OURS:
-		return slot;
+	case RK_MARK_OURS: /* the others have their processes, which come and go */
+		return slot < r->c.n_slots && r->slots[slot].is_on ? slot : RK_REMNANT_OTHER;
 	case RK_MARK_OTHER:
 		return RK_REMNANT_OTHER;
 	case RK_MARK_NOBODY:

@@ -193,8 +193,23 @@ void rk_remnant_list_assign(struct rk_remnant_list *l, const struct rk_remnant_r
 
 /* ---- what happened meanwhile ---- */
 
-/* Whether each child that a process has now was listed as one; *ret_sum is of all of them. False also without the list. */
-static bool children_look(const struct rk_remnant_list *l, pid_t parent, uint64_t *ret_sum, bool *ret_known)
+/*
+ * Whether one that was not listed may be what is looked for. New children come all the time: another slot's process,
+ * a command, below the reaper whatever the machine starts.
+ */
+static bool may_be_wanted(const struct rk_remnant_roots *roots, pid_t parent, pid_t pid)
+{
+	uint32_t slot = roots->whose_mark(pid, roots->arg);
+
+	return slot < RK_REMNANT_OTHER || (slot == RK_REMNANT_NOBODY && parent == roots->root);
+}
+
+/*
+ * Whether each child that a process has now, and that may be wanted, was listed as one; *ret_sum is of all of
+ * them. False also without the list.
+ */
+static bool children_look(const struct rk_remnant_list *l, const struct rk_remnant_roots *roots, pid_t parent, uint64_t *ret_sum,
+			  bool *ret_known)
 {
 	char path[64];
 	FILE *list;
@@ -210,7 +225,8 @@ static bool children_look(const struct rk_remnant_list *l, pid_t parent, uint64_
 		const struct rk_remnant *p = find(l, pid);
 
 		*ret_sum = (*ret_sum + (uint64_t)pid) * UINT64_C(0x9e3779b97f4a7c15);
-		*ret_known = *ret_known && p && p->parent == parent;
+		if (!p || p->parent != parent)
+			*ret_known = *ret_known && !may_be_wanted(roots, parent, pid);
 	}
 	(void)fclose(list);
 	return true;
@@ -220,13 +236,13 @@ static bool children_look(const struct rk_remnant_list *l, pid_t parent, uint64_
  * Who forks and ends before it is read leaves a child that may not be listed; that is its reaper's by now. The
  * kernel's list of children may leave some out while others of them are reaped, but not twice in the same way.
  */
-static bool has_unlisted(const struct rk_remnant_list *l, pid_t parent)
+static bool has_unlisted(const struct rk_remnant_list *l, const struct rk_remnant_roots *roots, pid_t parent)
 {
 	uint64_t sum, before = 0;
 	bool is_known;
 
 	for (uint32_t i = 0; i < LOOKS_MAX; i++) {
-		if (!children_look(l, parent, &sum, &is_known))
+		if (!children_look(l, roots, parent, &sum, &is_known))
 			return false; /* a kernel without it */
 		if (!is_known)
 			return true;
@@ -243,7 +259,7 @@ int rk_remnant_list_read(struct rk_remnant_list *l, const struct rk_remnant_root
 
 	if (r == 0)
 		rk_remnant_list_assign(l, roots);
-	l->is_torn = has_unlisted(l, roots->root) || (roots->reaper && has_unlisted(l, roots->reaper));
+	l->is_torn = has_unlisted(l, roots, roots->root) || (roots->reaper && has_unlisted(l, roots, roots->reaper));
 	return r;
 }
 

@@ -34,7 +34,7 @@ int rk_bridge_launch(struct rk_bridge *b, struct rk_err *err)
 	for (unsigned int i = 0; i < RK_SIGNS_VARIABLES; i++)
 		if (rk_signs_variable(b, i))
 			variables[n++] = (char *)(uintptr_t)rk_signs_variable(b, i);
-	envp = rk_bridge_environment(b, variables, n);
+	envp = rk_bridge_environment(variables, n);
 	plan.envp = envp;
 	plan.fds = told.fds;
 	plan.n_fds = told.n_fds;

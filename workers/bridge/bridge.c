@@ -27,6 +27,7 @@
 #define UNKNOWN UINT64_MAX
 #define NOTHING (UINT64_MAX - 1)
 #define SIGN (UINT64_C(1) << 62)
+#define OWN (UINT64_C(1) << 47) /* in a sign's number: it is an answer to what we asked, not a probe */
 
 /* ---- what is said ---- */
 
@@ -119,10 +120,41 @@ static void on_ahead(const struct rk_ahead *a, void *arg)
 	b->has_happened = true;
 	if (a->is_void)
 		mark(b, a->partition);
+	else if (a->deadline_ns && a->deadline_ns <= b->window.at[place].shown_ns)
+		rk_bridge_answer(b, place, -ETIMEDOUT, NULL, 0); /* nobody waits for it any more, and it has not begun */
 	else if (b->ops->send)
 		give(b, place, a);
 	else
 		rk_bridge_answer(b, place, -EOPNOTSUPP, NULL, 0);
+}
+
+uint32_t rk_bridge_own_partition(const struct rk_bridge *b)
+{
+	return b->window.n_partitions - 1;
+}
+
+/*
+ * Until when the oldest is to be answered, 0 = it does not say: the time that its client has given it, but from when
+ * it has become the oldest. What it had to wait for is not its own, and not the program's fault.
+ */
+static uint64_t deadline_of(const struct rk_bridge *b, const struct rk_window_job *j)
+{
+	if (j->partition == rk_bridge_own_partition(b))
+		return b->oldest_since_ns + b->o.hang_after_ns;
+	return j->deadline_ns ? b->oldest_since_ns + (j->deadline_ns - j->shown_ns) : 0;
+}
+
+/* Begins the time of another one that has become the oldest. */
+static void note_oldest(struct rk_bridge *b)
+{
+	uint32_t place = b->window.oldest_waiting;
+	const struct rk_window_job *j = place == RK_WINDOW_NONE ? NULL : &b->window.at[place];
+	uint64_t which = j ? (uint64_t)j->partition << 48 | j->number : NOTHING;
+
+	if (which == b->oldest)
+		return;
+	b->oldest = which;
+	b->oldest_since_ns = rk_clock_ns();
 }
 
 /*
@@ -132,13 +164,14 @@ static void on_ahead(const struct rk_ahead *a, void *arg)
 static bool is_stuck(const struct rk_bridge *b)
 {
 	const struct rk_window_job *j;
-	uint64_t now_ns;
+	uint64_t now_ns, deadline_ns;
 
 	if (b->in_order || b->window.oldest_waiting == RK_WINDOW_NONE)
 		return false;
 	j = &b->window.at[b->window.oldest_waiting];
 	now_ns = rk_clock_ns();
-	return (j->deadline_ns && now_ns > j->deadline_ns) || now_ns - j->shown_ns > b->o.hang_after_ns;
+	deadline_ns = deadline_of(b, j);
+	return now_ns > (deadline_ns ? deadline_ns : b->oldest_since_ns + b->o.hang_after_ns);
 }
 
 /* How many more jobs the program may have now. */
@@ -164,6 +197,7 @@ static void feed(struct rk_bridge *b)
 
 	if (b->stage != RK_BRIDGE_SERVING)
 		return;
+	note_oldest(b);
 	r = rk_worker_ahead(b->worker, room(b), on_ahead, b);
 	if (r == RK_STOP)
 		begin_draining(b);
@@ -173,11 +207,6 @@ static void feed(struct rk_bridge *b)
 		b->n_alone = 0; /* whoever was under way when a predecessor died is done */
 	if (b->ops->flush)
 		b->ops->flush(b);
-}
-
-uint32_t rk_bridge_own_partition(const struct rk_bridge *b)
-{
-	return b->window.n_partitions - 1;
 }
 
 /* What was asked was to save. */
@@ -205,8 +234,8 @@ static void commit(struct rk_bridge *b, uint32_t partition)
 	b->declared = UNKNOWN; /* running them has overwritten it */
 	if (r == 0)
 		rk_window_drop(&b->window, partition, number);
-	else if (r == -EAGAIN)
-		rk_window_forget(&b->window, partition);
+	else if (r == -EAGAIN) /* what the program has of it would answer for others */
+		rk_bridge_fail(b, RK_BRIDGE_EXIT_FAILED, "a job wants another attempt, which begins with another process");
 	else if (r == -EBUSY)
 		b->dirty[partition / 64] |= 1ull << partition % 64; /* no room for its dead letter: again at the next look */
 	else
@@ -244,17 +273,20 @@ static void declare_job(struct rk_bridge *b, const struct rk_window_job *j)
 {
 	bool is_charged = !b->is_innocent && (b->in_order || b->window.n_waiting == 1);
 
-	rk_worker_declare(b->worker, &(struct rk_under_way){ j->partition, j->number, j->deadline_ns }, is_charged);
+	if (j->partition == rk_bridge_own_partition(b)) /* what we asked ourselves */
+		rk_worker_declare_probe(b->worker, j->number | OWN, deadline_of(b, j));
+	else
+		rk_worker_declare(b->worker, &(struct rk_under_way){ j->partition, j->number, deadline_of(b, j) }, is_charged);
 }
 
 /* Who looks from outside sees the oldest job that waits, else the sign of life that is awaited. */
 static void declare(struct rk_bridge *b)
 {
 	uint32_t place = b->window.oldest_waiting;
-	const struct rk_window_job *j =
-		place == RK_WINDOW_NONE || b->window.at[place].partition == rk_bridge_own_partition(b) ? NULL : &b->window.at[place];
+	const struct rk_window_job *j = place == RK_WINDOW_NONE ? NULL : &b->window.at[place];
 	uint64_t which = j ? (uint64_t)j->partition << 48 | j->number : b->sign_deadline_ns ? b->sign_number | SIGN : NOTHING;
 
+	note_oldest(b);
 	if (which == b->declared)
 		return;
 	b->declared = which;
@@ -364,6 +396,9 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 		return;
 	}
 	describe_end(b, text, sizeof(text));
+	if (b->signs)
+		rk_signs_end(b); /* a probe's command is none of the program's */
+	rk_saves_close(b);
 	if (b->wait_status == 0 && rk_program_kill_tree(0) > 0)
 		(void)snprintf(text, sizeof(text),
 			       "%s put itself into the background: tell it to stay in the foreground, what it left there is ended",
@@ -644,6 +679,8 @@ int rk_bridge_run(int argc, char **argv)
 	b.ops = r == 0 ? ops_of(b.o.kind) : NULL;
 	if (r == 0 && !b.ops)
 		r = rk_err_set(&err, -EOPNOTSUPP, "this release knows no such kind");
+	if (r == 0)
+		rk_bridge_clean_environment(); /* but for REKINDLE_WORKER, which the library reads and takes out */
 	if (r < 0) {
 		(void)fprintf(stderr, "rekindle-bridge: %s\n", err.text);
 		return RK_BRIDGE_EXIT_USAGE;

@@ -18,7 +18,6 @@
 #include <ev.h>
 
 #include "base/specifier.h"
-#include "shm/abi.h"
 #include "workers/bridge/options.h"
 #include "workers/bridge/program.h"
 #include "workers/bridge/window.h"
@@ -64,7 +63,6 @@ struct rk_bridge {
 	uint32_t slot;
 	uint16_t port;    /* of this slot; 0 = none */
 	char socket[RK_SPECIFIER_MAX], directory[RK_SPECIFIER_MAX]; /* "" = none */
-	char variables[2][RK_NAME_MAX + 24]; /* of what is started: whose it is */
 	struct rk_window window;
 	struct rk_program program;
 	void *kind; /* of its ops */
@@ -92,6 +90,8 @@ struct rk_bridge {
 	bool is_innocent;  /* the oldest job: it has not been read */
 	uint32_t n_alone;  /* so many more jobs are given to it one at a time */
 	uint64_t *dirty;   /* partitions that may have something to commit, a bit each */
+	uint64_t oldest;   /* partition and number of the job that waits longest; since when it is the oldest */
+	uint64_t oldest_since_ns;
 	uint64_t declared; /* partition and number of the job that is declared, UINT64_MAX: none */
 	int wait_status;   /* of the program, once program.pid is 0 */
 	int status;        /* exit status, once it is over; RK_BRIDGE_AS_PROGRAM */
@@ -122,8 +122,11 @@ RK_PRINTF(3, 4) void rk_bridge_fail(struct rk_bridge *b, int status, const char 
 /* One line on stderr, which names the slot. */
 RK_PRINTF(2, 3) void rk_bridge_say(const struct rk_bridge *b, const char *fmt, ...);
 
-/* The environment of what is started: ours without what is rekindle's, with `more`, which is borrowed. NULL: no memory. free() it. */
-char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint32_t n_more);
+/* Takes out of our environment what is for us alone, so that whatever is started has the rest. Once, at first. */
+void rk_bridge_clean_environment(void);
+
+/* Our environment and `more`, which is borrowed like the rest. NULL: no memory. free() it. */
+char **rk_bridge_environment(char *const *more, uint32_t n_more);
 
 /* Makes port, places and words of the options and the program's argv, which end with NULL; makes the state
  * directory where it is named. 0 or -errno with a sentence. */

@@ -15,35 +15,28 @@ extern char **environ;
 
 /* ---- its environment ---- */
 
-static bool is_ours(const char *variable)
+void rk_bridge_clean_environment(void)
 {
-	static const char *const names[] = { "REKINDLE_BRIDGE=", "REKINDLE_WORKER=", "NOTIFY_SOCKET=", "LISTEN_FDS=",
-					     "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID=",
-					     "REKINDLE_FLEET=", "REKINDLE_WORKER_SLOT=" };
+	static const char *const names[] = { "REKINDLE_BRIDGE", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID",
+					     "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID" };
 
 	for (size_t i = 0; i < rk_countof(names); i++)
-		if (strncmp(variable, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
+		(void)unsetenv(names[i]);
 }
 
-char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint32_t n_more)
+char **rk_bridge_environment(char *const *more, uint32_t n_more)
 {
-	size_t n = 0, k = 0;
+	size_t n = 0;
 	char **envp;
 
 	while (environ[n])
 		n++;
-	envp = calloc(n + n_more + rk_countof(b->variables) + 1, sizeof(*envp));
+	envp = calloc(n + n_more + 1, sizeof(*envp));
 	if (!envp)
 		return NULL;
-	for (size_t i = 0; i < n; i++)
-		if (!is_ours(environ[i]))
-			envp[k++] = environ[i];
-	for (size_t i = 0; i < rk_countof(b->variables); i++)
-		envp[k++] = (char *)(uintptr_t)b->variables[i]; /* exec changes nothing of it */
+	memcpy(envp, environ, n * sizeof(*envp));
 	for (uint32_t i = 0; i < n_more; i++)
-		envp[k++] = more[i];
+		envp[n + i] = more[i];
 	return envp;
 }
 
@@ -144,12 +137,14 @@ int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
 {
 	const struct rk_specifiers with = specifiers(b);
 	struct rk_wordlist words = { .at = (char **)(uintptr_t)argv };
+	char slot[12];
 	int r = 0;
 
 	while (argv[words.n])
 		words.n++;
-	(void)snprintf(b->variables[0], sizeof(b->variables[0]), "REKINDLE_FLEET=%s", b->o.fleet);
-	(void)snprintf(b->variables[1], sizeof(b->variables[1]), "REKINDLE_WORKER_SLOT=%u", b->slot);
+	(void)snprintf(slot, sizeof(slot), "%u", b->slot);
+	if (setenv("REKINDLE_FLEET", b->o.fleet, 1) < 0 || setenv("REKINDLE_WORKER_SLOT", slot, 1) < 0)
+		return rk_err_set(err, -ENOMEM, "no memory for an environment");
 	b->port = (uint16_t)rk_specifier_port(&with);
 	if (*b->o.socket)
 		r = rk_specifier_expand("%s", &with, b->socket, sizeof(b->socket), err);

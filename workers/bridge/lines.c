@@ -91,8 +91,10 @@ static int name(struct rk_bridge *b, uint32_t place, const char *text, size_t le
 
 	if (b->in_order)
 		return 0;
-	if (!rk_field_of(&l->id, text, len, RK_FIELD_MAX, &id))
+	if (!rk_field_of(&l->id, text, len, RK_FIELD_MAX, &id) || !id.len)
 		return -EBADMSG;
+	if (rk_window_find_id(&b->window, id.at, id.len) != RK_WINDOW_NONE)
+		return -EEXIST; /* whose the answer is could not be told */
 	return rk_window_name(&b->window, place, id.at, id.len);
 }
 
@@ -126,6 +128,8 @@ static int lines_save(struct rk_bridge *b)
 {
 	uint32_t place;
 
+	if (b->window.first_of[rk_bridge_own_partition(b)] != RK_WINDOW_NONE)
+		return -EBUSY; /* the last one has no answer yet: more of them would get it */
 	if (b->window.n == b->window.n_max)
 		return -EAGAIN;
 	place = rk_window_add(&b->window, rk_bridge_own_partition(b), b->n_questions++, RK_WINDOW_WAITING, rk_clock_ns(), 0);
@@ -146,7 +150,7 @@ static uint32_t answered(struct rk_bridge *b, const char *answer, size_t len)
 
 	if (b->in_order)
 		return b->window.oldest_waiting;
-	if (rk_field_of(&l->id, answer, len, RK_FIELD_MAX, &id))
+	if (rk_field_of(&l->id, answer, len, RK_FIELD_MAX, &id) && id.len)
 		place = rk_window_find_id(&b->window, id.at, id.len);
 	if (place == RK_WINDOW_NONE && !l->has_strayed) {
 		l->has_strayed = true;
@@ -243,7 +247,7 @@ static void on_closed_due(struct ev_loop *loop, ev_timer *t, int events)
 static int lines_start(struct rk_bridge *b, struct rk_err *err)
 {
 	struct lines *l = calloc(1, sizeof(*l));
-	char **envp = rk_bridge_environment(b, NULL, 0);
+	char **envp = rk_bridge_environment(NULL, 0);
 	enum rk_bridge_terminal t = b->o.terminal;
 	struct rk_program_plan plan = { .argv = b->argv,
 					.envp = envp,

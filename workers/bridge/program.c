@@ -269,6 +269,24 @@ static void children_add(struct tree *t, pid_t pid)
 		(void)closedir(tasks);
 }
 
+/* Not dead and only not reaped yet. */
+static bool is_living(pid_t pid)
+{
+	char path[64], text[256];
+	rk_cleanup(rk_close_p) int fd = -1;
+	const char *at;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	at = strrchr(text, ')'); /* ") S …" */
+	return at && at[1] && at[2] != 'Z' && at[2] != 'X';
+}
+
 /* By a descriptor, taken before the look at whose child it is: the pid may be another's by now. */
 static void signal_child(pid_t pid, pid_t parent, int sig)
 {
@@ -289,8 +307,10 @@ uint32_t rk_program_kill_tree(int sig)
 	children_add(t, getpid());
 	for (uint32_t i = 0; i < t->n; i++)
 		children_add(t, t->pid[i]);
-	n = t->n;
-	for (uint32_t i = n; i-- > 0;) /* the farthest first: who loses its parent becomes ours, and looks like another's */
+	n = 0;
+	for (uint32_t i = 0; i < t->n; i++)
+		n += is_living(t->pid[i]);
+	for (uint32_t i = t->n; i-- > 0;) /* the farthest first: who loses its parent becomes ours, and looks like another's */
 		signal_child(t->pid[i], t->parent[i], sig);
 	free(t);
 	return n;

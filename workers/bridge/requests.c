@@ -186,6 +186,7 @@ static int requests_save(struct rk_bridge *b)
 		rk_bridge_say(b, "%s", err.text);
 		return e;
 	}
+	(void)rk_http_cancel(r->saving, b->n_questions); /* an answer that is late is none */
 	return rk_http_send(r->saving, &(struct rk_http_job){ .id = ++b->n_questions, .key = "", .body = "", .attempt = 1 });
 }
 

@@ -57,8 +57,7 @@ uint32_t rk_window_add(struct rk_window *w, uint32_t partition, uint64_t number,
 	j->deadline_ns = deadline_ns;
 	j->error = 0;
 	j->len = 0;
-	if (j->id)
-		j->id[0] = '\0';
+	j->id_len = 0;
 	j->next = j->next_of_partition = RK_WINDOW_NONE;
 	j->previous = w->last;
 	if (w->last == RK_WINDOW_NONE)
@@ -99,10 +98,10 @@ int rk_window_name(struct rk_window *w, uint32_t place, const char *id, size_t l
 {
 	struct rk_window_job *j = &w->at[place];
 
-	if (!grow(&j->id, &j->id_room, len + 1))
+	if (!grow(&j->id, &j->id_room, len))
 		return -ENOMEM;
 	memcpy(j->id, id, len);
-	j->id[len] = '\0';
+	j->id_len = len;
 	return 0;
 }
 
@@ -111,7 +110,7 @@ uint32_t rk_window_find_id(const struct rk_window *w, const char *id, size_t len
 	for (uint32_t i = w->oldest_waiting; i != RK_WINDOW_NONE; i = w->at[i].next) {
 		const struct rk_window_job *j = &w->at[i];
 
-		if (j->state == RK_WINDOW_WAITING && j->id && strlen(j->id) == len && memcmp(j->id, id, len) == 0)
+		if (j->state == RK_WINDOW_WAITING && j->id_len == len && memcmp(j->id, id, len) == 0)
 			return i;
 	}
 	return RK_WINDOW_NONE;
@@ -197,11 +196,5 @@ void rk_window_drop(struct rk_window *w, uint32_t partition, uint64_t number)
 {
 	while (w->first_of[partition] != RK_WINDOW_NONE &&
 	       !rk_pos_before(number, w->at[w->first_of[partition]].number))
-		take_first(w, partition);
-}
-
-void rk_window_forget(struct rk_window *w, uint32_t partition)
-{
-	while (w->first_of[partition] != RK_WINDOW_NONE)
 		take_first(w, partition);
 }

@@ -34,8 +34,8 @@ struct rk_window_job {
 	int error; /* of the answer: 0 or a negative errno */
 	char *answer; /* len bytes, in `room` allocated ones that are kept for the place's next job */
 	size_t len, room;
-	char *id; /* by which its answer is known; NULL: by its turn. The place's, as above */
-	size_t id_room;
+	char *id; /* by which its answer is known: id_len bytes, 0 = by its turn. The place's, as above */
+	size_t id_len, id_room;
 	uint32_t next, previous;       /* in the order of showing; RK_WINDOW_NONE */
 	uint32_t next_of_partition;
 };
@@ -60,7 +60,7 @@ void rk_window_close(struct rk_window *w);
 uint32_t rk_window_add(struct rk_window *w, uint32_t partition, uint64_t number, enum rk_window_state state,
 		       uint64_t now_ns, uint64_t deadline_ns);
 
-/* Gives the job the id by which its answer will be known. 0 or -ENOMEM. */
+/* Gives the job the id by which its answer will be known, of at least one byte. 0 or -ENOMEM. */
 RK_MUST_USE int rk_window_name(struct rk_window *w, uint32_t place, const char *id, size_t len);
 
 /* The waiting job of this id, the oldest if there are several; RK_WINDOW_NONE. */
@@ -80,8 +80,5 @@ bool rk_window_ready(const struct rk_window *w, uint32_t partition, uint64_t *re
 
 /* Takes the partition's jobs up to number away. */
 void rk_window_drop(struct rk_window *w, uint32_t partition, uint64_t number);
-
-/* Takes all of a partition's jobs away. */
-void rk_window_forget(struct rk_window *w, uint32_t partition);
 
 #endif

@@ -189,6 +189,17 @@ void rk_worker_look_from(struct rk_worker *k, uint32_t partition)
 	k->w.scan_from = partition % k->w.m.g.n_partitions;
 }
 
+/* What is to be looked at, or given back, now: what is under way in a partition that is to be given back is awaited. */
+static bool has_work(const struct worker *w)
+{
+	if (!rk_worker_is_paused(w))
+		return rk_worker_has_pending(w);
+	for (uint32_t p = rk_worker_find_asked(w); p < w->m.g.n_partitions; p++)
+		if (rk_part_is_asked(&w->m, p, w->number) && !is_under_way(&w->partitions[p]))
+			return true;
+	return false;
+}
+
 /* Commits up to `number`. Returns 0, -EAGAIN, -EBUSY or -ESTALE. */
 static int run_to(struct worker *w, struct partition *part, uint64_t number)
 {
@@ -212,6 +223,7 @@ int rk_worker_run_to(struct rk_worker *k, uint32_t p, uint64_t number)
 {
 	struct partition *part = p < k->w.m.g.n_partitions ? &k->w.partitions[p] : NULL;
 	struct rk_owner before;
+	struct rk_err err;
 	int r;
 
 	if (!part || !part->open || !rk_pos_before(number, part->shown))
@@ -229,12 +241,12 @@ int rk_worker_run_to(struct rk_worker *k, uint32_t p, uint64_t number)
 	}
 	if (r == -EAGAIN)
 		part->shown = cursor_of(part);
-	if (r == -ESTALE) {
-		char text[64];
-
-		(void)snprintf(text, sizeof(text), "partition %u was taken away", p);
-		rk_handle_give_up(k, r, text);
-	}
+	if (r == -ESTALE)
+		(void)rk_err_set(&err, r, "partition %u was taken away", p);
+	else if (rk_unlikely(rk_part_is_asked(&k->w.m, p, k->w.number)) && !is_under_way(part))
+		r = rk_partition_release(&k->w, p, &err) < 0 ? -ESTALE : r; /* its bit may be gone: now or never */
+	if (r == -ESTALE)
+		rk_handle_give_up(k, r, err.text);
 	return r;
 }
 
@@ -289,7 +301,7 @@ void rk_worker_announce(struct rk_worker *k)
 
 bool rk_worker_arm(struct rk_worker *k, bool for_jobs)
 {
-	return rk_handle_arm(k, for_jobs);
+	return rk_handle_arm(k, for_jobs || rk_worker_is_paused(&k->w) ? has_work : NULL);
 }
 
 void rk_worker_disarm(struct rk_worker *k)

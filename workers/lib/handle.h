@@ -31,9 +31,9 @@ RK_MUST_USE int rk_handle_open(struct rk_worker **ret, const struct rk_worker_de
 
 /*
  * Parks, with the helper asleep in our place; the worker says PARKED unless something is declared.
- * False if there is work (and that is asked for), or a wish to stop: look again.
+ * False if there is work, as has_work (NULL: nobody wants any) says, or a wish to stop: look again.
  */
-bool rk_handle_arm(struct rk_worker *k, bool for_jobs);
+bool rk_handle_arm(struct rk_worker *k, bool (*has_work)(const struct worker *));
 
 /* The job thread works again: nobody needs to ring. */
 void rk_handle_disarm(struct rk_worker *k);

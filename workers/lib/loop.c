@@ -77,7 +77,7 @@ void rk_handle_disarm(struct rk_worker *k)
 	rk_bell_unpark(&k->w.bell->bell);
 }
 
-bool rk_handle_arm(struct rk_worker *k, bool for_jobs)
+bool rk_handle_arm(struct rk_worker *k, bool (*has_work)(const struct worker *))
 {
 	struct worker *w = &k->w;
 	struct rk_orphan_sleep s;
@@ -85,7 +85,7 @@ bool rk_handle_arm(struct rk_worker *k, bool for_jobs)
 
 	rk_wake_drain(&k->wake); /* whatever comes from here on rings */
 	word = rk_bell_park(&w->bell->bell);
-	if ((for_jobs && rk_worker_has_pending(w)) || rk_worker_must_stop(w)) {
+	if ((has_work && has_work(w)) || rk_worker_must_stop(w)) {
 		rk_bell_unpark(&w->bell->bell);
 		return false;
 	}
@@ -126,7 +126,7 @@ static int next(struct rk_worker *k, uint32_t timeout_ms)
 			return n;
 		if (!ends || (deadline_ns && rk_clock_ns() < deadline_ns))
 			rk_worker_idle(&k->w, deadline_ns);
-		else if (k->wake.event < 0 || rk_handle_arm(k, true))
+		else if (k->wake.event < 0 || rk_handle_arm(k, rk_worker_has_pending))
 			return 0;
 	}
 	atomic_store_explicit(&k->w.beat->state, RK_BEAT_STOPPING, memory_order_release);
