@@ -227,6 +227,7 @@ static const struct rk_option restart_options[] = {
 };
 
 static const struct rk_option demo_options[] = {
+	{ "kind", 0, RK_OPTION_CHOICE, "native|lines", "of workers: those of wordcount, or a filter as it is (native)", 0, 0 },
 	{ "seconds", 0, RK_OPTION_COUNT, "N",
 	  "how long to count the text's words, over and over (10; with --text: once)", 1, 86400 },
 	{ "text", 0, RK_OPTION_TEXT, "PATH",
@@ -751,7 +752,7 @@ static const struct rk_command commands[] = {
 	{
 		.name = "demo",
 		.summary = "kill workers and clients under load and check the result",
-		.arguments = "[PATH...]",
+		.arguments = "[PATH... | --kind=lines [-- COMMAND [ARGUMENT...]]]",
 		.text = "Starts a fleet that counts words, kills its workers and clients while "
 			"they work, and ends with the verdict of a checker that shares no code "
 			"with it. The exit status is 0 only if nothing was lost, nothing counted "
@@ -759,7 +760,15 @@ static const struct rk_command commands[] = {
 			"With --poison it also sends jobs that no worker survives, half of which "
 			"crash and half hang; each must end with the answer that it was quarantined, "
 			"and be a dead letter of the fleet, and nothing else may. The run goes on "
-			"until the last one is, a minute longer at most.",
+			"until the last one is, a minute longer at most.\n\n"
+			"With --kind=lines the workers are COMMAND, a filter that answers each line with a line "
+			"(without one jq --unbuffered -c . or, where that is not installed, sed -u s/x/x/). Each line "
+			"that is sent has an id, which the answer has to hold. Programs and bridges are killed; a "
+			"process of demo's before each COMMAND notes what it is given. The exit status is 0 only if each "
+			"line got one answer, its own, in the order of its key; how many lines a program was given more "
+			"than once, as at least once allows, is told as well (\"redelivered\" in JSON, beside lost, "
+			"doubled, wrong, out_of_order, refused, unread and strange, which have to be 0). Of the options "
+			"it takes --seconds, --workers, --clients, --in-flight, --kill-workers, --seed and --output.",
 		OPTIONS(demo_options),
 		.members = &rk_members_demo,
 		.n_max = -1,

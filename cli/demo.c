@@ -26,8 +26,10 @@
 #include "base/num.h"
 #include "cli/cli.h"
 #include "cli/demo_client.h"
+#include "cli/demo_filter.h"
 #include "cli/demo_finals.h"
 #include "cli/demo_hog.h"
+#include "cli/demo_lines.h"
 #include "cli/demo_poison.h"
 #include "cli/demo_reader.h"
 #include "cli/demo_show.h"
@@ -588,8 +590,12 @@ int rk_cli_demo(int argc, char **argv)
 		return rk_demo_poison_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], RK_DEMO_HOG_ARGUMENT) == 0)
 		rk_demo_hog_main();
+	if (argc > 1 && strcmp(argv[1], RK_DEMO_FILTER_ARGUMENT) == 0)
+		return rk_demo_filter_main(argc - 1, argv + 1);
 	if (!rk_cli_begin(&args, argc, argv, &status))
 		return status;
+	if (rk_args_text(&args, "kind") && strcmp(rk_args_text(&args, "kind"), "lines") == 0)
+		return rk_demo_lines(&args);
 	configure(&d, &args);
 	r = all(&d, &args, &text, &good, &err);
 	status = r == 0 ? good ? RK_CLI_OK : RK_CLI_FAILED : rk_cli_complain(RK_CLI_FAILED, "%s", err.text);

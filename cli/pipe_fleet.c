@@ -33,7 +33,7 @@ static int keeper_start(struct rk_pipe_fleet *f, char *const *argv, struct rk_er
 	r = rk_programs_daemon(path, err);
 	return r < 0 ? r : rk_demo_child_start(&f->keeper,
 					       &(struct rk_demo_spawn){ .path = path, .argv = argv, .death_signal = SIGTERM,
-									.fd = -1, .input = nothing, .output = STDERR_FILENO },
+									.fd = -1, .input = nothing, .output = f->output ? f->output : STDERR_FILENO },
 					       err);
 }
 

@@ -295,7 +295,7 @@ static const struct rk_key keys[] = {
 	{ KEY("StateDirectory", WRAP, PATTERN, NEVER, F(state_directory)), .normal = "", .systemd = "StateDirectory",
 	  .kinds = WRAPPED,
 	  .help = "The directory of a slot, %d in Exec, which is made with mode 0700 once something names %d. Specifiers "
-		  "are %p, %i and %f. Without it /var/lib/rekindle/NAME/%f-%i for root, else "
+		  "are %p, %i and %f. Without it it is below $STATE_DIRECTORY of a service, or /var/lib/rekindle/NAME/%f-%i for root, else "
 		  "$XDG_STATE_HOME/rekindle/NAME/%f-%i, or below ~/.local/state." },
 	{ KEY("Send", WRAP, ESCAPED, SPAWN, F(send)), .normal = "", .kinds = SERVERS,
 	  .help = "What a probe sends over Port or Socket, such as PING\\r\\n; \\r, \\n, \\t, \\\\ and \\xHH are what they "

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Goal    `rekindle demo` tells the truth: it passes while workers and clients are killed; its
-#         counts are those of tr | sort | uniq -c; poison is quarantined and nothing else is; it
+#         counts are those of tr | sort | uniq -c; so it does of lines through filters; poison is quarantined and nothing else is; it
 #         leaves nothing behind; and with a safeguard taken out of the real code it fails. (As an
 #         ordinary user: user.sh.)
 # Method  real fleets with the programs of $BUILD; for the breaks those of tests/fault/real.
@@ -139,6 +139,28 @@ wait $demo
 status=$?
 result "a signal ends it with all it started" "$([ -n "$pids" ] || echo "it has started nothing"; for p in $pids; do ! kill -0 "$p" 2>/dev/null || echo "process $p is left"; done
 	[ $status -ne 0 ] || echo "it claims success"; ls -A "$tmp/r" 2>/dev/null)"
+
+# Somebody else's filter as workers: at least once, and what that came to is told.
+"$build/rekindle" demo --kind=lines --seconds 4 --kill-workers=20 -o json -- sed -u s/x/x/ >"$tmp/out" 2>"$tmp/err"
+status=$?
+result "lines through a filter that is killed: nothing lost, what was given twice is counted" \
+	"$([ $status -eq 0 ] || echo "exit status $status: $(cat "$tmp/err")"
+	for member in '"ok":true' '"lost":0' '"doubled":0' '"wrong":0' '"out_of_order":0' '"refused":0' '"unread":0' '"strange":0' \
+		'"redelivered":[1-9]' '"answered":[1-9][0-9]{3}' '"programs":[1-9]' '"bridges":[1-9]'; do
+		grep -qE "$member" "$tmp/out" || echo "no $member in $(cat "$tmp/out")"
+	done)"
+"$build/rekindle" demo --kind=lines --seconds 1 >"$tmp/out" 2>"$tmp/err"
+status=$?
+result "and through one that it chooses itself, and names" "$([ $status -eq 0 ] || echo "exit status $status: $(cat "$tmp/err")"
+	grep -qE "of '(jq --unbuffered -c \.|sed -u s/x/x/)'" "$tmp/out" && grep -q 'nothing lost' "$tmp/out" || cat "$tmp/out")"
+# Answers that belong to other lines: two changed places, one missing.
+for break in '30~30{N;s/\(.*\)\n\(.*\)/\2\n\1/}' '30~30d'; do
+	"$build/rekindle" demo --kind=lines --seconds 1 -o json -- sed -u "$break" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	result "a filter that does $break does not pass" \
+		"$([ $status -eq 1 ] || echo "exit status $status"; grep -qE '"wrong":[1-9].*"ok":false' "$tmp/out" || cat "$tmp/out" "$tmp/err")"
+done
+result "nothing is left of them" "$(ls -d /tmp/rekindle-demo-* 2>/dev/null; ls -A "$tmp/r"; pgrep -s 0 -af -- --as-filter)"
 
 # Teeth: the real code with one safeguard taken out, and the same without.
 for break in NONE DEDUP; do

@@ -442,6 +442,8 @@ static const struct {
 	{ false, { "XDG_STATE_HOME=/x%", "HOME=/home/a", NULL }, "/x%%/rekindle/shop/%f-%i" },
 	{ false, { "XDG_STATE_HOME=", "HOME=/home/a", NULL }, "/home/a/.local/state/rekindle/shop/%f-%i" },
 	{ false, { "XDG_STATE_HOME=x", "HOME=/home/a", NULL }, "/home/a/.local/state/rekindle/shop/%f-%i" },
+	{ false, { "STATE_DIRECTORY=/var/lib/rekindle/shop:/other", "HOME=/home/a", NULL }, "/var/lib/rekindle/shop/%f-%i" },
+	{ true, { "STATE_DIRECTORY=/s%", NULL }, "/s%%/%f-%i" },
 	{ false, { "HOMER=/x", NULL }, "/var/lib/rekindle/shop/%f-%i" },
 };
 
