@@ -31,7 +31,7 @@ has() {
 	local program
 	package=$1
 	for program in "${@:2}"; do
-		command -v "$program" >/dev/null && continue
+		type -P "$program" >/dev/null && continue # not a function of this name
 		skip "$1" "$1: $program is not installed (scripts/install-deps --tests)"
 		return 1
 	done

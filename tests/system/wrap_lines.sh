@@ -3,7 +3,7 @@
 #
 # Goal    jq, sed, mawk and python, as they are installed, answer by their presets and the flags that these ask for:
 #         each line of 100,000 once and in its place, while a filter is killed 8 times a second, or every 50 ms (the
-#         argument 0.05: restarts are braked then, and it takes 20 s each); jobs of a fleet that stays, over SIGKILL
+#         argument 0.05: restarts are braked then, and it takes minutes); jobs of a fleet that stays, over SIGKILL
 #         of program and bridge and a filter that hangs; nobody is left.
 # Method  pipelines whose answers are compared with those of the bare filter; the killer knows the pids of its
 #         own fleet's filters. Waiting is for events.
