@@ -55,6 +55,20 @@ static const char *errno_name(const struct result *r)
 	return name ? name : "an error without a name";
 }
 
+/* What the handler said; two of them are a bridge's (workers/bridge). */
+static void tell_refusal(const struct result *r, char *text, size_t size)
+{
+	if (errno_of(r) == EOPNOTSUPP)
+		(void)snprintf(text, size,
+			       "this fleet takes no jobs (EOPNOTSUPP): ask 'rekindle key' for the key's address, and connect");
+	else if (errno_of(r) == EREMOTEIO)
+		(void)snprintf(text, size,
+			       "the program answered with an error (EREMOTEIO), its log may say more; what it did for the job is its own");
+	else
+		(void)snprintf(text, size, "the worker refused: %s (%s); nothing of the job was applied", errno_name(r),
+			       strerror(errno_of(r)));
+}
+
 /* Its sentence; "" when all is well. */
 static const char *explain(const struct result *r, char *text, size_t size)
 {
@@ -70,9 +84,7 @@ static const char *explain(const struct result *r, char *text, size_t size)
 				"was applied: see 'rekindle dead list'");
 			break;
 		}
-		(void)snprintf(text, size,
-			       "the worker refused: %s (%s); nothing of the job was applied",
-			       errno_name(r), strerror(errno_of(r)));
+		tell_refusal(r, text, size);
 		break;
 	case RK_UNKNOWN:
 		(void)snprintf(

@@ -57,7 +57,7 @@ struct pipe {
 
 	bool has_line; /* one is taken from the input, and has yet to begin */
 	struct rk_pipe_line line;
-	struct rk_pipe_key_text key;
+	struct rk_field_text key;
 	uint32_t partition;
 	bool is_starved; /* there is room for a line, and none is there */
 	bool is_at_end;
@@ -215,7 +215,7 @@ static void key_find(struct pipe *p)
 {
 	const struct rk_geometry *g = &p->client->m.g;
 
-	if (!rk_pipe_key_of(&p->plan->key, p->line.at, p->line.len, g->request_max - p->line.len, &p->key) &&
+	if (!rk_field_of(&p->plan->key, p->line.at, p->line.len, g->request_max - p->line.len, &p->key) &&
 	    p->tally.n_keyless++ == 0)
 		p->tally.first_keyless = p->line.number;
 	p->partition = rk_route_partition(g, p->key.at, p->key.len);
@@ -466,7 +466,10 @@ static void give_up(struct pipe *p)
 
 		if (e->state != RK_PIPE_SENT && e->state != RK_PIPE_AGAIN)
 			continue;
-		rk_pipe_tell_failed(&p->tally, e->number, p->has_ended ? "the fleet has ended" : "it was still under way");
+		if (p->err.code) /* which tells why */
+			p->tally.n_failed++;
+		else
+			rk_pipe_tell_failed(&p->tally, e->number, p->has_ended ? "the fleet has ended" : "it was still under way");
 		rk_pipe_order_fail(&p->order, e);
 	}
 }
@@ -474,7 +477,7 @@ static void give_up(struct pipe *p)
 static int sizes_get(struct pipe *p, struct rk_err *err)
 {
 	const struct rk_geometry *g = &p->client->m.g;
-	size_t line_max = g->request_max - rk_min_u32(g->request_max, RK_PIPE_KEY_HASH);
+	size_t line_max = g->request_max - rk_min_u32(g->request_max, RK_FIELD_HASH);
 
 	p->n_most = p->client->n_usable;
 	p->n_most_each = rk_min_u32(g->n_dedup, g->n_ring);

@@ -19,8 +19,8 @@
 #define START_NS (120 * RK_NS_PER_S) /* beyond StartTimeout=, whose end the supervisor tells itself */
 #define LOOK_MS 5
 #define STARTS_FAILED 3u /* of every worker, until nobody waits for one any longer */
-#define END_MORE_MS 3000u /* behind StopTimeout= */
-#define URGENT_MS 1000
+#define END_MORE_MS 3000 /* behind StopTimeout= */
+#define URGENT_MS 100 /* between two signals, which else might be one */
 
 static int keeper_start(struct rk_pipe_fleet *f, char *const *argv, struct rk_err *err)
 {
@@ -79,7 +79,7 @@ const char *rk_pipe_fleet_last_death(struct rk_pipe_fleet *f, char *text, size_t
 	for (uint32_t w = 0; w < f->look.m.g.n_workers; w++) {
 		const struct rk_view_slot *s = rk_look_slot(&f->look, w);
 
-		if (s->died_ns <= last_ns)
+		if (s->died_ns <= last_ns || s->exit_code <= 0) /* how it ended is known a moment later */
 			continue;
 		last = w;
 		last_ns = s->died_ns;
@@ -176,7 +176,9 @@ void rk_pipe_fleet_end(struct rk_pipe_fleet *f, bool is_urgent)
 	f->client = NULL;
 	f->is_open = false;
 	rk_look_close_p(&f->look);
-	rk_demo_child_end(&f->keeper, is_urgent ? URGENT_MS : (int)ms);
-	if (was_ours && f->keeper.status == 128 + SIGKILL)
-		rk_rundir_remove(f->name); /* keeper does that, if it can */
+	if (is_urgent && rk_demo_child_signal(&f->keeper, SIGTERM))
+		(void)poll(&(struct pollfd){ .fd = f->keeper.pidfd, .events = POLLIN }, 1, URGENT_MS);
+	rk_demo_child_end(&f->keeper, is_urgent ? END_MORE_MS : (int)ms); /* asked twice it kills every process */
+	if (was_ours && (is_urgent || f->keeper.status == 128 + SIGKILL))
+		rk_rundir_remove(f->name); /* which keeper does when it ends in order */
 }

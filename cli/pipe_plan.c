@@ -122,7 +122,7 @@ static int sizes_add(struct rk_wordlist *to, const struct rk_pipe_plan *plan)
 		{ "max-clients", CLIENTS, "" },
 		{ "slots", rk_min_u32(SLOTS_PER_WORKER * plan->n_workers, SLOTS_MOST), "" },
 		{ "partitions", partitions_for(plan->n_workers), "" },
-		{ "max-request", LINE_MOST + RK_PIPE_KEY_MAX, "B" },
+		{ "max-request", LINE_MOST + RK_FIELD_MAX, "B" },
 		{ "max-reply", LINE_MOST, "B" },
 	};
 	int r = 0;
@@ -197,8 +197,8 @@ static int cat_judge(struct rk_pipe_plan *plan, const char *cat, bool is_asked, 
 	(void)cat_find(cat, "Kind", kind, sizeof(kind));
 	if (cat_find(cat, "Workers", text, sizeof(text)) && rk_num_parse(text, 1, RK_WORKERS_MAX, &n, NULL) == 0)
 		plan->n_workers = (uint32_t)n;
-	if (cat_find(cat, "StopTimeout", text, sizeof(text)))
-		(void)rk_num_parse_ns(text, 0, UINT64_MAX, &plan->stop_timeout_ns, NULL);
+	if (cat_find(cat, "StopTimeout", text, sizeof(text)) && rk_num_parse_ns(text, 0, UINT64_MAX, &n, NULL) == 0)
+		plan->stop_timeout_ns = n;
 	if (strcmp(kind, "lines") == 0 || (strcmp(kind, "native") == 0 && is_asked))
 		return 1;
 	return !is_asked ? 0 : rk_err_set(err, -EINVAL, "--key and --unordered are for lines: what a worker of kind %.20s gets is none", kind);
@@ -243,9 +243,9 @@ int rk_pipe_plan_make(struct rk_pipe_plan *plan, const struct rk_args *a, struct
 		return !is_asked ? 0 : rk_err_set(err, -EINVAL, "run needs the COMMAND that the workers run, behind '--'");
 	if (!is_asked && (!is_fed() || !(says(a, "kind", "Kind") || says(a, "preset", "Preset"))))
 		return 0;
-	r = rk_pipe_key_parse(&plan->key, key ? key : "whole", err);
+	r = rk_field_parse(&plan->key, key ? key : "whole", err);
 	if (r < 0)
-		return r;
+		return rk_err_prefix(err, r, "--key");
 	name_choose(plan, a);
 	r = decide(plan, a, is_asked, err);
 	if (r == 1 && argv_make(&plan->argv, plan, a, NULL) < 0)

@@ -14,7 +14,7 @@
 
 #include "base/wordlist.h"
 #include "cli/args.h"
-#include "cli/pipe_key.h"
+#include "workers/lib/field.h"
 #include "shm/abi.h"
 
 struct rk_pipe_plan {
@@ -23,7 +23,7 @@ struct rk_pipe_plan {
 	bool is_quiet;
 	uint32_t n_workers;
 	uint64_t stop_timeout_ns;
-	struct rk_pipe_key key;
+	struct rk_field key;
 	struct rk_wordlist argv; /* of rekindled */
 };
 

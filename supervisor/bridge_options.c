@@ -2,6 +2,7 @@
 #include "supervisor/bridge_options.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static int keys_put(const struct rk_bridge_plan *p, FILE *to)
 		if (k[i].group != RK_GROUP_WRAP)
 			continue;
 		if (strcmp(k[i].name, "StateDirectory") == 0 && !p->o->state_directory)
-			raw_put(k[i].name, p->state_directory, to);
+			raw_put(k[i].name, p->o->kind == RK_KIND_LINES ? "" : p->state_directory, to); /* as conf_wrap.c has it */
 		else
 			r = value_put(&k[i], p->o, to);
 	}
@@ -161,6 +162,21 @@ static void base_put(bool is_root, char *const *environment, FILE *to)
 	}
 }
 
+/* StateDirectory= of the unit, the first one of several: the service's own already. */
+static bool service_put(char *const *environment, FILE *to)
+{
+	const char *all = variable(environment, "STATE_DIRECTORY");
+	char first[PATH_MAX];
+	size_t len = all ? strcspn(all, ":") : 0;
+
+	if (!len || *all != '/' || len >= sizeof(first))
+		return false;
+	memcpy(first, all, len);
+	first[len] = '\0';
+	path_put(first, to);
+	return true;
+}
+
 char *rk_bridge_state_directory(const char *name, bool is_root, char *const *environment)
 {
 	char *text = NULL;
@@ -169,8 +185,11 @@ char *rk_bridge_state_directory(const char *name, bool is_root, char *const *env
 
 	if (!to)
 		return NULL;
-	base_put(is_root, environment, to);
-	(void)fprintf(to, "/rekindle/%s/%%f-%%i", name);
+	if (!service_put(environment, to)) {
+		base_put(is_root, environment, to);
+		(void)fprintf(to, "/rekindle/%s", name);
+	}
+	(void)fputs("/%f-%i", to);
 	if (fclose(to) == 0)
 		return text;
 	free(text);

@@ -43,8 +43,8 @@ struct rk_bridge_plan {
 RK_MUST_USE char *rk_bridge_options_text(const struct rk_bridge_plan *p);
 
 /*
- * The state directory of a fleet that names none, with specifiers, for a user whose environment this is: as root
- * below /var/lib, else below XDG_STATE_HOME or HOME. The caller's; NULL without memory.
+ * The state directory of a fleet that names none, with specifiers, for a user whose environment this is: in a service's
+ * own (STATE_DIRECTORY), as root below /var/lib, else below XDG_STATE_HOME or HOME. The caller's; NULL without memory.
  */
 RK_MUST_USE char *rk_bridge_state_directory(const char *name, bool is_root, char *const *environment);
 

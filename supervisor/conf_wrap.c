@@ -179,7 +179,9 @@ static void specifiers_check(const struct wrap *w)
 {
 	const struct rk_fleet_options *o = &w->f->o;
 
-	words_check(w, "Exec", &o->exec);
+	/* Filters say % for other things: without a place of their own there is nothing to stand for. */
+	if (o->kind != RK_KIND_LINES || o->port || o->socket || o->state_directory)
+		words_check(w, "Exec", &o->exec);
 	words_check(w, "CheckpointExec", &o->checkpoint_exec);
 	words_check(w, "RestoreExec", &o->restore_exec);
 	(void)pattern_check(w, "WorkingDirectory", o->working_directory, RK_SPECIFIERS_SOCKET);

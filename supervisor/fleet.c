@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -201,10 +202,26 @@ static void journal_begin(struct rk_fleet *f)
 	memcpy(j->fleet, f->conf->name, sizeof(j->fleet));
 }
 
+/*
+ * A program may keep what belongs to its keys, or people may have addresses: with as many workers the same fleet
+ * has each key where it was, also when it was stopped meanwhile. Of a native one nobody can know, and whoever would
+ * choose keys for one partition does not know the seed.
+ */
+static uint64_t seed_of(const struct rk_fleet *f)
+{
+	char name[2 * RK_NAME_MAX];
+	int n = snprintf(name, sizeof(name), "%s/%s", f->env->name, f->conf->name);
+
+	return f->conf->o.kind == RK_KIND_NATIVE ? 0 : XXH3_64bits(name, (size_t)n) | 1;
+}
+
 static int memory_make(struct rk_fleet *f, struct rk_err *err)
 {
-	int r = rk_segments_create(&f->segments, &f->conf->geometry, err);
+	struct rk_geometry g = f->conf->geometry;
+	int r;
 
+	g.hash_seed = seed_of(f);
+	r = rk_segments_create(&f->segments, &g, err);
 	if (r < 0)
 		return r;
 	journal_begin(f);

@@ -53,8 +53,9 @@ static const struct rk_key keys[] = {
 	/* ---- what runs ---- */
 	{ KEY("Exec", RUN, COMMAND, SPAWN, F(exec)), .normal = "", .systemd = "ExecStart", .supervisord = "command",
 	  .help = "The command that every worker runs, without a shell: quotes keep blanks together, nothing is "
-		  "expanded. A program without a '/' is looked for along PATH. The only key a fleet cannot do "
-		  "without." },
+		  "expanded but specifiers, of wrapped programs (rekindle-wrap(7)); of those of Kind=lines only where "
+		  "Port, Socket or StateDirectory is given. A program without a '/' is looked for along PATH. The only "
+		  "key a fleet cannot do without." },
 	{ KEY("ExecStartPre", RUN, COMMANDS, NOW, F(exec_start_pre)), .normal = "", .systemd = "ExecStartPre",
 	  .help = "A command to run before a worker starts, for StartTimeout at most; if it fails the worker does not "
 		  "start, unless '-' stands before it. The fleet's user, environment and limits hold for it; "
@@ -81,7 +82,7 @@ static const struct rk_key keys[] = {
 	  .supervisord = "numprocs", .letter = 'n',
 	  .help = "Workers to run. A reload scales, up to the slots that the fleet was started with: Workers and "
 		  "Standby together, 64 at least." },
-	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), RANGE(0, 64), .normal = "0",
+	{ KEY("Standby", RUN, COUNT, NOW, F(n_standby)), RANGE(0, 64), .normal = "0", .kinds = FOR(NATIVE),
 	  .help = "Parked processes, started and attached beforehand, that take over at once when a worker dies or is "
 		  "replaced: without exec and linking in the way. What a program does before it calls librekindle it "
 		  "does for them too, and ExecStartPre runs for each, with REKINDLE_WORKER_SLOT=standby. One whose "
@@ -294,7 +295,7 @@ static const struct rk_key keys[] = {
 	{ KEY("StateDirectory", WRAP, PATTERN, NEVER, F(state_directory)), .normal = "", .systemd = "StateDirectory",
 	  .kinds = WRAPPED,
 	  .help = "The directory of a slot, %d in Exec, which is made with mode 0700 once something names %d. Specifiers "
-		  "are %p, %i and %f. Without it /var/lib/rekindle/NAME/%f-%i for root, else "
+		  "are %p, %i and %f. Without it it is below $STATE_DIRECTORY of a service, or /var/lib/rekindle/NAME/%f-%i for root, else "
 		  "$XDG_STATE_HOME/rekindle/NAME/%f-%i, or below ~/.local/state." },
 	{ KEY("Send", WRAP, ESCAPED, SPAWN, F(send)), .normal = "", .kinds = SERVERS,
 	  .help = "What a probe sends over Port or Socket, such as PING\\r\\n; \\r, \\n, \\t, \\\\ and \\xHH are what they "

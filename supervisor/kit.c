@@ -183,18 +183,19 @@ static int unkeep(struct rk_kit *k, uint32_t slot, const char *name, struct rk_e
 
 static int message_do(struct rk_kit *k, uint32_t slot, const char *text, struct rk_fds *fds, struct rk_err *err)
 {
-	if (strncmp(text, "keep ", 5) == 0)
-		return keep(k, slot, text + 5, fds, err);
-	if (strncmp(text, "unkeep ", 7) == 0)
-		return unkeep(k, slot, text + 7, err);
-	return rk_err_set(err, -EINVAL, "it is neither 'keep NAME' nor 'unkeep NAME'");
+	if (strncmp(text, " keep ", 6) == 0)
+		return keep(k, slot, text + 6, fds, err);
+	if (strncmp(text, " unkeep ", 8) == 0)
+		return unkeep(k, slot, text + 8, err);
+	return rk_err_set(err, -EINVAL, "it is neither 'N keep NAME' nor 'N unkeep NAME'");
 }
 
-static void answer(const struct thing *line, int r, const struct rk_err *err)
+static void answer(const struct thing *line, uint64_t number, int r, const struct rk_err *err)
 {
-	const char *code = strerrorname_np(-r);
-	char text[sizeof(err->text) + 32];
-	int n = r < 0 ? snprintf(text, sizeof(text), "%s %s", code ? code : "EIO", err->text) : snprintf(text, sizeof(text), "ok");
+	const char *code = r < 0 ? strerrorname_np(-r) : "ok";
+	char text[sizeof(err->text) + 64];
+	int n = snprintf(text, sizeof(text), "%llu %s%s%s", (unsigned long long)number, code ? code : "EIO", r < 0 ? " " : "",
+			 err->text);
 
 	(void)!rk_fd_send(line->fd, text, (size_t)n, NULL); /* who does not read it asks again, or is dead */
 }
@@ -204,7 +205,8 @@ static int message_take(struct thing *line)
 {
 	rk_cleanup(rk_fds_close_p) struct rk_fds fds = { 0 };
 	struct rk_err err = { 0 };
-	char text[MESSAGE_MAX + 1];
+	char text[MESSAGE_MAX + 1], *rest = text;
+	uint64_t number = 0;
 	size_t len;
 	int r = rk_fd_recv(line->fd, text, MESSAGE_MAX, &len, &fds);
 
@@ -212,16 +214,17 @@ static int message_take(struct thing *line)
 		return 0;
 	if (r == -EMSGSIZE) {
 		(void)rk_err_set(&err, -EMSGSIZE, "it is too long");
-		answer(line, -EMSGSIZE, &err);
+		answer(line, 0, -EMSGSIZE, &err);
 		return 1;
 	}
 	if (r < 0 || len == 0)
 		return r < 0 ? r : -EPIPE;
 	text[len] = '\0';
-	r = message_do(line->kit, line->slot, text, &fds, &err);
+	number = strtoull(text, &rest, 10);
+	r = message_do(line->kit, line->slot, rest, &fds, &err);
 	if (r < 0)
 		rk_log(RK_LOG_WARNING, "a worker's descriptor is not kept slot=%u: %s", line->slot, err.text);
-	answer(line, r, &err);
+	answer(line, number, r, &err);
 	return 1;
 }
 

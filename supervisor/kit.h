@@ -5,13 +5,14 @@
  * where fleets outlive keeper, so that they last as long as the fleet.
  *
  * A process asks over its line, a socket pair of which it has one end and nobody else (StoreFd= of REKINDLE_BRIDGE): messages of
- * SOCK_SEQPACKET, one at a time; the other end is held like the rest, so that what is asked while there is no supervisor
- * waits there. An answer is "ok", or "CODE A sentence", CODE the name of an errno.
+ * SOCK_SEQPACKET; the other end is held like the rest, so that what is asked while there is no supervisor waits
+ * there. An answer is "N ok", or "N CODE A sentence", CODE the name of an errno.
  *
- *   keep NAME, and one descriptor    kept behind those of this name; one of the same open file is there once
- *   unkeep NAME                      all of this name are closed
+ *   N keep NAME, and one descriptor    kept behind those of this name; one of the same open file is there once
+ *   N unkeep NAME                      all of this name are closed
  *
- * An answer that does not come within a second is asked for again: a supervisor may have died in between.
+ * N is a number that comes back with the answer. If none comes within a second, it is asked again, with another number: a
+ * supervisor may have died in between.
  *
  * Who       a crew, in the supervisor's loop. The other end of a line: hostile input.
  * Crash     what is answered "ok" is keeper's. A socket that was bound and not given to keeper is bound anew.

@@ -185,7 +185,7 @@ static int all_make(struct rk_segments *s, struct rk_err *err)
 {
 	int r = random_fill(s->fleet, sizeof(s->fleet), err);
 
-	if (r == 0)
+	if (r == 0 && !s->m.g.hash_seed)
 		r = random_fill(&s->m.g.hash_seed, sizeof(s->m.g.hash_seed), err);
 	for (enum rk_segment_kind k = 1; r == 0 && k < RK_SEGMENT_KINDS; k++)
 		r = segment_make(s, k, err);

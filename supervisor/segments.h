@@ -23,7 +23,7 @@ struct rk_segments {
 
 /*
  * Creates, seals, maps and fills in every segment of a fleet with this (checked) geometry; its
- * hash seed is chosen here. Returns 0; -ENOMEM when less memory is available than the fleet
+ * hash seed, where the geometry has none (0), is chosen here. Returns 0; -ENOMEM when less memory is available than the fleet
  * reserves; -errno. On failure *ret is empty.
  */
 RK_MUST_USE int rk_segments_create(struct rk_segments *ret, const struct rk_geometry *g,

@@ -128,6 +128,28 @@ result "lines of one key are worked on in their order" \
 	"$(awk '$3 <= last[$1] { print "key " $1 ": " $3 " behind " last[$1] } { last[$1] = $3 }' "$tmp/keys" | head -3)"
 equal "all of them" "$(wc -l <"$tmp/keys")" 3000
 
+# ---- programs that know nothing of it ---------------------------------------------------------
+
+for i in $(seq 1 2000); do echo "{\"user\":\"u$((i % 9))\",\"n\":$i}"; done >"$tmp/orders"
+while IFS='|' read -r options command; do
+	name="${command%% *} with $options"
+	if ! command -v "${command%% *}" >/dev/null; then
+		skip "$name" "${command%% *}: ${command%% *} is not installed"
+		continue
+	fi
+	# shellcheck disable=SC2086 # words
+	run_filter() {
+		cat "$tmp/orders" | timeout -k 5 60 "$rekindle" run -n 4 $options -- $command >"$tmp/out"
+	}
+	run_program run_filter
+	same "$name" "$tmp/orders"
+done <<TABLE
+--kind=lines --key=.user|jq --unbuffered -c .
+--preset=jq|jq --unbuffered -c .
+--kind=lines|sed -u s/x/y/
+--set Kind=lines --partitions=1|mawk -W interactive {print}
+TABLE
+
 # ---- as they come -----------------------------------------------------------------------------
 
 aside --key=whole
@@ -223,6 +245,7 @@ a key that is none|--key=.a[|'.a\[' is no path
 a key of a configuration|--key=a --config x|no fleet of --config
 an order of a configuration|--unordered --config x|no fleet of --config
 a size that cannot be|--key=a --slots=0|--slots
+a key of what takes no lines|--key=a --kind=tcp|what a worker of kind tcp gets is none
 TABLE
 run_program "$rekindle" run --key=a <"$tmp/odd"
 expect "a pipeline without a command" 64 'needs the COMMAND'

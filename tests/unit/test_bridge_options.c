@@ -81,7 +81,7 @@ START_TEST(what_nobody_has_said_arrives_as_its_default)
 	ck_assert_int_eq(o.listen_as, RK_LISTEN_AS_SYSTEMD);
 	ck_assert_uint_eq(o.window, 64);
 	ck_assert_uint_eq(o.port, 0);
-	ck_assert_str_eq(o.state_directory, "/state/%f-%i");
+	ck_assert_str_eq(o.state_directory, ""); /* of filters '%' is their own, unless they have a place */
 	ck_assert_str_eq(o.http_path, "/");
 	ck_assert_str_eq(o.key_header, "X-Rekindle-Key");
 	ck_assert_uint_eq(o.probe_interval_ns, 1000000000);
@@ -442,6 +442,8 @@ static const struct {
 	{ false, { "XDG_STATE_HOME=/x%", "HOME=/home/a", NULL }, "/x%%/rekindle/shop/%f-%i" },
 	{ false, { "XDG_STATE_HOME=", "HOME=/home/a", NULL }, "/home/a/.local/state/rekindle/shop/%f-%i" },
 	{ false, { "XDG_STATE_HOME=x", "HOME=/home/a", NULL }, "/home/a/.local/state/rekindle/shop/%f-%i" },
+	{ false, { "STATE_DIRECTORY=/var/lib/rekindle/shop:/other", "HOME=/home/a", NULL }, "/var/lib/rekindle/shop/%f-%i" },
+	{ true, { "STATE_DIRECTORY=/s%", NULL }, "/s%%/%f-%i" },
 	{ false, { "HOMER=/x", NULL }, "/var/lib/rekindle/shop/%f-%i" },
 };
 

@@ -153,7 +153,7 @@ static const char *company(const struct rk_key *k)
 		return "Expect=a\nKind=tcp\n";
 	if (strcmp(k->name, "CheckpointInterval") == 0)
 		return "CheckpointExec=a\nKind=tcp\n";
-	if (!k->kinds)
+	if (!k->kinds || k->kinds >> RK_KIND_NATIVE & 1)
 		return "";
 	return k->kinds >> RK_KIND_TCP & 1    ? "Kind=tcp\n"
 	       : k->kinds >> RK_KIND_HTTP & 1 ? "Kind=http\n"

@@ -38,11 +38,11 @@ static const struct {
 	{ "[Fleet a]\nKind=tcp\nExec=/bin/cat %q\n", 3,
 	  "Exec=: '%q' stands for nothing: there are %p (port), %i (slot), %s (socket), %d (state directory), %f (fleet) and "
 	  "%% (a percent sign)" },
-	{ "[Fleet a]\nKind=lines\nExec=/bin/cat 100%\n", 3, "a '%' stands at the end of a word" },
-	{ "[Fleet a]\nKind=lines\nExec=/bin/cat --port %p\n", 3, "has no port: give Port= that of slot 0, or write %%p" },
+	{ "[Fleet a]\nKind=lines\nPort=80\nExec=/bin/cat 100%\n", 4, "a '%' stands at the end of a word" },
+	{ "[Fleet a]\nKind=lines\nSocket=/a\nExec=/bin/cat --port %p\n", 4, "has no port: give Port= that of slot 0, or write %%p" },
 	{ "[Fleet a]\nKind=lines\nExec=/bin/cat\nWorkingDirectory=/a/%s\n", 4, "WorkingDirectory=: '%s' stands for nothing" },
 	{ "[Fleet a]\nKind=tcp\nExec=/bin/cat %s\n", 3, "has no socket: give Socket= its path, or write %%s" },
-	{ "[Fleet a]\nKind=lines\nExec=/bin/awk '{printf \"%d\", 1}'\n", 3, "write %%d for what the program is to see" },
+	{ "[Fleet a]\nKind=lines\nExec=/bin/cat\nCheckpointExec=/bin/echo %d\n", 4, "write %%d for what the program is to see" },
 	{ T "Socket=/run/%s\n", 4, "Socket=: '%s' stands for nothing: there are %p (port), %i (slot), %d (state directory), %f" },
 	{ T "StateDirectory=/var/%d\n", 4, "StateDirectory=: '%d' stands for nothing: there are %p (port), %i (slot), %f" },
 	{ T "Address=h:%x\n", 4, "Address=: '%x'" },
@@ -106,6 +106,7 @@ static const char *const good[] = {
 	T "Listen=127.0.0.1:%p [::]:%p /run/%i.sock\n",
 	T "Expect=220\n", /* a server that speaks first */
 	T "Send=PING\\r\\n\nExpect=+PONG\n",
+	"[Fleet a]\nKind=lines\nExec=/bin/awk '{printf \"%d%% %p %x\", $1}'\n", /* without a place they are awk's own */
 	T "Send=PING\nExpect=a\nExpect=\nSend=\nHealthPath=/\n",
 	X "ProbeExec=/bin/true\n",
 };

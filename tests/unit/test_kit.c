@@ -124,21 +124,27 @@ static int process_make(uint32_t slot)
 	return line;
 }
 
-/* Asks, and reads the answer. */
+/* Asks, and reads the answer, without its number. */
 static const char *ask(int line, const char *text, int fd)
 {
 	static char reply[512];
+	static unsigned int number;
 	struct rk_fds fds = { .n = fd >= 0, .fd = { fd } };
 	struct pollfd p = { .fd = line, .events = POLLIN };
+	char message[2100];
+	int len = snprintf(message, sizeof(message), "%u %s", ++number, text), at = 0;
+	unsigned int told = 0;
 	ssize_t n;
 
-	ck_assert_int_eq(rk_fd_send(line, text, strlen(text), &fds), 0);
+	ck_assert_int_eq(rk_fd_send(line, message, (size_t)len, &fds), 0);
 	while (poll(&p, 1, 0) == 0)
 		ck_assert_int_gt(sd_event_run(event, WAIT_US), 0);
 	n = recv(line, reply, sizeof(reply) - 1, 0);
 	ck_assert_int_gt(n, 0);
 	reply[n] = '\0';
-	return reply;
+	ck_assert_int_eq(sscanf(reply, "%u %n", &told, &at), 1);
+	ck_assert(told == number || told == 0);
+	return reply + at;
 }
 
 START_TEST(a_slot_has_the_same_sockets_for_each_process_and_supervisor)
@@ -227,7 +233,7 @@ START_TEST(what_a_dying_process_asked_last_is_done)
 	int line = process_make(0), a = eventfd(0, EFD_CLOEXEC);
 	struct rk_fds fds = { .n = 1, .fd = { a } };
 
-	ck_assert_int_eq(rk_fd_send(line, "keep last", 9, &fds), 0);
+	ck_assert_int_eq(rk_fd_send(line, "1 keep last", 11, &fds), 0);
 	(void)close(line);
 	rk_kit_hang_up(kit, 0);
 	(void)close(process_make(0));
@@ -242,7 +248,7 @@ START_TEST(what_is_asked_while_nobody_supervises_waits)
 	struct rk_fds fds = { .n = 1, .fd = { a } };
 
 	keeper_hear();
-	ck_assert_int_eq(rk_fd_send(line, "keep it", 7, &fds), 0);
+	ck_assert_int_eq(rk_fd_send(line, "1 keep it", 9, &fds), 0);
 	supervisor_replace();
 	ck_assert_int_gt(sd_event_run(event, WAIT_US), 0);
 	(void)close(line);

@@ -345,6 +345,43 @@ static const struct {
 	{ "0.configuration.10", "0.configuration.9", 0 },
 };
 
+/* Whose name may look like the number of a replacement. */
+START_TEST(a_slot_s_descriptor_comes_back_as_it_was)
+{
+	const uint64_t tag = rk_link_tag(3, 4000, 77);
+	struct rk_link_msg one = about(tag, "k.state.2"), other = about(tag + 1, "k.state.2");
+	struct rk_held held = { 0 };
+	int fd = memory_new(), two[2];
+	char names[160];
+
+	enter();
+	one.kind = other.kind = RK_LINK_DESCRIPTOR;
+	opened();
+	rk_store_put(&store, &one, fd);
+	rk_store_put(&store, &other, memory_new());
+	work_all();
+	ck_assert_int_eq(n_stored, 2);
+	rk_store_take_back(&store, &other);
+	work_all();
+	ck_assert_int_eq(n_stored, 1);
+	ck_assert_uint_eq(rk_store_number(&store, &one), 1);
+	ck_assert_int_eq(rk_held_keep(&held, &one, fd), 0);
+	ck_assert(inode(stored[0].fd) == inode(fd));
+	two[0] = memory_new();
+	two[1] = fd;
+	(void)snprintf(names, sizeof(names), "0.configuration:%s", stored[0].name);
+	ck_assert_int_eq(run_next(names, two, 2, 2, 0, -1), 0);
+	rk_store_drop(&store, &held, rk_link_memory_tag(2), 2);
+	work_all();
+	ck_assert_int_eq(n_stored, 1); /* another fleet's end */
+	rk_store_drop(&store, &held, rk_link_memory_tag(3), 3);
+	work_all();
+	ck_assert_int_eq(n_stored, 0);
+	rk_held_close(&held);
+	leave();
+}
+END_TEST
+
 START_TEST(of_two_the_next_keeper_takes_the_newer_and_removes_the_other)
 {
 	int fds[] = { memory_new(), memory_new(), memory_new() };
@@ -379,6 +416,7 @@ int main(void)
 {
 	TCase *c = unit_case("store");
 
+	tcase_add_test(c, a_slot_s_descriptor_comes_back_as_it_was);
 	tcase_add_test(c, what_takes_anothers_place_is_stored_before_that_one_is_removed);
 	tcase_add_loop_test(c, also_when_systemd_has_not_read_for_a_while, 0, 2);
 	tcase_add_test(c, a_full_store_makes_room_first);

@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/process.h"
+#include "workers/bridge/keeps.h"
+#include "workers/bridge/notices.h"
 #include "workers/bridge/saves.h"
 #include "workers/bridge/signs.h"
 
@@ -372,10 +375,30 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 	end_loop(b, RK_BRIDGE_AS_PROGRAM);
 }
 
+static void keeps_say(const char *text, void *arg)
+{
+	rk_bridge_say(arg, "%s", text);
+}
+
 void rk_bridge_keep(struct rk_bridge *b, struct rk_notice *n)
 {
-	(void)b;
-	(void)n;
+	if (!b->keeps && b->o.store_fd)
+		b->keeps = rk_keeps_open(b->loop, b->o.store_fd, keeps_say, b);
+	if (b->keeps)
+		rk_keeps_take(b->keeps, n);
+	else if (n->is_store)
+		rk_bridge_say(b, "descriptor '%.60s' is not kept: FileDescriptorStoreMax says how many are", n->name);
+}
+
+/* What is held for the slot is the program's only by the numbers that it is told. */
+static void descriptors_own(const struct rk_bridge_options *o)
+{
+	for (uint32_t i = 0; i < o->n_listen; i++)
+		(void)!rk_fd_cloexec(o->listen_fd[i], 1);
+	for (uint32_t i = 0; i < o->n_kept; i++)
+		(void)!rk_fd_cloexec(o->kept[i].fd, 1);
+	if (o->store_fd)
+		(void)!rk_fd_cloexec(o->store_fd, 1);
 }
 
 /* Until nobody is left whom the program has started. */
@@ -565,6 +588,7 @@ static int start(struct rk_bridge *b, struct rk_err *err)
 static void close_all(struct rk_bridge *b)
 {
 	rk_saves_close(b);
+	rk_keeps_close(b->keeps);
 	if (b->ops->close)
 		b->ops->close(b);
 	rk_program_close(&b->program);
@@ -624,6 +648,7 @@ int rk_bridge_run(int argc, char **argv)
 		(void)fprintf(stderr, "rekindle-bridge: %s\n", err.text);
 		return RK_BRIDGE_EXIT_USAGE;
 	}
+	descriptors_own(&b.o);
 	r = rk_worker_open_ahead(&b.worker, &(struct rk_worker_def){ .state_size = 8,
 							       .on_job = on_job,
 							       .arg = &b,

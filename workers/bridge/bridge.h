@@ -18,6 +18,7 @@
 #include <ev.h>
 
 #include "base/specifier.h"
+#include "shm/abi.h"
 #include "workers/bridge/options.h"
 #include "workers/bridge/program.h"
 #include "workers/bridge/window.h"
@@ -31,6 +32,7 @@
 enum rk_bridge_stage { RK_BRIDGE_SERVING, RK_BRIDGE_DRAINING, RK_BRIDGE_SAVING, RK_BRIDGE_ENDING, RK_BRIDGE_OVER };
 
 struct rk_bridge;
+struct rk_keeps;
 
 struct rk_bridge_kind_ops {
 	const char *name;
@@ -62,11 +64,13 @@ struct rk_bridge {
 	uint32_t slot;
 	uint16_t port;    /* of this slot; 0 = none */
 	char socket[RK_SPECIFIER_MAX], directory[RK_SPECIFIER_MAX]; /* "" = none */
+	char variables[2][RK_NAME_MAX + 24]; /* of what is started: whose it is */
 	struct rk_window window;
 	struct rk_program program;
 	void *kind; /* of its ops */
 	struct rk_signs *signs;
 	struct rk_saves *saves; /* NULL: there is nothing to save */
+	struct rk_keeps *keeps; /* NULL: the program has sent no descriptor yet */
 	bool is_saved;          /* for the last time */
 	uint64_t n_questions;   /* of our own to the program, as jobs of a partition behind the fleet's */
 	uint64_t sign_deadline_ns; /* until when a sign of life is awaited, 0 = none is; and which one it is */

@@ -3,6 +3,7 @@
  * Bridge, what is this slot's own: the program's command and environment, its port and places.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +18,8 @@ extern char **environ;
 static bool is_ours(const char *variable)
 {
 	static const char *const names[] = { "REKINDLE_BRIDGE=", "REKINDLE_WORKER=", "NOTIFY_SOCKET=", "LISTEN_FDS=",
-					     "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID=" };
+					     "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID=",
+					     "REKINDLE_FLEET=", "REKINDLE_WORKER_SLOT=" };
 
 	for (size_t i = 0; i < rk_countof(names); i++)
 		if (strncmp(variable, names[i], strlen(names[i])) == 0)
@@ -30,15 +32,16 @@ char **rk_bridge_environment(const struct rk_bridge *b, char *const *more, uint3
 	size_t n = 0, k = 0;
 	char **envp;
 
-	(void)b;
 	while (environ[n])
 		n++;
-	envp = calloc(n + n_more + 1, sizeof(*envp));
+	envp = calloc(n + n_more + rk_countof(b->variables) + 1, sizeof(*envp));
 	if (!envp)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
 		if (!is_ours(environ[i]))
 			envp[k++] = environ[i];
+	for (size_t i = 0; i < rk_countof(b->variables); i++)
+		envp[k++] = (char *)(uintptr_t)b->variables[i]; /* exec changes nothing of it */
 	for (uint32_t i = 0; i < n_more; i++)
 		envp[k++] = more[i];
 	return envp;
@@ -123,6 +126,20 @@ static int directory_enter(const struct rk_specifiers *with, const char *pattern
 }
 
 /* What is this slot's own: port, socket, the program's command. */
+/* A filter that has no place of its own: its '%' are its own (rekindle.conf(5), Exec=). */
+static bool is_verbatim(const struct rk_bridge *b)
+{
+	return b->o.kind == RK_BRIDGE_LINES && !b->o.port && !*b->o.socket && !*b->o.state_directory;
+}
+
+static int words_copy(char *const *argv, struct rk_wordlist *ret, struct rk_err *err)
+{
+	for (size_t i = 0; argv[i]; i++)
+		if (rk_wordlist_add(ret, argv[i]) < 0)
+			return rk_err_set(err, -ENOMEM, "no memory for the command");
+	return 0;
+}
+
 int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
 {
 	const struct rk_specifiers with = specifiers(b);
@@ -131,6 +148,8 @@ int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
 
 	while (argv[words.n])
 		words.n++;
+	(void)snprintf(b->variables[0], sizeof(b->variables[0]), "REKINDLE_FLEET=%s", b->o.fleet);
+	(void)snprintf(b->variables[1], sizeof(b->variables[1]), "REKINDLE_WORKER_SLOT=%u", b->slot);
 	b->port = (uint16_t)rk_specifier_port(&with);
 	if (*b->o.socket)
 		r = rk_specifier_expand("%s", &with, b->socket, sizeof(b->socket), err);
@@ -140,7 +159,9 @@ int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err)
 		r = directory_make(b->directory, err);
 	if (r == 0)
 		r = directory_enter(&with, b->o.working_directory, err);
-	if (r == 0)
+	if (r == 0 && is_verbatim(b))
+		r = words_copy(argv, &b->words, err);
+	else if (r == 0)
 		r = rk_specifier_words(&words, &with, &b->words, err);
 	b->argv = b->words.at;
 	return r;

@@ -16,10 +16,13 @@
 #include "base/clock.h"
 #include "workers/bridge/bridge.h"
 #include "workers/bridge/frames.h"
+#include "workers/lib/field.h"
 
 #define READS_MAX 4u /* of one look */
 
 struct lines {
+	struct rk_field id; /* by which answers are known; unused where they come in order */
+	bool has_strayed;   /* an answer without a job was told */
 	struct rk_frames_out out;
 	struct rk_frames_in in;
 	ev_io writable, readable;
@@ -80,15 +83,34 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 	write_some(w->data);
 }
 
-static void lines_send(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job)
+/* Gives it the id that its answer will have, where that is how answers are told apart. */
+static int name(struct rk_bridge *b, uint32_t place, const char *text, size_t len)
+{
+	const struct lines *l = b->kind;
+	struct rk_field_text id;
+
+	if (b->in_order)
+		return 0;
+	if (!rk_field_of(&l->id, text, len, RK_FIELD_MAX, &id))
+		return -EBADMSG;
+	return rk_window_name(&b->window, place, id.at, id.len);
+}
+
+static void put(struct rk_bridge *b, uint32_t place, const char *text, size_t len)
 {
 	struct lines *l = b->kind;
-	int r;
+	int r = name(b, place, text, len);
 
 	l->begins[place] = l->n_written + l->out.len;
-	r = rk_frames_put(&l->out, b->o.is_netstring, job->body, job->len);
+	if (r == 0)
+		r = rk_frames_put(&l->out, b->o.is_netstring, text, len);
 	if (r < 0)
 		rk_bridge_answer(b, place, r, NULL, 0);
+}
+
+static void lines_send(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job)
+{
+	put(b, place, job->body, job->len);
 }
 
 static void lines_flush(struct rk_bridge *b)
@@ -102,16 +124,12 @@ static void lines_flush(struct rk_bridge *b)
 /* CheckpointLine=: one line, and the program's answer to it, among the jobs. */
 static int lines_save(struct rk_bridge *b)
 {
-	struct lines *l = b->kind;
 	uint32_t place;
-	int r;
 
 	if (b->window.n == b->window.n_max)
 		return -EAGAIN;
 	place = rk_window_add(&b->window, rk_bridge_own_partition(b), b->n_questions++, RK_WINDOW_WAITING, rk_clock_ns(), 0);
-	r = rk_frames_put(&l->out, b->o.is_netstring, b->o.checkpoint_line, strlen(b->o.checkpoint_line));
-	if (r < 0)
-		rk_bridge_answer(b, place, r, NULL, 0);
+	put(b, place, b->o.checkpoint_line, strlen(b->o.checkpoint_line));
 	lines_flush(b);
 	rk_bridge_happened(b);
 	return 0;
@@ -119,10 +137,31 @@ static int lines_save(struct rk_bridge *b)
 
 /* ---- from the program ---- */
 
+/* The job that this answers; RK_WINDOW_NONE. */
+static uint32_t answered(struct rk_bridge *b, const char *answer, size_t len)
+{
+	struct lines *l = b->kind;
+	struct rk_field_text id;
+	uint32_t place = RK_WINDOW_NONE;
+
+	if (b->in_order)
+		return b->window.oldest_waiting;
+	if (rk_field_of(&l->id, answer, len, RK_FIELD_MAX, &id))
+		place = rk_window_find_id(&b->window, id.at, id.len);
+	if (place == RK_WINDOW_NONE && !l->has_strayed) {
+		l->has_strayed = true;
+		rk_bridge_say(b, "%s printed a line whose id (AnswerId=%s) is no waiting job's: it is dropped, and so are others like it",
+			      b->argv[0], b->o.answer_id);
+	}
+	return place;
+}
+
 static void take(struct rk_bridge *b, int error, const char *answer, size_t len)
 {
-	uint32_t place = b->window.oldest_waiting;
+	uint32_t place = answered(b, answer, len);
 
+	if (place == RK_WINDOW_NONE && !b->in_order)
+		return;
 	if (place == RK_WINDOW_NONE) {
 		if (b->stage != RK_BRIDGE_ENDING)
 			rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL,
@@ -148,7 +187,7 @@ static void take_all(struct rk_bridge *b)
 			rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL, "%s printed what is no netstring: LENGTH:BYTES,", b->argv[0]);
 			return;
 		}
-		take(b, r < 0 ? r : 0, answer, len);
+		take(b, r < 0 ? r : 0, r < 0 ? "" : answer, r < 0 ? 0 : len);
 	}
 }
 
@@ -213,7 +252,11 @@ static int lines_start(struct rk_bridge *b, struct rk_err *err)
 	int r;
 
 	b->kind = l;
-	b->in_order = true;
+	b->in_order = !*b->o.answer_id;
+	if (l && !b->in_order && rk_field_parse(&l->id, b->o.answer_id, err) < 0) {
+		free(envp);
+		return rk_err_prefix(err, -EINVAL, "AnswerId");
+	}
 	if (l)
 		l->begins = calloc(b->window.n_max, sizeof(*l->begins));
 	if (!l || !l->begins || !envp || rk_frames_in_open(&l->in, b->o.is_netstring, b->window.answer_max) < 0) {

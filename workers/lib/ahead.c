@@ -127,8 +127,8 @@ static int scan(struct round *d)
 		uint64_t bits = atomic_load_explicit(rk_worker_pending_word(w, p), memory_order_acquire) >> p % 64;
 		int r;
 
-		if (!bits) { /* none in the rest of this word */
-			k += 63 - p % 64;
+		if (!bits) { /* none in the rest of this word, or of the partitions */
+			k += rk_min_u32(63 - p % 64, w->m.g.n_partitions - 1 - p);
 			continue;
 		}
 		if (!(bits & 1))

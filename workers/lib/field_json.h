@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pipe JSON: one value of a JSON document, found without taking the document apart: lines come by the
+ * Field JSON: one value of a JSON document, found without taking the document apart: lines come by the
  * hundred thousand in a second, and of each one value is wanted.
  *
  * It does not judge the document. What is no JSON has no such value, or one that is where it would be.
  *
- * Who       rekindle, one thread. Pure; the document is input and may be anything.
+ * Who       any thread. Pure; the document is input and may be anything.
  * Blocking  never; no allocation. Time goes with the document's length.
  */
-#ifndef RK_CLI_PIPE_JSON_H
-#define RK_CLI_PIPE_JSON_H
+#ifndef RK_LIB_FIELD_JSON_H
+#define RK_LIB_FIELD_JSON_H
 
-#include "cli/pipe_key.h"
+#include "workers/lib/field.h"
 
-struct rk_pipe_json {
+struct rk_field_json {
 	const char *at; /* as it is written, a string with its quotes */
 	size_t len;
 };
 
 /* Finds the value at the end of the steps. Returns whether there is one; of members of one name it is the last. */
-bool rk_pipe_json_find(const char *text, size_t len, const struct rk_pipe_step *steps, uint32_t n_steps,
-		       struct rk_pipe_json *ret);
+bool rk_field_json_find(const char *text, size_t len, const struct rk_field_step *steps, uint32_t n_steps,
+		       struct rk_field_json *ret);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/pipe_json.h"
+#include "workers/lib/field_json.h"
 
 #include <string.h>
 
@@ -84,7 +84,7 @@ static bool skip_value(struct text *t)
 }
 
 /* Whether a name as it is written, without quotes, is this one. One with escapes is compared as it would be without them. */
-static bool is_name(const char *at, size_t len, const struct rk_pipe_step *s)
+static bool is_name(const char *at, size_t len, const struct rk_field_step *s)
 {
 	size_t i = 0, k = 0;
 
@@ -100,7 +100,7 @@ static bool is_name(const char *at, size_t len, const struct rk_pipe_step *s)
 }
 
 /* From behind a '{' to the value of the last member of this name. */
-static bool enter_member(struct text *t, const struct rk_pipe_step *s)
+static bool enter_member(struct text *t, const struct rk_field_step *s)
 {
 	struct text found = { 0 };
 
@@ -135,8 +135,8 @@ static bool enter_element(struct text *t, uint32_t index)
 	return true;
 }
 
-bool rk_pipe_json_find(const char *text, size_t len, const struct rk_pipe_step *steps, uint32_t n_steps,
-		       struct rk_pipe_json *ret)
+bool rk_field_json_find(const char *text, size_t len, const struct rk_field_step *steps, uint32_t n_steps,
+		       struct rk_field_json *ret)
 {
 	struct text t = { text, text + len };
 	const char *start;
@@ -149,6 +149,6 @@ bool rk_pipe_json_find(const char *text, size_t len, const struct rk_pipe_step *
 	start = t.at;
 	if (!skip_value(&t))
 		return false;
-	*ret = (struct rk_pipe_json){ start, (size_t)(t.at - start) };
+	*ret = (struct rk_field_json){ start, (size_t)(t.at - start) };
 	return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/pipe_key.h"
+#include "workers/lib/field.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,30 +9,30 @@
 #include <xxhash.h>
 
 #include "base/num.h"
-#include "cli/pipe_json.h"
+#include "workers/lib/field_json.h"
 
 #define FIELD_MAX 100000u
 #define INDEX_MAX 1000000000u
 
-/* ---- what --key= says ---- */
+/* ---- what is wanted ---- */
 
 static int bad_path(const char *spec, const char *why, struct rk_err *err)
 {
-	return rk_err_set(err, -EINVAL, "--key: '%.80s' is no path into JSON: %s", spec, why);
+	return rk_err_set(err, -EINVAL, "'%.80s' is no path into JSON: %s", spec, why);
 }
 
-static int step_add(struct rk_pipe_key *k, struct rk_pipe_step step, struct rk_err *err)
+static int step_add(struct rk_field *k, struct rk_field_step step, struct rk_err *err)
 {
-	if (k->n_steps == RK_PIPE_STEPS_MAX)
+	if (k->n_steps == RK_FIELD_STEPS_MAX)
 		return bad_path(k->text, "it has too many steps", err);
 	k->steps[k->n_steps++] = step;
 	return 0;
 }
 
 /* Behind a '[': a number, or a name in quotes, and the ']'. Moves *at behind it. */
-static int bracket_read(struct rk_pipe_key *k, char **at, struct rk_err *err)
+static int bracket_read(struct rk_field *k, char **at, struct rk_err *err)
 {
-	struct rk_pipe_step step = { 0 };
+	struct rk_field_step step = { 0 };
 	char *end = *at;
 
 	if (*end == '"') {
@@ -58,9 +58,9 @@ static int bracket_read(struct rk_pipe_key *k, char **at, struct rk_err *err)
 }
 
 /* Behind a '.': a name, a name in quotes, or nothing before a bracket. */
-static int name_read(struct rk_pipe_key *k, char **at, struct rk_err *err)
+static int name_read(struct rk_field *k, char **at, struct rk_err *err)
 {
-	struct rk_pipe_step step = { .name = *at, .len = strcspn(*at, ".[\"") };
+	struct rk_field_step step = { .name = *at, .len = strcspn(*at, ".[\"") };
 
 	if (**at == '[')
 		return 0;
@@ -70,12 +70,12 @@ static int name_read(struct rk_pipe_key *k, char **at, struct rk_err *err)
 	return step_add(k, step, err);
 }
 
-static int path_read(struct rk_pipe_key *k, struct rk_err *err)
+static int path_read(struct rk_field *k, struct rk_err *err)
 {
 	char *at = k->text;
 	int r = 0;
 
-	k->kind = RK_PIPE_KEY_PATH;
+	k->kind = RK_FIELD_PATH;
 	while (r == 0 && *at) {
 		char c = *at++;
 
@@ -89,31 +89,31 @@ static int path_read(struct rk_pipe_key *k, struct rk_err *err)
 	return r;
 }
 
-int rk_pipe_key_parse(struct rk_pipe_key *k, const char *spec, struct rk_err *err)
+int rk_field_parse(struct rk_field *k, const char *spec, struct rk_err *err)
 {
 	uint64_t field;
 
-	*k = (struct rk_pipe_key){ .kind = RK_PIPE_KEY_WHOLE };
+	*k = (struct rk_field){ .kind = RK_FIELD_WHOLE };
 	if (strlen(spec) >= sizeof(k->text))
-		return rk_err_set(err, -EINVAL, "--key is longer than %u bytes", RK_PIPE_SPEC_MAX - 1);
+		return rk_err_set(err, -EINVAL, "it is longer than %u bytes", RK_FIELD_SPEC_MAX - 1);
 	(void)snprintf(k->text, sizeof(k->text), "%s", spec);
 	if (!*spec)
-		return rk_err_set(err, -EINVAL, "--key is empty: it is a FIELD, a .json.path, the number of a field, or 'whole'");
+		return rk_err_set(err, -EINVAL, "it is empty: say a FIELD, a .json.path, the number of a field, or 'whole'");
 	if (strcmp(spec, "whole") == 0)
 		return 0;
 	if (*spec == '.')
 		return path_read(k, err);
 	if (strspn(spec, "0123456789") == strlen(spec)) {
 		if (rk_num_parse(spec, 1, FIELD_MAX, &field, err) < 0)
-			return rk_err_prefix(err, -EINVAL, "--key: the number of a field");
-		k->kind = RK_PIPE_KEY_FIELD;
+			return rk_err_prefix(err, -EINVAL, "the number of a field");
+		k->kind = RK_FIELD_FIELD;
 		k->field = (uint32_t)field;
 		return 0;
 	}
 	if (strpbrk(spec, " \t=\""))
-		return rk_err_set(err, -EINVAL, "--key: '%.80s' is no FIELD: for a member of JSON write .[\"%.80s\"]", spec, spec);
-	k->kind = RK_PIPE_KEY_NAME;
-	return step_add(k, (struct rk_pipe_step){ .name = k->text, .len = strlen(k->text) }, err);
+		return rk_err_set(err, -EINVAL, "'%.80s' is no FIELD: for a member of JSON write .[\"%.80s\"]", spec, spec);
+	k->kind = RK_FIELD_NAME;
+	return step_add(k, (struct rk_field_step){ .name = k->text, .len = strlen(k->text) }, err);
 }
 
 /* ---- a line's ---- */
@@ -129,7 +129,7 @@ static bool is_blank(char c)
 }
 
 /* One with escapes, without them; NULL if it cannot be read. The caller's. */
-static struct json_object *string_read(const struct rk_pipe_json *v)
+static struct json_object *string_read(const struct rk_field_json *v)
 {
 	struct json_tokener *t = v->len <= INT32_MAX ? json_tokener_new() : NULL;
 	struct json_object *o = t ? json_tokener_parse_ex(t, v->at, (int)v->len) : NULL;
@@ -139,23 +139,23 @@ static struct json_object *string_read(const struct rk_pipe_json *v)
 	return o;
 }
 
-static void set(struct rk_pipe_key_text *ret, const char *at, size_t len, size_t max)
+static void set(struct rk_field_text *ret, const char *at, size_t len, size_t max)
 {
 	static const char digits[] = "0123456789abcdef";
 	uint64_t hash;
 
-	*ret = (struct rk_pipe_key_text){ .at = len ? at : "", .len = len };
-	if (len <= max && len <= RK_PIPE_KEY_MAX)
+	*ret = (struct rk_field_text){ .at = len ? at : "", .len = len };
+	if (len <= max && len <= RK_FIELD_MAX)
 		return;
 	hash = XXH3_64bits(at, len);
-	for (uint32_t i = RK_PIPE_KEY_HASH; i-- > 0; hash >>= 4)
+	for (uint32_t i = RK_FIELD_HASH; i-- > 0; hash >>= 4)
 		ret->room[i] = digits[hash & 15];
 	ret->at = ret->room;
-	ret->len = RK_PIPE_KEY_HASH;
+	ret->len = RK_FIELD_HASH;
 }
 
 /* A key whose bytes do not stay. */
-static void set_copy(struct rk_pipe_key_text *ret, const char *at, size_t len, size_t max)
+static void set_copy(struct rk_field_text *ret, const char *at, size_t len, size_t max)
 {
 	set(ret, at, len, max);
 	if (ret->at != at)
@@ -164,13 +164,13 @@ static void set_copy(struct rk_pipe_key_text *ret, const char *at, size_t len, s
 	ret->at = ret->room;
 }
 
-static bool of_json(const struct rk_pipe_key *k, struct slice line, size_t max, struct rk_pipe_key_text *ret)
+static bool of_json(const struct rk_field *k, struct slice line, size_t max, struct rk_field_text *ret)
 {
 	struct json_object *o;
-	struct rk_pipe_json v;
+	struct rk_field_json v;
 	bool is_string;
 
-	if (!rk_pipe_json_find(line.at, line.len, k->steps, k->n_steps, &v) || (v.len == 4 && memcmp(v.at, "null", 4) == 0))
+	if (!rk_field_json_find(line.at, line.len, k->steps, k->n_steps, &v) || (v.len == 4 && memcmp(v.at, "null", 4) == 0))
 		return false;
 	if (*v.at != '"') {
 		set(ret, v.at, v.len, max);
@@ -226,7 +226,7 @@ static const char *value_pass(const char *at, const char *end, struct slice *ret
 	return at;
 }
 
-static bool find_word(const struct rk_pipe_step *name, struct slice line, struct slice *ret)
+static bool find_word(const struct rk_field_step *name, struct slice line, struct slice *ret)
 {
 	const char *at = line.at, *end = line.at + line.len;
 
@@ -257,10 +257,10 @@ static bool begins_object(struct slice line)
 	return i < line.len && line.at[i] == '{';
 }
 
-static bool of_text(const struct rk_pipe_key *k, struct slice line, size_t max, struct rk_pipe_key_text *ret)
+static bool of_text(const struct rk_field *k, struct slice line, size_t max, struct rk_field_text *ret)
 {
 	struct slice found;
-	bool is_there = k->kind == RK_PIPE_KEY_FIELD ? find_field(k->field, line, &found)
+	bool is_there = k->kind == RK_FIELD_FIELD ? find_field(k->field, line, &found)
 						     : find_word(&k->steps[0], line, &found);
 
 	if (is_there)
@@ -268,14 +268,14 @@ static bool of_text(const struct rk_pipe_key *k, struct slice line, size_t max, 
 	return is_there;
 }
 
-bool rk_pipe_key_of(const struct rk_pipe_key *k, const char *line, size_t len, size_t max, struct rk_pipe_key_text *ret)
+bool rk_field_of(const struct rk_field *k, const char *line, size_t len, size_t max, struct rk_field_text *ret)
 {
 	struct slice all = { line, len };
 	bool is_there = true;
 
-	if (k->kind == RK_PIPE_KEY_WHOLE)
+	if (k->kind == RK_FIELD_WHOLE)
 		set(ret, line, len, max);
-	else if (k->kind == RK_PIPE_KEY_PATH || (k->kind == RK_PIPE_KEY_NAME && begins_object(all)))
+	else if (k->kind == RK_FIELD_PATH || (k->kind == RK_FIELD_NAME && begins_object(all)))
 		is_there = of_json(k, all, max, ret);
 	else
 		is_there = of_text(k, all, max, ret);

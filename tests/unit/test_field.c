@@ -4,7 +4,7 @@
  *         itself as key; a key that is too long is its hash; a wrong --key= is told.
  * Method  tables.
  */
-#include "cli/pipe_key.h"
+#include "workers/lib/field.h"
 
 #include <check.h>
 #include <errno.h>
@@ -75,8 +75,8 @@ static const struct {
 
 START_TEST(a_key_is_found)
 {
-	struct rk_pipe_key k;
-	struct rk_pipe_key_text key;
+	struct rk_field k;
+	struct rk_field_text key;
 	struct rk_err err = { 0 };
 	size_t len = strlen(found[_i].line);
 	/* Exactly so long, so that whoever reads behind it is caught where that is looked for. */
@@ -85,8 +85,8 @@ START_TEST(a_key_is_found)
 	bool is_there;
 
 	memcpy(line, found[_i].line, len);
-	ck_assert_msg(rk_pipe_key_parse(&k, found[_i].spec, &err) == 0, "%s", err.text);
-	is_there = rk_pipe_key_of(&k, line, len, MAX, &key);
+	ck_assert_msg(rk_field_parse(&k, found[_i].spec, &err) == 0, "%s", err.text);
+	is_there = rk_field_of(&k, line, len, MAX, &key);
 	ck_assert_msg(is_there == (found[_i].key != NULL), "%s of %s", found[_i].spec, found[_i].line);
 	ck_assert_uint_eq(key.len, strlen(want));
 	ck_assert_int_eq(memcmp(key.at, want, key.len), 0);
@@ -100,15 +100,15 @@ START_TEST(any_beginning_of_a_line_is_read_to_its_end_alone)
 	static const char *const specs[] = { ".user.b[0]", ".a[1].user", ".[\"nobody\"]", "user", "2" };
 
 	for (size_t len = 0; len < sizeof(line); len++) {
-		struct rk_pipe_key k;
-		struct rk_pipe_key_text key;
+		struct rk_field k;
+		struct rk_field_text key;
 		struct rk_err err;
 		char *part = malloc(len ? len : 1);
 
 		memcpy(part, line, len);
-		ck_assert_int_eq(rk_pipe_key_parse(&k, specs[_i], &err), 0);
-		(void)rk_pipe_key_of(&k, part, len, MAX, &key);
-		ck_assert(key.len <= RK_PIPE_KEY_MAX);
+		ck_assert_int_eq(rk_field_parse(&k, specs[_i], &err), 0);
+		(void)rk_field_of(&k, part, len, MAX, &key);
+		ck_assert(key.len <= RK_FIELD_MAX);
 		free(part);
 	}
 }
@@ -118,25 +118,25 @@ static const struct {
 	size_t len, max;
 	bool is_hashed;
 } lengths[] = {
-	{ RK_PIPE_KEY_MAX, MAX, false },
-	{ RK_PIPE_KEY_MAX + 1, MAX, true },
+	{ RK_FIELD_MAX, MAX, false },
+	{ RK_FIELD_MAX + 1, MAX, true },
 	{ 20, 20, false },
 	{ 20, 19, true },
 };
 
 START_TEST(a_key_that_does_not_fit_is_its_hash)
 {
-	struct rk_pipe_key k;
-	struct rk_pipe_key_text key, other;
+	struct rk_field k;
+	struct rk_field_text key, other;
 	struct rk_err err;
-	char line[RK_PIPE_KEY_MAX + 2];
+	char line[RK_FIELD_MAX + 2];
 
 	memset(line, 'x', sizeof(line));
-	ck_assert_int_eq(rk_pipe_key_parse(&k, "whole", &err), 0);
-	ck_assert(rk_pipe_key_of(&k, line, lengths[_i].len, lengths[_i].max, &key));
-	ck_assert_uint_eq(key.len, lengths[_i].is_hashed ? RK_PIPE_KEY_HASH : lengths[_i].len);
+	ck_assert_int_eq(rk_field_parse(&k, "whole", &err), 0);
+	ck_assert(rk_field_of(&k, line, lengths[_i].len, lengths[_i].max, &key));
+	ck_assert_uint_eq(key.len, lengths[_i].is_hashed ? RK_FIELD_HASH : lengths[_i].len);
 	line[0] = 'y';
-	ck_assert(rk_pipe_key_of(&k, line, lengths[_i].len, lengths[_i].max, &other));
+	ck_assert(rk_field_of(&k, line, lengths[_i].len, lengths[_i].max, &other));
 	ck_assert_int_ne(memcmp(key.at, other.at, key.len) == 0 && lengths[_i].is_hashed, 1);
 }
 END_TEST
@@ -144,13 +144,13 @@ END_TEST
 START_TEST(two_ways_to_write_a_string_are_one_key)
 {
 	static const char one[] = "{\"u\":\"\\u0061\\u0062\"}", two[] = "{\"u\":\"ab\"}";
-	struct rk_pipe_key k;
-	struct rk_pipe_key_text a, b;
+	struct rk_field k;
+	struct rk_field_text a, b;
 	struct rk_err err;
 
-	ck_assert_int_eq(rk_pipe_key_parse(&k, ".u", &err), 0);
-	ck_assert(rk_pipe_key_of(&k, one, sizeof(one) - 1, MAX, &a));
-	ck_assert(rk_pipe_key_of(&k, two, sizeof(two) - 1, MAX, &b));
+	ck_assert_int_eq(rk_field_parse(&k, ".u", &err), 0);
+	ck_assert(rk_field_of(&k, one, sizeof(one) - 1, MAX, &a));
+	ck_assert(rk_field_of(&k, two, sizeof(two) - 1, MAX, &b));
 	ck_assert_uint_eq(a.len, b.len);
 	ck_assert_int_eq(memcmp(a.at, b.at, a.len), 0);
 }
@@ -178,31 +178,31 @@ static const struct {
 
 START_TEST(a_wrong_key_is_told)
 {
-	struct rk_pipe_key k;
+	struct rk_field k;
 	struct rk_err err = { 0 };
 
-	ck_assert_int_eq(rk_pipe_key_parse(&k, wrong[_i].spec, &err), -EINVAL);
+	ck_assert_int_eq(rk_field_parse(&k, wrong[_i].spec, &err), -EINVAL);
 	ck_assert_msg(strstr(err.text, wrong[_i].told) != NULL, "%s: %s", wrong[_i].spec, err.text);
 }
 END_TEST
 
 START_TEST(a_key_that_is_longer_than_any_is_told)
 {
-	struct rk_pipe_key k;
+	struct rk_field k;
 	struct rk_err err = { 0 };
-	char spec[RK_PIPE_SPEC_MAX + 1];
+	char spec[RK_FIELD_SPEC_MAX + 1];
 
 	memset(spec, 'x', sizeof(spec));
-	spec[RK_PIPE_SPEC_MAX] = '\0';
-	ck_assert_int_eq(rk_pipe_key_parse(&k, spec, &err), -EINVAL);
-	spec[RK_PIPE_SPEC_MAX - 1] = '\0';
-	ck_assert_int_eq(rk_pipe_key_parse(&k, spec, &err), 0);
+	spec[RK_FIELD_SPEC_MAX] = '\0';
+	ck_assert_int_eq(rk_field_parse(&k, spec, &err), -EINVAL);
+	spec[RK_FIELD_SPEC_MAX - 1] = '\0';
+	ck_assert_int_eq(rk_field_parse(&k, spec, &err), 0);
 }
 END_TEST
 
 int main(void)
 {
-	TCase *c = unit_case("pipe_key");
+	TCase *c = unit_case("field");
 
 	tcase_add_loop_test(c, a_key_is_found, 0, (int)rk_countof(found));
 	tcase_add_loop_test(c, any_beginning_of_a_line_is_read_to_its_end_alone, 0, 5);
