@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rekindle check and cat: become rekindled, which alone reads configurations.
+ * rekindle check and cat: become rekindled, which alone reads configurations; with --try see try.h.
  */
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
+#include "cli/try.h"
 
 /* rekindled --ASK [--config=…] [--root=…] */
 static int ask(const struct rk_args *a, const char *what, const char *config)
@@ -31,6 +32,10 @@ int rk_cli_check(int argc, char **argv)
 
 	if (!rk_cli_begin(&a, argc, argv, &status))
 		return status;
+	if (rk_args_flag(&a, "try"))
+		return rk_cli_try(&a);
+	if (a.n_rest > 1)
+		return rk_cli_complain(RK_CLI_USAGE, "check takes one NAME or FILE; a COMMAND only with --try: see 'rekindle check --help'");
 	return ask(&a, "check", a.n_rest ? a.rest[0] : NULL);
 }
 

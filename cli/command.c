@@ -74,7 +74,16 @@ static const struct rk_option run_options[] = {
 	{ "debug", 0, RK_OPTION_FLAG, NULL, "every transition on standard error", 0, 0 },
 };
 
-static const struct rk_option check_options[] = { ROOT_OPTION };
+static const struct rk_option check_options[] = {
+	ROOT_OPTION,
+	{ "try", 0, RK_OPTION_FLAG, NULL, "start one worker, send it one job or probe, and name what is to be mended", 0, 0 },
+	{ "try-line", 0, RK_OPTION_TEXT, "TEXT", "of --try: the job, a line (rekindle; for jq {\"hello\":\"rekindle\"})", 0, 0 },
+	{ "timeout", 0, RK_OPTION_TIME, "TIME", "of --try: how long to wait until it is ready, and for an answer (10s)",
+	  RK_NS_PER_MS, DAY_NS },
+	{ "kind", 0, RK_OPTION_TEXT, "KIND", "of the worker that COMMAND is", 0, 0 },
+	{ "preset", 0, RK_OPTION_TEXT, "NAME", "defaults for a COMMAND that is known", 0, 0 },
+	{ "set", 0, RK_OPTION_REPEATED, "KEY=VALUE", "any key of rekindle.conf(5), for COMMAND; may be repeated", 0, 0 },
+};
 static const struct rk_option service_options[] = {
 	{ "now", 0, RK_OPTION_FLAG, NULL, "start or stop it now, too", 0, 0 },
 	{ "root", 0, RK_OPTION_TEXT, "DIR", "of a machine that does not run, not of this one", 0, 0 },
@@ -699,13 +708,19 @@ static const struct rk_command commands[] = {
 	{
 		.name = "check",
 		.summary = "find what is wrong with a configuration",
-		.arguments = "[NAME|FILE]",
+		.arguments = "[NAME|FILE | --try NAME|FILE | --try --kind=KIND -- COMMAND [ARGUMENT...]]",
 		.text = "Reads /etc/rekindle/NAME.conf with its drop-ins, or a FILE (with a '/' in "
 			"it), and prints every mistake with its file and line; the exit status is "
 			"then 78. Without a mistake it prints one line that sums the configuration "
-			"up. Without NAME it checks all that there are.",
+			"up. Without NAME it checks all that there are.\n\n"
+			"With --try it starts one worker of each fleet of NAME or FILE, one after the other, or of COMMAND, which "
+			"--kind, --preset or --set makes a fleet of: with a runtime directory and a state directory of its own, "
+			"which go again. It prints a line for each step: the program is found, it is ready (its probe has "
+			"succeeded), it has answered a line twice, with one line each, it has stopped. At the first one "
+			"that fails it prints what is wrong and the one thing to do about it, and the exit status is 1; 78 where "
+			"the configuration is wrong or the program is not there.",
 		OPTIONS(check_options),
-		.n_max = 1,
+		.n_max = -1,
 		.run = rk_cli_check,
 	},
 	{

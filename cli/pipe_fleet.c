@@ -129,7 +129,7 @@ static int start_judge(struct rk_pipe_fleet *f, uint64_t deadline_ns, struct rk_
 
 static int await_ready(struct rk_pipe_fleet *f, int signals, struct rk_err *err)
 {
-	uint64_t deadline_ns = rk_clock_ns() + START_NS;
+	uint64_t deadline_ns = rk_clock_ns() + (f->start_ns ? f->start_ns : START_NS);
 
 	for (;;) {
 		struct pollfd p[] = { { .fd = signals, .events = POLLIN }, { .fd = f->keeper.pidfd, .events = POLLIN } };

@@ -19,6 +19,7 @@
 struct rk_pipe_fleet {
 	const char *name;
 	uint64_t stop_timeout_ns;
+	uint64_t start_ns; /* how long it may take to be ready; 0 = as long as StartTimeout= says, nearly */
 	int output; /* where it says what it has to say; 0 = our standard error */
 	struct rk_demo_child keeper;
 	struct rk_look look;

@@ -17,7 +17,7 @@ mkfifo "$tmp/never"
 # One of the fleet's bridges, or of what they run.
 victim() {
 	local pids=() below
-	mapfile -t pids < <("$rekindle" status storm 2>/dev/null | awk '$1 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ { print $3 }')
+	mapfile -t pids < <("$rekindle" status storm 2>/dev/null | awk 'is_slot && $3 > 1 { print $3 } $1 == "SLOT" { is_slot = 1 }')
 	[ ${#pids[@]} -gt 0 ] || return 1
 	victim=${pids[RANDOM % ${#pids[@]}]}
 	if [ $((RANDOM % 2)) -eq 1 ]; then

@@ -358,7 +358,7 @@ for how in --key=1 --unordered; do
 	started[$pipeline]=
 	kills=0
 	while kill -0 "$pipeline" 2>/dev/null; do
-		mapfile -t pids < <("$rekindle" status storm 2>/dev/null | awk '$1 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ { print $3 }')
+		mapfile -t pids < <("$rekindle" status storm 2>/dev/null | awk 'is_slot && $3 > 1 { print $3 } $1 == "SLOT" { is_slot = 1 }')
 		if [ ${#pids[@]} -gt 0 ]; then
 			kill -KILL "${pids[RANDOM % ${#pids[@]}]}" 2>/dev/null && kills=$((kills + 1))
 		fi
