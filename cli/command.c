@@ -708,7 +708,7 @@ static const struct rk_command commands[] = {
 	{
 		.name = "check",
 		.summary = "find what is wrong with a configuration",
-		.arguments = "[NAME|FILE | --try NAME|FILE | --try --kind=KIND -- COMMAND [ARGUMENT...]]",
+		.arguments = "[NAME|FILE | -- COMMAND [ARGUMENT...]]",
 		.text = "Reads /etc/rekindle/NAME.conf with its drop-ins, or a FILE (with a '/' in "
 			"it), and prints every mistake with its file and line; the exit status is "
 			"then 78. Without a mistake it prints one line that sums the configuration "
@@ -767,7 +767,7 @@ static const struct rk_command commands[] = {
 	{
 		.name = "demo",
 		.summary = "kill workers and clients under load and check the result",
-		.arguments = "[PATH... | --kind=lines [-- COMMAND [ARGUMENT...]]]",
+		.arguments = "[PATH... | --kind=lines [-- COMMAND...]]",
 		.text = "Starts a fleet that counts words, kills its workers and clients while "
 			"they work, and ends with the verdict of a checker that shares no code "
 			"with it. The exit status is 0 only if nothing was lost, nothing counted "

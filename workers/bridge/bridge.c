@@ -406,7 +406,8 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 	if (b->window.n_waiting)
 		rk_bridge_say(b, "%s, without an answer to %u job%s", text, b->window.n_waiting,
 			      b->window.n_waiting == 1 ? "" : "s");
-	rk_worker_last_words(b->worker, text);
+	if (!rk_signs_is_failing(b))
+		rk_worker_last_words(b->worker, text);
 	end_loop(b, RK_BRIDGE_AS_PROGRAM);
 }
 

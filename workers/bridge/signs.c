@@ -255,6 +255,11 @@ bool rk_signs_tell_ready(const struct rk_bridge *b)
 	return b->o.kind == RK_BRIDGE_NOTIFY || b->signs->probe;
 }
 
+bool rk_signs_is_failing(const struct rk_bridge *b)
+{
+	return b->signs && b->signs->n_failed > 0;
+}
+
 void rk_signs_begin(struct rk_bridge *b)
 {
 	if (b->signs->probe)

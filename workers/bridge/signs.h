@@ -32,6 +32,9 @@ const char *rk_signs_variable(const struct rk_bridge *b, unsigned int i);
 /* Whether these signs will tell that it is ready; else it is by living on for a while. */
 bool rk_signs_tell_ready(const struct rk_bridge *b);
 
+/* Whether the last signs that were looked for did not come: that is told then, and not what came of it. */
+bool rk_signs_is_failing(const struct rk_bridge *b);
+
 /* The program runs; it is asked to end; all is freed. */
 void rk_signs_begin(struct rk_bridge *b);
 void rk_signs_end(struct rk_bridge *b);
