@@ -31,9 +31,10 @@ static int unknown(const struct rk_command *c, const struct rk_spelling *s, stru
 			nearest = c->options[i].name;
 		}
 	}
-	return rk_err_set(err, -EINVAL, "%s has no option '%s'%s%s%s: see 'rekindle %s --help'",
+	return rk_err_set(err, -EINVAL, "%s has no option '%s'%s%s%s: see 'rekindle %s --help'%s",
 			  c->name, written, nearest ? ", did you mean '--" : "",
-			  nearest ? nearest : "", nearest ? "'" : "", c->name);
+			  nearest ? nearest : "", nearest ? "'" : "", c->name,
+			  strcmp(c->name, "run") == 0 ? "; other keys of rekindle.conf(5) are --set KEY=VALUE" : "");
 }
 
 static bool is_choice(const char *words, const char *word)

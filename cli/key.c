@@ -71,9 +71,18 @@ static int width_of(const struct rk_args *a)
 	return width;
 }
 
+/* "-" for none: kill(1) would take a 0 for everybody. */
+static const char *pid_text(char *text, size_t size, int pid)
+{
+	if (pid <= 0)
+		return "-";
+	(void)snprintf(text, size, "%d", pid);
+	return text;
+}
+
 static void print_text(const struct rk_look *l, const struct rk_args *a)
 {
-	char shown[KEY_SHOWN], state[RK_SNAPSHOT_STATE];
+	char shown[KEY_SHOWN], state[RK_SNAPSHOT_STATE], pid[12];
 	int width = width_of(a);
 	bool has_endpoints = l->endpoints.n > 0;
 
@@ -88,8 +97,8 @@ static void print_text(const struct rk_look *l, const struct rk_args *a)
 			     rk_out_clean(shown, sizeof(shown), a->rest[i], strlen(a->rest[i])),
 			     o.partition);
 		if (o.is_there)
-			(void)printf("%6u  %7d  %-*s", o.worker, o.slot.view.pid, has_endpoints ? 18 : 0,
-				     rk_snapshot_state(state, &o.slot));
+			(void)printf("%6u  %7s  %-*s", o.worker, pid_text(pid, sizeof(pid), o.slot.view.pid),
+				     has_endpoints ? 18 : 0, rk_snapshot_state(state, &o.slot));
 		else
 			(void)printf("%6s  %7s  %-*s", "-", "-", has_endpoints ? 18 : 0, "nobody");
 		if (has_endpoints)

@@ -570,7 +570,10 @@ static int conclude(struct pipe *p)
 		rk_pipe_tell_sum(&p->tally, p->plan->key.text);
 	if (p->signal)
 		return 128 + p->signal;
-	if (p->err.code || p->input_error || p->out.error || p->has_ended || p->tally.n_failed)
+	if (p->fleet.was_confused)
+		(void)rk_cli_complain(0, "answers cannot be trusted, some may be another line's: the filter does not print "
+				      "exactly one line for each (jq needs -c, sed must not print twice)");
+	if (p->err.code || p->input_error || p->out.error || p->has_ended || p->tally.n_failed || p->fleet.was_confused)
 		return p->tally.n_answers ? RK_CLI_PARTLY : RK_CLI_FAILED;
 	return RK_CLI_OK;
 }

@@ -15,6 +15,7 @@
 #include "cli/programs.h"
 #include "cli/snapshot.h"
 #include "shm/rundir.h"
+#include "workers/lib/ahead.h"
 
 #define START_NS (120 * RK_NS_PER_S) /* beyond StartTimeout=, whose end the supervisor tells itself */
 #define LOOK_MS 5
@@ -155,13 +156,24 @@ int rk_pipe_fleet_start(struct rk_pipe_fleet *f, char *const *argv, int signals,
 	return r < 0 ? rk_err_set(err, r, "%s", rk_client_error()) : 0;
 }
 
+/* Takes note of programs that were ended since they did not keep to lines. */
+static void note_confusion(struct rk_pipe_fleet *f)
+{
+	rk_look_view(&f->look);
+	for (uint32_t w = 0; w < f->look.m.g.n_workers; w++) {
+		const struct rk_view_slot *s = rk_look_slot(&f->look, w);
+
+		f->was_confused |= s->exit_code == CLD_EXITED && s->exit_status == RK_EXIT_PROTOCOL;
+	}
+}
+
 uint64_t rk_pipe_fleet_deaths(struct rk_pipe_fleet *f)
 {
 	uint64_t n = 0;
 
 	if (!f->is_open)
 		return 0;
-	rk_look_view(&f->look);
+	note_confusion(f);
 	for (uint32_t w = 0; w < f->look.m.g.n_workers; w++)
 		n += rk_look_slot(&f->look, w)->restarts;
 	return n;
@@ -175,10 +187,12 @@ void rk_pipe_fleet_end(struct rk_pipe_fleet *f, bool is_urgent)
 	rk_client_close(f->client);
 	f->client = NULL;
 	f->is_open = false;
-	rk_look_close_p(&f->look);
 	if (is_urgent && rk_demo_child_signal(&f->keeper, SIGTERM))
 		(void)poll(&(struct pollfd){ .fd = f->keeper.pidfd, .events = POLLIN }, 1, URGENT_MS);
 	rk_demo_child_end(&f->keeper, is_urgent ? END_MORE_MS : (int)ms); /* asked twice it kills every process */
+	if (was_ours)
+		note_confusion(f); /* the last view stays readable */
+	rk_look_close_p(&f->look);
 	if (was_ours && (is_urgent || f->keeper.status == 128 + SIGKILL))
 		rk_rundir_remove(f->name); /* which keeper does when it ends in order */
 }

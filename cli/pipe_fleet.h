@@ -24,6 +24,7 @@ struct rk_pipe_fleet {
 	struct rk_demo_child keeper;
 	struct rk_look look;
 	bool is_open; /* look is there */
+	bool was_confused; /* a program printed lines that nobody asked for, or none of its kind: answers may be others' */
 	struct rk_client *client;
 };
 

@@ -49,6 +49,8 @@ int rk_conf_wrap_finish(const struct rk_conf *conf, struct rk_conf_fleet *f)
 		o->n_window = WINDOW_HTTP;
 	if (wants_port && !is_said(conf, f, "Port") && !is_said(conf, f, "Socket"))
 		o->port = PORT_FIRST;
+	if (is_server(o->kind) && o->kind != RK_KIND_HTTP && !is_said(conf, f, "MoveAfter"))
+		o->move_after_ns = RK_INFINITE; /* what is behind an address may keep what belongs to its keys */
 	if (is_server(o->kind) && !o->address)
 		address = o->port ? "127.0.0.1:%p" : o->socket ? "unix:%s" : NULL;
 	if (address && !(o->address = strdup(address)))
@@ -300,10 +302,28 @@ void rk_conf_wrap_check(const struct rk_conf *conf, const struct rk_conf_fleet *
 	probe_check(&w);
 }
 
+/* Several workers of a command in which nothing differs. */
+static bool share_port(const struct rk_fleet_options *o)
+{
+	if (!o->port || o->n_workers < 2 || o->listen.n)
+		return false;
+	for (uint32_t i = 0; i < o->exec.n; i++)
+		if (rk_percent_has(o->exec.at[i], 'p') || rk_percent_has(o->exec.at[i], 'i') || rk_percent_has(o->exec.at[i], 'd'))
+			return false;
+	return true;
+}
+
 const char *rk_conf_wrap_doubt(const struct rk_conf_fleet *f, char *text, size_t size)
 {
 	const struct rk_fleet_options *o = &f->o;
 
+	if (is_server(o->kind) && share_port(o)) {
+		(void)snprintf(text, size,
+			       "fleet '%s' has %u workers with a port each, and its command does not say which: put %%p where the "
+			       "program takes its port, or they take each other's",
+			       f->name, o->n_workers);
+		return text;
+	}
 	if (!is_server(o->kind) || o->kind == RK_KIND_HTTP || o->expect || o->health_path || o->probe_exec.n)
 		return NULL;
 	(void)snprintf(text, size,

@@ -589,6 +589,10 @@ int rk_crew_stop_worker(struct rk_crew *f, uint32_t worker, uint64_t *ret_group,
 {
 	int r = worker_check(f, worker, err);
 
+	if (r == 0 && !f->slots[worker].is_wanted && f->slots[worker].unwanted == RK_SLOT_EMPTY &&
+	    rk_slot_is_empty(&f->slots[worker]))
+		r = rk_err_set(err, -EINVAL, "there is no worker %u in %s: 'rekindle status' shows those that there are", worker,
+			       f->c.conf->name);
 	if (r == 0)
 		r = change_begin(f, ret_group, err, "worker is stopped worker=%u", worker);
 	if (r < 0)

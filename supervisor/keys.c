@@ -240,7 +240,9 @@ static const struct rk_key keys[] = {
 	  .help = "How long a worker that has done its first work must live until burst and backoff begin anew. "
 		  "With 0 such a one is replaced at once whenever it dies." },
 	{ KEY("MoveAfter", RESTART, TIME, NOW, F(move_after_ns)), RANGE(0, DAY), INFINITE, .normal = "30s",
-	  .help = "How long a slot may stay down before its partitions move to others; they come home later." },
+	  .help = "How long a slot may stay down before its partitions move to others; they come home later. With Kind=tcp, "
+		  "notify and exec it is infinity unless it is given: what is behind an address may keep what belongs to "
+		  "its keys." },
 	{ KEY("OrphanTimeout", RESTART, TIME, NOW, F(orphan_timeout_ns)), RANGE(10 * RK_NS_PER_MS, DAY), INFINITE, .normal = "1min",
 	  .help = "Where workers outlive keeper (under systemd): how long one waits for the next keeper until it ends by "
 		  "itself, between two jobs." },

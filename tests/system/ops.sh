@@ -142,6 +142,8 @@ run start 5000000000
 expect "of a worker neither" 64 'no fleet has more than 4095 workers'
 run start 100000
 expect "and there is no such worker" 64 'no worker 100000: words has room for 64'
+run stop 9
+expect "nor is one stopped that never was" 64 "there is no worker 9 in words"
 
 run drain 1
 expect "drain hands over what a worker owns" 0 '2 of 2 workers ready, 8[0-9] partitions moved'

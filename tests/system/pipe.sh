@@ -150,6 +150,20 @@ done <<TABLE
 --set Kind=lines --partitions=1|mawk -W interactive {print}
 TABLE
 
+# ---- filters that are none ----------------------------------------------------------------------
+
+not_one_to_one() {
+	seq 10 | timeout -k 5 60 "$rekindle" run -n 2 --kind=lines -- sed -u p
+}
+run_program not_one_to_one
+expect "two lines for one: the answers are said to be worth nothing" 2 'answers cannot be trusted'
+keeps_it() {
+	seq 10 | timeout -k 5 60 "$rekindle" run -n 1 --kind=lines --set HangAfter=3s --set DeadLetterAfter=1 -- sed s/x/y/
+}
+run_program keeps_it
+result "one that keeps its output until it is much: the remedy is named" \
+	"$(grep -q 'has read its first lines and answers none.*sed -u' <<<"$err" || echo "$err")"
+
 # ---- as they come -----------------------------------------------------------------------------
 
 aside --key=whole

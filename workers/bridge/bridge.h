@@ -25,7 +25,6 @@
 
 /* Exit statuses of its own; the others are the program's, or the library's. */
 #define RK_BRIDGE_EXIT_USAGE 64    /* not started by rekindled */
-#define RK_BRIDGE_EXIT_PROTOCOL 76 /* the program does not keep to its kind: it is ended */
 #define RK_BRIDGE_EXIT_FAILED 70   /* something of the system's */
 
 enum rk_bridge_stage { RK_BRIDGE_SERVING, RK_BRIDGE_DRAINING, RK_BRIDGE_SAVING, RK_BRIDGE_ENDING, RK_BRIDGE_OVER };

@@ -19,6 +19,7 @@
 #include "workers/lib/field.h"
 
 #define READS_MAX 4u /* of one look */
+#define SILENT_S 2.  /* that a program may take for its first answer without a remark */
 
 struct lines {
 	struct rk_field id; /* by which answers are known; unused where they come in order */
@@ -26,6 +27,8 @@ struct lines {
 	struct rk_frames_out out;
 	struct rk_frames_in in;
 	ev_io writable, readable;
+	ev_timer silent; /* from the first job until it is noticed that none has been answered */
+	bool has_answered;
 	ev_timer closed; /* from the end of its standard output until it has to be gone */
 	uint64_t *begins;   /* of each place's frame, in bytes since the start */
 	uint64_t n_written, n_read; /* of those: into the pipe; by the program, as far as is known */
@@ -112,7 +115,28 @@ static void put(struct rk_bridge *b, uint32_t place, const char *text, size_t le
 
 static void lines_send(struct rk_bridge *b, uint32_t place, const struct rk_ahead *job)
 {
+	struct lines *l = b->kind;
+
 	put(b, place, job->body, job->len);
+	if (!l->has_answered && !ev_is_active(&l->silent))
+		ev_timer_start(b->loop, &l->silent);
+}
+
+/* The commonest mistake of all; the one who makes it waits for an answer. */
+static void on_silent(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct rk_bridge *b = t->data;
+	struct lines *l = b->kind;
+
+	(void)loop;
+	(void)events;
+	look_how_far(b);
+	if (l->has_answered || !b->window.n_waiting || !l->n_read || b->stage != RK_BRIDGE_SERVING)
+		return;
+	rk_bridge_say(b, "%s has read its first lines and answers none: it may keep what it prints until it is much. Tell it to write "
+			 "each line at once (jq --unbuffered, sed -u, mawk -W interactive, python -u, others stdbuf -oL) or "
+			 "say Terminal=output", b->argv[0]);
+	rk_worker_last_words(b->worker, "no line was answered since its start: does it buffer its output?");
 }
 
 static void lines_flush(struct rk_bridge *b)
@@ -168,11 +192,15 @@ static void take(struct rk_bridge *b, int error, const char *answer, size_t len)
 		return;
 	if (place == RK_WINDOW_NONE) {
 		if (b->stage != RK_BRIDGE_ENDING)
-			rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL,
+			rk_bridge_fail(b, RK_EXIT_PROTOCOL,
 				       "%s printed a line that nobody asked for, so that answers cannot be told apart: one line "
 				       "for each, and nothing else, or use AnswerId=",
 				       b->argv[0]);
 		return;
+	}
+	if (!((struct lines *)b->kind)->has_answered) {
+		((struct lines *)b->kind)->has_answered = true;
+		rk_worker_last_words(b->worker, "");
 	}
 	rk_bridge_ready(b);
 	rk_bridge_answer(b, place, error, answer, len);
@@ -188,7 +216,7 @@ static void take_all(struct rk_bridge *b)
 
 	while (b->stage != RK_BRIDGE_OVER && (r = rk_frames_next(&l->in, &answer, &len)) != 0) {
 		if (r == -EBADMSG) {
-			rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL, "%s printed what is no netstring: LENGTH:BYTES,", b->argv[0]);
+			rk_bridge_fail(b, RK_EXIT_PROTOCOL, "%s printed what is no netstring: LENGTH:BYTES,", b->argv[0]);
 			return;
 		}
 		take(b, r < 0 ? r : 0, r < 0 ? "" : answer, r < 0 ? 0 : len);
@@ -239,7 +267,7 @@ static void on_closed_due(struct ev_loop *loop, ev_timer *t, int events)
 	(void)loop;
 	(void)events;
 	if (b->stage == RK_BRIDGE_SERVING || b->stage == RK_BRIDGE_DRAINING)
-		rk_bridge_fail(b, RK_BRIDGE_EXIT_PROTOCOL, "%s closed its standard output and lives on: it is ended", b->argv[0]);
+		rk_bridge_fail(b, RK_EXIT_PROTOCOL, "%s closed its standard output and lives on: it is ended", b->argv[0]);
 }
 
 /* ---- its life ---- */
@@ -275,7 +303,8 @@ static int lines_start(struct rk_bridge *b, struct rk_err *err)
 	ev_io_init(&l->writable, on_writable, b->program.in, EV_WRITE);
 	ev_io_init(&l->readable, on_readable, b->program.out, EV_READ);
 	ev_timer_init(&l->closed, on_closed_due, 1., 0.);
-	l->writable.data = l->readable.data = l->closed.data = b;
+	ev_timer_init(&l->silent, on_silent, SILENT_S, 0.);
+	l->writable.data = l->readable.data = l->closed.data = l->silent.data = b;
 	ev_io_start(b->loop, &l->readable);
 	return 0;
 }

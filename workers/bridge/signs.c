@@ -15,6 +15,7 @@
 
 #define START_PROBE_S 0.02 /* between probes until it is ready: doubles up to ProbeInterval */
 #define ANCESTORS_MAX 64
+#define PATIENT_NS (2 * RK_NS_PER_S) /* a start is not commented on before */
 #define SAID_MAX 3u /* failures in a row that are told */
 
 struct rk_signs {
@@ -29,6 +30,8 @@ struct rk_signs {
 	uint64_t good_ns;  /* the last good answer, or WATCHDOG=1; 0 = none yet */
 	uint64_t n_asked;
 	uint32_t n_failed; /* since then */
+	uint64_t began_ns; /* the program's start */
+	char said[RK_PROBE_REASON]; /* of what keeps it from being ready */
 	uint64_t watchdog_ns; /* from one WATCHDOG=1 to the next; 0 = it has sent none */
 	char notify_variable[256], watchdog_variable[48];
 };
@@ -99,6 +102,10 @@ static void failed(struct rk_signs *s, const char *reason)
 	rk_worker_last_words(s->b->worker, reason);
 	if (s->b->is_ready && s->n_failed <= SAID_MAX)
 		rk_bridge_say(s->b, "probe failed %u of %u: %s", s->n_failed, s->b->o.n_probe_failures, reason);
+	if (!s->b->is_ready && rk_clock_ns() - s->began_ns > PATIENT_NS && strcmp(reason, s->said) != 0) {
+		(void)snprintf(s->said, sizeof(s->said), "%s", reason);
+		rk_bridge_say(s->b, "not ready yet, probed each %.3gs: %s", (double)s->b->o.probe_interval_ns / 1e9, reason);
+	}
 }
 
 static void on_probe(const struct rk_probe_result *result, void *arg)
@@ -161,7 +168,7 @@ static void watched(struct rk_signs *s, const struct rk_notice *n)
 	if (n->has_watchdog && n->watchdog_ns)
 		s->watchdog_ns = n->watchdog_ns;
 	if (n->is_trouble)
-		rk_bridge_fail(s->b, RK_BRIDGE_EXIT_PROTOCOL, "%s says that it is not well (WATCHDOG=trigger)", s->b->argv[0]);
+		rk_bridge_fail(s->b, RK_EXIT_PROTOCOL, "%s says that it is not well (WATCHDOG=trigger)", s->b->argv[0]);
 	if (!n->is_alive)
 		return;
 	if (!s->watchdog_ns)
@@ -262,6 +269,7 @@ bool rk_signs_is_failing(const struct rk_bridge *b)
 
 void rk_signs_begin(struct rk_bridge *b)
 {
+	b->signs->began_ns = rk_clock_ns();
 	if (b->signs->probe)
 		ask_again(b->signs);
 }

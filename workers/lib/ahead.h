@@ -29,6 +29,9 @@
 #include "base/macro.h"
 #include "workers/lib/rekindle.h"
 
+/* Exit status of a worker whose program does not keep to what was agreed, so that its answers mean nothing. */
+#define RK_EXIT_PROTOCOL 76
+
 /* One place of a partition's ring. key and body have a NUL behind them and are the library's until the hook returns. */
 struct rk_ahead {
 	uint32_t partition;
