@@ -107,6 +107,14 @@ double bench_pss_mib(pid_t pid)
 	return (double)sum_lines(path, "Pss:") / 1024;
 }
 
+double bench_own_pss_mib(pid_t pid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	return (double)(sum_lines(path, "Pss:") - sum_lines(path, "Pss_Shmem:")) / 1024;
+}
+
 static uint32_t thread_children(const char *dir, pid_t *ret, uint32_t n_max)
 {
 	char path[PATH_LEN + 16];

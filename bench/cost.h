@@ -20,6 +20,9 @@ double bench_cpu_ms(pid_t pid, const char *name);
 
 double bench_pss_mib(pid_t pid);
 
+/* The same without shared memory that has no file: what is a fleet's, and not the process's own. */
+double bench_own_pss_mib(pid_t pid);
+
 /* Its children, at most n_max of them; how many they are. None if it has ended. */
 uint32_t bench_children(pid_t pid, pid_t *ret, uint32_t n_max);
 
