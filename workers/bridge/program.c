@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -294,6 +295,16 @@ static void signal_child(pid_t pid, pid_t parent, int sig)
 
 	if (pidfd >= 0 && rk_process_parent(pid) == parent)
 		(void)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+bool rk_program_has_left_somebody(void)
+{
+	siginfo_t info = { 0 };
+
+	/* The kernel's list of children may miss one that has just become ours; this does not. */
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return false;
+	return info.si_pid == 0 || rk_program_kill_tree(0) > 0;
 }
 
 uint32_t rk_program_kill_tree(int sig)

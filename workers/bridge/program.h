@@ -54,6 +54,9 @@ RK_MUST_USE int rk_program_start(const struct rk_program_plan *plan, struct rk_p
 /* Closes our ends. Accepts one that was not started. */
 void rk_program_close(struct rk_program *p);
 
+/* Whether a living process is below this one. */
+bool rk_program_has_left_somebody(void);
+
 /* Sends sig to every process below this one. Returns how many of them live; those made meanwhile are not among them. */
 uint32_t rk_program_kill_tree(int sig);
 
