@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "tests/unit/conf_fixture.h"
 #include "tests/unit/unit.h"
 
@@ -158,6 +159,7 @@ START_TEST(what_nobody_says_follows_from_the_kind)
 	o = &conf.fleets[0].o;
 	ck_assert_uint_eq(o->port, unsaid[_i].port);
 	ck_assert_uint_eq(o->n_window, unsaid[_i].n_window);
+	ck_assert(o->move_after_ns == (o->kind == RK_KIND_TCP || o->kind == RK_KIND_EXEC ? RK_INFINITE : 30 * RK_NS_PER_S));
 	ck_assert_str_eq(o->address ? o->address : "", unsaid[_i].address ? unsaid[_i].address : "");
 }
 END_TEST
@@ -167,12 +169,14 @@ static const struct {
 } doubtful[] = {
 	{ N, NULL },
 	{ L, NULL },
-	{ H, NULL }, /* its requests have a deadline */
-	{ T, "fleet 'a' has no probe: a worker that dies is noticed, one that hangs is not; say Send= and Expect=" },
+	{ H "Workers=1\n", NULL }, /* its requests have a deadline */
+	{ T, "has 4 workers with a port each, and its command does not say which: put %p" },
+	{ "[Fleet a]\nKind=tcp\nExec=/bin/cat %p\nExpect=a\n", NULL },
+	{ T "Workers=1\n", "fleet 'a' has no probe: a worker that dies is noticed, one that hangs is not; say Send= and Expect=" },
 	{ X, "one that hangs is not" },
 	{ "[Fleet a]\nExec=/bin/cat\nKind=notify\n", "unless its program sends WATCHDOG=1" },
-	{ T "Expect=a\n", NULL },
-	{ T "HealthPath=/\n", NULL },
+	{ T "Workers=1\nExpect=a\n", NULL },
+	{ T "Workers=1\nHealthPath=/\n", NULL },
 	{ X "ProbeExec=/bin/true\n", NULL },
 };
 
