@@ -30,6 +30,7 @@
 #define TIMEOUT_NS (10 * RK_NS_PER_S)
 #define PAUSE_MS 10
 #define AGAIN_NS (200 * RK_NS_PER_MS) /* how long more than one answer is waited for */
+#define DEATH_NS (2 * RK_NS_PER_S) /* for the word on how a worker ended */
 #define LOG_MAX (1u << 20)
 #define LOG_SHOWN 3u /* lines */
 #define ANSWER_SHOWN 60
@@ -139,13 +140,24 @@ static int fix_native(struct try *t)
 	return RK_CLI_FAILED;
 }
 
+/* How a worker ended last, which is known a moment behind its death. */
+static const char *death_await(struct try *t, char *text, size_t size)
+{
+	uint64_t until_ns = rk_clock_ns() + DEATH_NS;
+
+	while (!*rk_pipe_fleet_last_death(&t->fleet, text, size) && rk_clock_ns() < until_ns)
+		(void)poll(NULL, 0, 10);
+	return text;
+}
+
 /* It ended by itself. */
 static int ended(struct try *t, bool has_answered)
 {
-	enum rk_try_fault fault = rk_try_of_words(log_read(t), has_answered);
+	enum rk_try_fault fault;
 	char death[320];
 
-	trouble("%s ends by itself: %s", t->program, rk_pipe_fleet_last_death(&t->fleet, death, sizeof(death)));
+	trouble("%s ends by itself: %s", t->program, death_await(t, death, sizeof(death)));
+	fault = rk_try_of_words(log_read(t), has_answered);
 	return is_native(t) ? fix_native(t) : fix(t, fault);
 }
 

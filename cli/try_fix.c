@@ -90,7 +90,7 @@ static const char *const fixes[RK_TRY_FAULTS] = {
 	[RK_TRY_CLOSED] = "it has to keep its standard output open, and write its answers there",
 	[RK_TRY_BACKGROUND] = "tell it to stay in the foreground",
 	[RK_TRY_BUSY] = "end whoever has the port, or choose others with Port= (--set Port=NUMBER)",
-	[RK_TRY_ENDS] = "it has to go on until it is asked to end: see what it says above, and run it by hand",
+	[RK_TRY_ENDS] = "it has to go on, in the foreground, until it is asked to end: see what it says above, and run it by hand",
 	[RK_TRY_LONG] = "let answers be longer with MaxReply= (--set MaxReply=64K)",
 	[RK_TRY_NO_PROBE] = "Send= and Expect=, HealthPath= or ProbeExec= have to fit what it answers, and its command has to use the "
 			    "port (%p) or the socket (%s) of its slot",

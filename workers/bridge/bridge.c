@@ -170,10 +170,13 @@ static void on_child(struct ev_loop *loop, ev_child *c, int events)
 	if (b->signs)
 		rk_signs_end(b); /* a probe's command is none of the program's */
 	rk_saves_close(b);
-	if (b->wait_status == 0 && rk_program_has_left_somebody())
+	if (b->wait_status == 0 && rk_program_has_left_somebody()) {
 		(void)snprintf(text, sizeof(text),
 			       "%s put itself into the background: tell it to stay in the foreground, what it left there is ended",
 			       b->argv[0]);
+		if (!b->window.n_waiting)
+			rk_bridge_say(b, "%s", text);
+	}
 	if (b->window.n_waiting)
 		rk_bridge_say(b, "%s, without an answer to %u job%s", text, b->window.n_waiting,
 			      b->window.n_waiting == 1 ? "" : "s");
