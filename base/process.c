@@ -2,6 +2,7 @@
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,4 +46,15 @@ bool rk_process_is_stopped(pid_t pid)
 	char state = rk_process_state(pid);
 
 	return state == 'T' || state == 't';
+}
+
+void rk_process_reset_signals(void)
+{
+	struct sigaction normal = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < 32; sig++)
+		(void)sigaction(sig, &normal, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

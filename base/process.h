@@ -25,6 +25,12 @@ char rk_process_state(pid_t pid);
 /* Who started it, or whoever reaps it since; 0 of one that is gone. */
 pid_t rk_process_parent(pid_t pid);
 
+/*
+ * In a child, between fork and exec: no signal is caught, ignored or blocked any more. Calls nothing but what is
+ * async-signal-safe.
+ */
+void rk_process_reset_signals(void);
+
 /* Whether a signal or a debugger has stopped it. */
 bool rk_process_is_stopped(pid_t pid);
 

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "supervisor/mark.h"
 
 #define FIRST_FD RK_CHILD_FIRST
@@ -29,18 +30,6 @@ _Static_assert(GATE_FD < RK_CHILD_FLOOR, "the plan's descriptors are out of the 
 #endif
 
 /* ---- in the child: async-signal-safe calls only ---- */
-
-static void child_signals(void)
-{
-	struct sigaction normal = { .sa_handler = SIG_DFL };
-	sigset_t none;
-
-	/* Handlers are gone where clone3 is, but ignored signals would stay ignored. */
-	for (int sig = 1; sig < 32; sig++)
-		(void)sigaction(sig, &normal, NULL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* The output first: its number may be one of those that are taken next. */
 static bool child_descriptors(const struct rk_child_plan *plan, int gate)
@@ -74,7 +63,7 @@ static _Noreturn void child_run(const struct rk_child_plan *plan, const int pair
 		_exit(RK_CHILD_UNBEGUN);
 	(void)close(pair[0]); /* else we would never read its end of file */
 	(void)setsid();
-	child_signals();
+	rk_process_reset_signals(); /* handlers are gone where clone3 is, but ignored signals would stay ignored */
 	if (!child_descriptors(plan, pair[1])) {
 		f.error = errno;
 		child_fail(pair[1], f);

@@ -60,5 +60,5 @@ void rk_bridge_land(struct rk_bridge *b)
 }
 
 const struct rk_bridge_kind_ops rk_bridge_address = {
-	.name = "address", .start = rk_bridge_launch, .stop = rk_bridge_ask_to_end, .close = rk_bridge_land
+	.start = rk_bridge_launch, .stop = rk_bridge_ask_to_end, .close = rk_bridge_land
 };

@@ -33,7 +33,6 @@ struct rk_bridge;
 struct rk_keeps;
 
 struct rk_bridge_kind_ops {
-	const char *name;
 	bool waits_until_ready; /* no job is given to it before */
 	/* Starts the program and whatever goes with it. 0 or -errno with a sentence. */
 	int (*start)(struct rk_bridge *b, struct rk_err *err);
@@ -91,7 +90,7 @@ struct rk_bridge {
 	uint64_t *dirty;   /* partitions that may have something to commit, a bit each */
 	uint64_t oldest;   /* partition and number of the job that waits longest; since when it is the oldest */
 	uint64_t oldest_since_ns;
-	uint64_t declared; /* partition and number of the job that is declared, UINT64_MAX: none */
+	uint64_t declared; /* partition and number of the job that is declared, or what else is (bridge_jobs.c) */
 	int wait_status;   /* of the program, once program.pid is 0 */
 	int status;        /* exit status, once it is over; RK_BRIDGE_AS_PROGRAM */
 };
@@ -121,15 +120,8 @@ RK_PRINTF(3, 4) void rk_bridge_fail(struct rk_bridge *b, int status, const char 
 /* One line on stderr, which names the slot. */
 RK_PRINTF(2, 3) void rk_bridge_say(const struct rk_bridge *b, const char *fmt, ...);
 
-/* Takes out of our environment what is for us alone, so that whatever is started has the rest. Once, at first. */
-void rk_bridge_clean_environment(void);
-
 /* Our environment and `more`, which is borrowed like the rest. NULL: no memory. free() it. */
 char **rk_bridge_environment(char *const *more, uint32_t n_more);
-
-/* Makes port, places and words of the options and the program's argv, which end with NULL; makes the state
- * directory where it is named. 0 or -errno with a sentence. */
-RK_MUST_USE int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err);
 
 /* Expands the specifiers of a command for this slot. Returns 0 or -errno with a sentence. */
 RK_MUST_USE int rk_bridge_words(const struct rk_bridge *b, const struct rk_wordlist *words, struct rk_wordlist *ret,

@@ -30,4 +30,11 @@ void rk_bridge_commit_all(struct rk_bridge *b);
 /* Tells who looks from outside what is waited for. */
 void rk_bridge_declare(struct rk_bridge *b);
 
+/* Takes out of our environment what is for us alone, so that whatever is started has the rest. Once, at first. */
+void rk_bridge_clean_environment(void);
+
+/* Makes port, places and words of the options and the program's argv, which end with NULL; makes the state
+ * directory where it is named. 0 or -errno with a sentence. */
+RK_MUST_USE int rk_bridge_expand(struct rk_bridge *b, char *const *argv, struct rk_err *err);
+
 #endif

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "workers/bridge/bridge.h"
+#include "workers/bridge/bridge_private.h"
 
 extern char **environ;
 

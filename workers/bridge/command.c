@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/process.h"
 #include "workers/bridge/timer.h"
 
 #define READS_MAX 16 /* of stderr per wake-up: who floods it does not keep the loop */
@@ -39,17 +40,13 @@ struct rk_command {
 /* What it does until exec: nothing but system calls, for this process may have other threads. */
 static void child_run(char *const *argv, pid_t parent, int null, int err)
 {
-	sigset_t none;
 	const char *why;
 
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(126); /* it died before it could be followed */
-	for (int s = 1; s < NSIG; s++)
-		(void)signal(s, SIG_DFL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	rk_process_reset_signals();
 	if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
 		_exit(126);
 	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
@@ -209,11 +206,6 @@ int rk_command_start(struct rk_command *c, char *const *argv, uint64_t timeout_n
 	ev_io_start(c->loop, &c->io);
 	rk_timer_begin(c->loop, &c->timer, timeout_ns);
 	return 0;
-}
-
-bool rk_command_is_running(const struct rk_command *c)
-{
-	return c->is_running;
 }
 
 void rk_command_cancel(struct rk_command *c)

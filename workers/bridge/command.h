@@ -51,8 +51,6 @@ RK_MUST_USE struct rk_command *rk_command_new(struct ev_loop *loop, rk_on_comman
  */
 RK_MUST_USE int rk_command_start(struct rk_command *c, char *const *argv, uint64_t timeout_ns);
 
-bool rk_command_is_running(const struct rk_command *c);
-
 /* Kills what runs; on_end is not called for it. */
 void rk_command_cancel(struct rk_command *c);
 

@@ -18,7 +18,7 @@
 
 /* ---- to the program ---- */
 
-/* Bytes on their way: at + from, len of them. Zero is the empty value; rk_frames_free() frees at. */
+/* Bytes on their way: at + from, len of them. Zero is the empty value; rk_frames_out_free() frees at. */
 struct rk_frames_out {
 	char *at;
 	size_t from, len, room;

@@ -346,8 +346,7 @@ static void lines_close(struct rk_bridge *b)
 	free(l);
 }
 
-const struct rk_bridge_kind_ops rk_bridge_lines = { .name = "lines",
-						    .start = lines_start,
+const struct rk_bridge_kind_ops rk_bridge_lines = { .start = lines_start,
 						    .send = lines_send,
 						    .flush = lines_flush,
 						    .has_taken = lines_has_taken,

@@ -105,17 +105,6 @@ static bool child_descriptors(const int *fds, uint32_t n)
 	return true;
 }
 
-static void child_signals(void)
-{
-	struct sigaction normal = { .sa_handler = SIG_DFL };
-	sigset_t none;
-
-	for (int sig = 1; sig < 32; sig++)
-		(void)sigaction(sig, &normal, NULL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* snprintf() is not for a child of a process with threads. */
 static void write_number(char *to, unsigned int number)
 {
@@ -136,7 +125,7 @@ static _Noreturn void child_run(const struct rk_program_plan *plan, const int *f
 		_exit(127); /* the bridge died before */
 	if (plan->pid_variable)
 		write_number(strchr(plan->pid_variable, '=') + 1, (unsigned int)getpid());
-	child_signals();
+	rk_process_reset_signals();
 	if (child_streams(in, out) && child_descriptors(fds, plan->n_fds))
 		(void)execvpe(plan->argv[0], plan->argv, plan->envp);
 	error = errno;
@@ -273,19 +262,9 @@ static void children_add(struct tree *t, pid_t pid)
 /* Not dead and only not reaped yet. */
 static bool is_living(pid_t pid)
 {
-	char path[64], text[256];
-	rk_cleanup(rk_close_p) int fd = -1;
-	const char *at;
-	ssize_t n;
+	char state = rk_process_state(pid);
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	at = strrchr(text, ')'); /* ") S …" */
-	return at && at[1] && at[2] != 'Z' && at[2] != 'X';
+	return state != 'Z' && state != 'X';
 }
 
 /* By a descriptor, taken before the look at whose child it is: the pid may be another's by now. */

@@ -5,7 +5,7 @@
  * The bridge is a subreaper (rk_program_prepare()): what the program starts and leaves behind becomes
  * the bridge's child, so that the end of the tree can be seen. The program itself has
  * PDEATHSIG=KILL; what else it has started the supervisor finds when the bridge is killed
- * (supervisor/tree_token.h).
+ * (supervisor/remnant.h).
  *
  * Who       the bridge's one thread.
  * Crash     killed before exec: the child sees it and ends.

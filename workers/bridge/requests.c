@@ -232,8 +232,7 @@ static void requests_close(struct rk_bridge *b)
 	free(r);
 }
 
-const struct rk_bridge_kind_ops rk_bridge_http = { .name = "http",
-						   .waits_until_ready = true,
+const struct rk_bridge_kind_ops rk_bridge_http = { .waits_until_ready = true,
 						   .start = requests_start,
 						   .send = requests_send,
 						   .save = requests_save,

@@ -69,7 +69,6 @@ static bool show(struct round *d, uint32_t p)
 		place.body = job.body;
 		place.len = job.len;
 		place.deadline_ns = job.deadline_ns;
-		place.sequence = job.sequence;
 		place.attempts = rk_owner_attempts(&part->owner, place.number);
 	}
 	part->shown = rk_pos_add(part->shown, 1);

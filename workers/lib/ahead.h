@@ -43,7 +43,6 @@ struct rk_ahead {
 	const void *body;
 	size_t len;
 	uint64_t deadline_ns; /* 0 = none */
-	uint64_t sequence;
 	uint32_t attempts; /* that failed before this one */
 };
 
