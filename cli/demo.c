@@ -33,6 +33,7 @@
 #include "cli/demo_poison.h"
 #include "cli/demo_reader.h"
 #include "cli/demo_show.h"
+#include "cli/signals.h"
 #include "cli/snapshot.h"
 #include "shm/fault.h"
 #include "workers/lib/rekindle.h"
@@ -440,21 +441,6 @@ static uint32_t n_partitions(uint32_t n_words)
 	return n;
 }
 
-static int open_signals(struct rk_err *err)
-{
-	static const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	sigset_t set;
-	int fd;
-
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < rk_countof(wanted); i++)
-		(void)sigaddset(&set, wanted[i]);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	(void)signal(SIGPIPE, SIG_IGN); /* whoever read the table is gone; the fleet has to end all the same */
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? rk_err_set(err, -errno, "signalfd: %s", strerror(errno)) : fd;
-}
-
 static int begin(struct demo *d, const struct rk_args *a, struct rk_demo_text *text, struct rk_err *err)
 {
 	struct rk_demo_fleet_conf conf = { .n_workers = d->plan.n_workers,
@@ -477,7 +463,7 @@ static int begin(struct demo *d, const struct rk_args *a, struct rk_demo_text *t
 	if (r == 0)
 		r = rk_demo_ledger_create(&d->ledger, text, &size, err);
 	if (r == 0)
-		r = d->signals = open_signals(err);
+		r = d->signals = rk_signals_open(err);
 	if (r < 0)
 		return r;
 	conf.rekindled = d->programs.rekindled;

@@ -23,6 +23,7 @@
 #include "cli/demo_lines_chaos.h"
 #include "cli/demo_lines_show.h"
 #include "cli/pipe_fleet.h"
+#include "cli/signals.h"
 
 #define SECONDS_DEFAULT 10u
 #define CLIENTS_MAX 64u
@@ -287,21 +288,6 @@ static int settle(struct lines *d, struct rk_err *err)
 
 /* ---- beginning and end ---- */
 
-static int signals_open(struct rk_err *err)
-{
-	static const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	sigset_t set;
-	int fd;
-
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < rk_countof(wanted); i++)
-		(void)sigaddset(&set, wanted[i]);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? rk_err_set(err, -errno, "signalfd: %s", strerror(errno)) : fd;
-}
-
 static int begin(struct lines *d, struct rk_err *err)
 {
 	ssize_t n = readlink("/proc/self/exe", d->self, sizeof(d->self) - 1);
@@ -316,7 +302,7 @@ static int begin(struct lines *d, struct rk_err *err)
 		d->notes[0] = '\0';
 		return rk_err_set(err, -errno, "cannot make a directory below /tmp: %s", strerror(errno));
 	}
-	r = d->signals = signals_open(err);
+	r = d->signals = rk_signals_open(err);
 	if (r >= 0)
 		r = rk_demo_lines_open(&d->ledger, d->plan.n_clients * KEYS_PER_CLIENT, d->plan.seed, d->plan.is_exact);
 	if (r < 0)

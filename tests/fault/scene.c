@@ -426,50 +426,37 @@ static void several_1(struct stage *s)
 	give_all(s, 1);
 }
 
+/* A worker until there is nothing to do; it looks ahead or not. */
+static _Noreturn void act_as(struct stage *s, uint32_t number, bool looks_ahead)
+{
+	struct worker k;
+	int r = 1;
+
+	worker_init(&k, number);
+	k.looks_ahead = looks_ahead;
+	while (r > 0)
+		r = worker_pass(&s->w, &k);
+	_exit(r < 0 ? 3 : 0);
+}
+
 static void act_work_0(struct stage *s)
 {
-	struct worker k;
-	int r = 1;
-
-	worker_init(&k, 0);
-	while (r > 0)
-		r = worker_pass(&s->w, &k);
-	_exit(r < 0 ? 3 : 0);
-}
-
-static void act_ahead_0(struct stage *s)
-{
-	struct worker k;
-	int r = 1;
-
-	worker_init(&k, 0);
-	k.looks_ahead = true;
-	while (r > 0)
-		r = worker_pass(&s->w, &k);
-	_exit(r < 0 ? 3 : 0);
-}
-
-static void act_ahead_1(struct stage *s)
-{
-	struct worker k;
-	int r = 1;
-
-	worker_init(&k, 1);
-	k.looks_ahead = true;
-	while (r > 0)
-		r = worker_pass(&s->w, &k);
-	_exit(r < 0 ? 3 : 0);
+	act_as(s, 0, false);
 }
 
 static void act_work_1(struct stage *s)
 {
-	struct worker k;
-	int r = 1;
+	act_as(s, 1, false);
+}
 
-	worker_init(&k, 1);
-	while (r > 0)
-		r = worker_pass(&s->w, &k);
-	_exit(r < 0 ? 3 : 0);
+static void act_ahead_0(struct stage *s)
+{
+	act_as(s, 0, true);
+}
+
+static void act_ahead_1(struct stage *s)
+{
+	act_as(s, 1, true);
 }
 
 static void act_die_in_handler(struct stage *s)
